@@ -1,0 +1,38 @@
+/* hash.h - digests for artifacts and secrets, keyed hashes for maps and stable buckets. */
+#ifndef SLIPWAY_BASE_HASH_H
+#define SLIPWAY_BASE_HASH_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/str.h"
+
+enum { SHA256_BYTES = 32, SHA256_HEX_BYTES = 64 };
+
+/* SHA-256 of a whole (FIPS 180-4, by OpenSSL). */
+void hash_sha256(const void *bytes, size_t size, uint8_t digest[SHA256_BYTES]);
+
+/* The same as lower-case hex with a NUL: what artifacts, blobs and audit events are named by. */
+void hash_sha256_hex(const void *bytes, size_t size, char hex[SHA256_HEX_BYTES + 1]);
+
+/* Piece by piece. _new, then _add..., then _end which frees. */
+struct hash_sha256;
+struct hash_sha256 *hash_sha256_new(void);
+void hash_sha256_add(struct hash_sha256 *state, const void *bytes, size_t size);
+void hash_sha256_end(struct hash_sha256 *state, uint8_t digest[SHA256_BYTES]);
+
+/* 64 lower-case hex digits, nothing else? */
+bool hash_is_sha256_hex(struct str s);
+
+/* SipHash-2-4 (Aumasson, Bernstein 2012) under a 128-bit key. Maps use a key drawn at start;
+ * rollout buckets use the endpoint's stored salt, so the same caller stays in the same bucket. */
+uint64_t hash_sip(const uint64_t key[2], const void *bytes, size_t size);
+
+/* CRC-32C, for records on disk that must be told from torn ones. */
+uint32_t hash_crc32c(uint32_t crc, const void *bytes, size_t size);
+
+/* Equal bytes, in a time that does not depend on where they differ. */
+bool hash_equal_secret(const void *a, const void *b, size_t size);
+
+#endif
