@@ -1,0 +1,155 @@
+/* contract.h - what a model accepts and returns: fields, bounds, categories, policies, profile.
+ *
+ * One contract belongs to one model version and never changes. It is read from an Open Data
+ * Contract Standard v3.1 document (odcs.h), may be inferred from rows (infer.h), is compared with
+ * the contract of the version before (compare.h), and is applied to every request (check.h).
+ *
+ * A contract is immutable after contract_parse(): any number of threads may read it. All its
+ * memory is in one arena of its own.
+ */
+#ifndef SLIPWAY_CONTRACT_CONTRACT_H
+#define SLIPWAY_CONTRACT_CONTRACT_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "base/arena.h"
+#include "base/err.h"
+#include "base/map.h"
+#include "base/str.h"
+#include "base/tensor.h"
+
+enum {
+    CONTRACT_BYTES_MAX = 4 * 1024 * 1024, /* of the document */
+    CONTRACT_FIELDS_MAX = 4096,
+    CONTRACT_CATEGORIES_MAX = 100 * 1000, /* per field */
+    CONTRACT_EDGES_MAX = 256,             /* inner bin edges per field */
+    CONTRACT_PATTERN_MATCH_MAX = 100000,  /* PCRE2 match limit */
+};
+
+/* What a field is for (custom property `slipwayRole`). Only FEATURE fields go into the model; the
+ * rest of an input row is checked, recorded and kept away from it. */
+enum contract_role {
+    ROLE_FEATURE,
+    ROLE_KEY,        /* business key, joins outcomes later */
+    ROLE_TIMESTAMP,  /* event time */
+    ROLE_SEGMENT,    /* slice for monitoring */
+    ROLE_PREDICTION, /* the answer: a class name or a number */
+    ROLE_SCORE,      /* probability or margin of the answer */
+    ROLE_LABEL,      /* the truth, arrives later */
+};
+
+/* ODCS logicalType. */
+enum contract_type {
+    TYPE_NUMBER,
+    TYPE_INTEGER,
+    TYPE_BOOLEAN,
+    TYPE_STRING,
+    TYPE_DATE,
+    TYPE_TIMESTAMP,
+};
+
+/* What happens to a row that breaks a rule (custom property `slipwayPolicy`, one per rule). */
+enum contract_policy {
+    POLICY_REJECT,     /* the request fails; nothing is scored */
+    POLICY_QUARANTINE, /* scored, flagged suspect, left out of references and retraining */
+    POLICY_CLIP,       /* the value is moved to the nearest bound; counted */
+    POLICY_WARN,       /* scored, counted */
+    POLICY_OTHER,      /* unknown category only: becomes missing; counted */
+};
+
+enum contract_rule {
+    RULE_TYPE,     /* always reject */
+    RULE_MISSING,  /* a required field is absent, null, NaN or a missing marker */
+    RULE_RANGE,    /* below minimum or above maximum */
+    RULE_CATEGORY, /* not in the list */
+    RULE_PATTERN,  /* text does not match, or too long */
+    RULE_UNKNOWN_FIELD, /* the row has a field the contract does not; always reject */
+    RULE_SHAPE,    /* wrong number of columns or tensors; always reject */
+    RULE_COUNT,
+};
+
+/* Counts of the training rows per reference bin: what monitoring compares live rows with. */
+struct contract_profile {
+    int64_t row_count;
+    int64_t missing_count;
+    /* numeric: bins (-inf, e0], (e0, e1], ... (e_last, +inf) */
+    int edge_count;
+    const double *edges;   /* [edge_count], ascending, distinct */
+    const int64_t *counts; /* [edge_count + 1]; categorical: [category_count + 1], last is other */
+    double mean, std;      /* numeric, of present finite values */
+};
+
+struct contract_field {
+    const char *name;
+    const char *description;   /* "" when absent */
+    const char *unit;          /* UCUM code or ISO 4217; "" when the source does not state one */
+    const char *physical_type; /* as written: "float32", "int64", "utf8"; "" when absent */
+    const char *classification; /* as written: "pii", ...; "" when absent */
+    enum contract_role role;
+    enum contract_type type;
+    bool is_required; /* a missing value breaks RULE_MISSING */
+    bool is_range_inferred;
+    bool has_min, has_max, is_min_exclusive, is_max_exclusive;
+    double min, max;
+    int64_t length_min, length_max; /* characters of text; length_max -1 is unlimited */
+    const char *pattern;            /* PCRE2 syntax; NULL when absent */
+    void *pattern_code;             /* pcre2_code, owned by the contract */
+    int category_count;             /* 0: not categorical */
+    const struct str *categories;   /* [category_count], in code order: index is the code */
+    struct map category_codes;      /* text -> code + 1 as pointer */
+    int missing_marker_count;
+    const struct str *missing_markers;
+    enum contract_policy policy[RULE_COUNT];
+    bool has_profile;
+    struct contract_profile profile;
+    int column;     /* index into a row's values or texts; -1 for prediction, score, label */
+    bool is_text;   /* its column counts in texts: free strings, dates, keys */
+};
+
+struct contract {
+    uint32_t magic;
+    struct arena *arena;
+    const char *id, *name, *version, *status; /* status "draft", "active", ... */
+    const char *owner;                        /* "" when absent */
+    const char *compatibility;                /* "backward", "none"; default "backward" */
+    int field_count;
+    struct contract_field *fields; /* [field_count], in document order */
+    struct map field_by_name;      /* -> struct contract_field */
+
+    /* Input fields (feature, key, timestamp, segment), split by how a row holds them: */
+    int value_count;                       /* columns of struct rows.values */
+    const struct contract_field **values;  /* [value_count] */
+    int text_count;                        /* columns of struct rows.texts */
+    const struct contract_field **texts;   /* [text_count] */
+    int feature_count;                     /* FEATURE fields among values, in document order */
+    const int *feature_columns;            /* [feature_count] column in values */
+    bool is_feature_prefix;                /* feature_columns is 0, 1, 2, ...: no gather needed */
+
+    /* For the vector pass of check.c, one entry per value column. */
+    const float *low, *high;      /* bounds rounded to float32; -inf, +inf when there are none */
+    const uint8_t *is_integer;    /* 1: a fraction breaks RULE_TYPE */
+
+    /* The answer. */
+    const struct contract_field *prediction; /* NULL when not described */
+    const struct contract_field *score;      /* NULL when not described */
+    double decision_threshold;               /* binary: score >= this is class 1; default 0.5 */
+};
+
+/* Parse an ODCS document (YAML or JSON). On success *contract is owned by the caller. Fails with
+ * ERR_INVALID that names the place ("schema[0].properties[3].logicalType"), what was expected
+ * and what was found. */
+enum err_code contract_parse(struct str document, struct contract **contract, struct err *err);
+
+/* NULL is allowed. */
+void contract_free(struct contract *contract);
+
+/* The input field of that name, or NULL. `hint` is the caller's guess of its position among the
+ * input fields in document order, usually right when a client sends fields in order. */
+const struct contract_field *contract_field_find(const struct contract *contract, struct str name);
+
+const char *contract_rule_name(enum contract_rule rule);     /* "range", "missing", ... */
+const char *contract_policy_name(enum contract_policy policy); /* "reject", ... */
+const char *contract_type_name(enum contract_type type);
+
+#endif
