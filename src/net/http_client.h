@@ -1,0 +1,40 @@
+/* http_client.h - one blocking HTTP/1.1 call over TCP, TLS or a Unix socket, for the command line.
+ *
+ * No redirects, no proxies, no cookies: the address is the caller's own word.
+ */
+#ifndef SLIPWAY_NET_HTTP_CLIENT_H
+#define SLIPWAY_NET_HTTP_CLIENT_H
+
+#include "base/buf.h"
+#include "base/err.h"
+#include "net/http.h"
+
+struct http_call {
+    const char *url;       /* "http://127.0.0.1:8080", "https://host:8443", or NULL with unix_path */
+    const char *unix_path; /* or NULL */
+    const char *tls_ca_path; /* PEM of trusted roots; NULL: the system's */
+    const char *method;    /* "POST" */
+    struct str target;     /* "/api/models?x=1" */
+    const struct http_header *headers; /* [header_count], sent as they are */
+    int header_count;
+    struct str body;
+    int64_t timeout_ms;       /* whole call */
+    size_t reply_bytes_max;
+    void (*progress)(void *arg, uint64_t sent, uint64_t total); /* (optional) while uploading */
+    void *progress_arg;
+};
+
+struct http_result {
+    int status;
+    struct str content_type; /* in the arena given to http_call_run */
+    int header_count;
+    struct http_header headers[HTTP_HEADERS_MAX];
+    struct buf body;         /* free with buf_done */
+};
+
+/* ERR_UNAVAILABLE when nobody answers at the address (the message names it), ERR_TIMEOUT,
+ * ERR_LIMIT, ERR_INVALID for a bad URL or a reply that is not HTTP. A status >= 400 is a result. */
+enum err_code http_call_run(const struct http_call *call, struct arena *arena,
+                            struct http_result *result, struct err *err);
+
+#endif
