@@ -1,0 +1,67 @@
+/* auth.h - who may do what: scopes, API keys, and the decision for one request.
+ *
+ * A key is "slw_<id>_<secret>": shown once, stored as SHA-256 of the whole, with scopes, an expiry
+ * and an end. The set of live keys is part of the snapshot, so a revoked key fails at the next
+ * request and no database is asked on the data path.
+ */
+#ifndef SLIPWAY_AUTH_AUTH_H
+#define SLIPWAY_AUTH_AUTH_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "base/hash.h"
+#include "event/audit.h"
+#include "store/store.h"
+
+/* What a route needs. Every route row names one; there is no default. ADMIN includes all. */
+enum scope {
+    SCOPE_PUBLIC = 1 << 0,  /* liveness only: no key needed */
+    SCOPE_PREDICT = 1 << 1, /* ask models, read their metadata */
+    SCOPE_OBSERVE = 1 << 2, /* metrics, history, audit: read everything */
+    SCOPE_REVIEW = 1 << 3,  /* answer review items */
+    SCOPE_OPERATE = 1 << 4, /* register, move aliases, roll back */
+    SCOPE_ADMIN = 1 << 5,   /* keys, backup, gc */
+};
+const char *scope_name(enum scope scope);
+/* "predict,observe" -> bits. ERR_INVALID names the unknown one and lists all. */
+enum err_code scope_parse(struct str text, unsigned *scopes, struct err *err);
+/* bits -> "predict,observe" */
+const char *scope_format(unsigned scopes, struct arena *arena);
+
+enum { AUTH_KEY_BYTES_MAX = 160, AUTH_KEYS_MAX = 10000 };
+
+struct auth_key {
+    const char *id;   /* 16 hex digits, public */
+    const char *name; /* what people call it: "ci" */
+    unsigned scopes;
+    uint8_t digest[SHA256_BYTES];
+    int64_t created_us, expires_us; /* expires_us 0: never */
+    int64_t revoked_us;             /* 0: live */
+    const char *created_by;
+};
+
+/* Make a key: the plain text goes to `secret` (AUTH_KEY_BYTES_MAX) and is stored nowhere. Inside
+ * the caller's transaction; writes its audit event. ERR_EXISTS when the name is a live key's. */
+enum err_code auth_key_create(struct store *store, const char *name, unsigned scopes,
+                              int64_t expires_us, const struct actor *actor, char *secret,
+                              struct auth_key *key, struct arena *arena, struct err *err);
+enum err_code auth_key_revoke(struct store *store, const char *name_or_id,
+                              const struct actor *actor, struct err *err);
+enum err_code auth_key_list(struct store *store, struct arena *arena, struct auth_key **keys,
+                            int *count, struct err *err);
+
+/* The live keys, frozen for the snapshot: looked up by digest, no lock, no allocation. */
+struct auth_keys;
+struct auth_keys *auth_keys_new(const struct auth_key *keys, int count); /* copies */
+void auth_keys_free(struct auth_keys *keys);
+bool auth_keys_is_empty(const struct auth_keys *keys);
+
+/* The key whose secret `token` is, live at `now_us`; NULL otherwise. Constant time in the secret. */
+const struct auth_key *auth_keys_find(const struct auth_keys *keys, struct str token,
+                                      int64_t now_us);
+
+/* "Bearer slw_..." -> the token; empty when the header has another form. */
+struct str auth_bearer(struct str authorization);
+
+#endif

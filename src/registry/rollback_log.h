@@ -1,0 +1,45 @@
+/* rollback_log.h - rollbacks made durable without free disk: a preallocated file of fixed slots.
+ *
+ * When the store cannot commit (disk full), a rollback is written here in place, synced, and applied
+ * in memory. At start and as soon as the store can commit again, the slots are folded into it in
+ * order and cleared. A slot is
+ *
+ *     offset  size  meaning
+ *     0       4     "SWRB"
+ *     4       4     CRC-32C of bytes 8..511
+ *     8       8     sequence number, 1...; 0 in an empty slot
+ *     16      8     wall time, us
+ *     24      8     version rolled back from
+ *     32      8     version rolled back to
+ *     40      64    model name, NUL-padded
+ *     104     64    alias name
+ *     168     128   actor
+ *     296     216   reason
+ */
+#ifndef SLIPWAY_REGISTRY_ROLLBACK_LOG_H
+#define SLIPWAY_REGISTRY_ROLLBACK_LOG_H
+
+#include "registry/registry.h"
+
+enum { ROLLBACK_LOG_SLOTS = 128, ROLLBACK_LOG_SLOT_BYTES = 512 };
+
+struct rollback_log;
+
+/* Open or preallocate `path` (mode 0600). */
+enum err_code rollback_log_open(const char *path, struct rollback_log **log, struct err *err);
+void rollback_log_close(struct rollback_log *log);
+
+/* Durable after ERR_OK. ERR_LIMIT when all slots are taken. */
+enum err_code rollback_log_append(struct rollback_log *log, const char *model, const char *alias,
+                                  int64_t from, int64_t to, const char *reason, const char *actor,
+                                  struct err *err);
+
+/* Slots waiting to be folded. */
+int rollback_log_pending(const struct rollback_log *log);
+
+/* Bring them into the store, inside the caller's transaction (audit events included); a rollback
+ * whose alias has moved on since is skipped with a log line. After the commit, call _clear. */
+enum err_code rollback_log_fold(struct rollback_log *log, struct store *store, struct err *err);
+enum err_code rollback_log_clear(struct rollback_log *log, struct err *err);
+
+#endif

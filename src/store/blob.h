@@ -1,0 +1,76 @@
+/* blob.h - artifacts by SHA-256: written once, never changed, found by digest.
+ *
+ * The folder form keeps blobs/ab/abcdef... with mode 0400, written as temporary file, fsync, rename,
+ * fsync of the folder. Digests are the only names; nobody's path is ever used.
+ */
+#ifndef SLIPWAY_STORE_BLOB_H
+#define SLIPWAY_STORE_BLOB_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "base/err.h"
+#include "base/hash.h"
+#include "base/str.h"
+
+struct blob_store;
+
+struct blob_digest {
+    char hex[SHA256_HEX_BYTES + 1];
+};
+
+struct blob_ops {
+    const char *name; /* "dir", later "s3" */
+    enum err_code (*open)(const char *where, struct blob_store **blobs, struct err *err);
+    void (*close)(struct blob_store *blobs);
+
+    /* Durable and found under its digest after ERR_OK. Putting what is there already is fine. */
+    enum err_code (*put)(struct blob_store *blobs, const void *bytes, size_t size,
+                         struct blob_digest *digest, struct err *err);
+
+    /* All bytes, read-only, digest verified (ERR_IO naming the blob when it does not match);
+     * mapped or allocated, given back with `release`. ERR_NOT_FOUND. */
+    enum err_code (*get)(struct blob_store *blobs, const struct blob_digest *digest,
+                         const void **bytes, size_t *size, struct err *err);
+    void (*release)(struct blob_store *blobs, const void *bytes, size_t size);
+
+    enum err_code (*stat)(struct blob_store *blobs, const struct blob_digest *digest,
+                          uint64_t *size, struct err *err);
+    enum err_code (*remove)(struct blob_store *blobs, const struct blob_digest *digest,
+                            struct err *err);
+
+    /* Every blob: digest, size, age. Temporary files left by a crash are removed on open. */
+    enum err_code (*each)(struct blob_store *blobs,
+                          enum err_code (*fn)(void *arg, const struct blob_digest *digest,
+                                              uint64_t size, int64_t modified_us, struct err *err),
+                          void *arg, struct err *err);
+};
+
+struct blob_head {
+    const struct blob_ops *ops;
+};
+
+/* Thin calls through the table; safe from several threads at once. */
+enum err_code blob_open(const struct blob_ops *ops, const char *where, struct blob_store **blobs,
+                        struct err *err);
+void blob_close(struct blob_store *blobs); /* NULL is allowed */
+enum err_code blob_put(struct blob_store *blobs, const void *bytes, size_t size,
+                       struct blob_digest *digest, struct err *err);
+enum err_code blob_get(struct blob_store *blobs, const struct blob_digest *digest,
+                       const void **bytes, size_t *size, struct err *err);
+void blob_release(struct blob_store *blobs, const void *bytes, size_t size);
+enum err_code blob_stat(struct blob_store *blobs, const struct blob_digest *digest, uint64_t *size,
+                        struct err *err);
+enum err_code blob_remove(struct blob_store *blobs, const struct blob_digest *digest,
+                          struct err *err);
+enum err_code blob_each(struct blob_store *blobs,
+                        enum err_code (*fn)(void *arg, const struct blob_digest *digest,
+                                            uint64_t size, int64_t modified_us, struct err *err),
+                        void *arg, struct err *err);
+
+/* A digest from text people or clients gave: 64 hex digits, "sha256:" in front is accepted. */
+enum err_code blob_digest_parse(struct str text, struct blob_digest *digest, struct err *err);
+
+extern const struct blob_ops blob_dir;
+
+#endif

@@ -1,0 +1,34 @@
+/* folder.h - the data folder: its layout, its mode 0700, and the lock of the one process in it.
+ *
+ *     slipway-data/
+ *       lock            held (flock) by the process that owns the folder; contains its pid
+ *       slipway.sock    the owner's Unix socket
+ *       slipway.db      control state (SQLite, WAL)
+ *       blobs/          artifacts by SHA-256
+ *       rollback.log    preallocated: rollbacks made while the disk was full
+ *       backups/        copies made before schema changes
+ */
+#ifndef SLIPWAY_STORE_FOLDER_H
+#define SLIPWAY_STORE_FOLDER_H
+
+#include <stdbool.h>
+
+#include "base/err.h"
+
+struct folder;
+
+/* Open (and make, when `create`) the folder without locking it: is_locked tells whether a live
+ * process holds it. ERR_DENIED when it belongs to another user, ERR_INVALID when it is not a
+ * folder of ours (something else is in it). */
+enum err_code folder_open(const char *path, bool create, struct folder **folder, struct err *err);
+bool folder_is_locked(const struct folder *folder);
+
+/* Become the owner. ERR_CONFLICT names the pid that has it. Held until folder_close or death. */
+enum err_code folder_lock(struct folder *folder, struct err *err);
+
+const char *folder_path(const struct folder *folder);        /* as given */
+const char *folder_file(const struct folder *folder, const char *name, char *out, size_t out_bytes);
+int folder_fd(const struct folder *folder);
+void folder_close(struct folder *folder); /* NULL is allowed */
+
+#endif
