@@ -50,7 +50,8 @@ struct str str_trim(struct str s);
 bool str_split(struct str *rest, char separator, struct str *part);
 
 /* Whole text as a number; false (and *out untouched) on empty, trailing bytes or overflow.
- * str_to_f64 takes JSON-like decimal and exponent forms, also "inf", "-inf" and "nan". */
+ * str_to_f64 takes decimal and exponent forms ("5", "-.5", "1e-7", "+3."), also "inf", "infinity",
+ * "-inf" and "nan" in any case; it rounds correctly, and what is too large for a double fails. */
 bool str_to_i64(struct str s, int64_t *out);
 bool str_to_u64(struct str s, uint64_t *out);
 bool str_to_f64(struct str s, double *out);
@@ -58,8 +59,9 @@ bool str_to_f64(struct str s, double *out);
 /* Bytes with an optional suffix K, M, G (powers of 1024): "64K". */
 bool str_to_size(struct str s, uint64_t *out);
 
-/* Shortest decimal text that reads back as the same float / double (always finite input; NaN and
- * infinities become null, the JSON habit). Returns bytes written; `out` has STR_NUMBER_BYTES. */
+/* Shortest decimal text that reads back as the same float / double: 0.5, 12345.678, 1e-7, 3.0 (NaN
+ * and infinities become null, the JSON habit). No NUL; the bytes written are returned; `out` has
+ * STR_NUMBER_BYTES. */
 enum { STR_NUMBER_BYTES = 32 };
 size_t str_from_f32(float value, char *out);
 size_t str_from_f64(double value, char *out);
@@ -72,6 +74,10 @@ bool str_unhex(struct str hex, void *bytes, size_t size);
 
 /* Valid UTF-8 without overlong forms or surrogates (RFC 3629)? */
 bool str_is_utf8(struct str s);
+
+/* Bytes of the valid multi-byte UTF-8 sequence at `text`, where `room` bytes are readable; 0 when
+ * there is none (ASCII is no multi-byte sequence). */
+size_t str_utf8_sequence(const char *text, size_t room);
 
 /* A name of a model, alias, key or field chosen by people, safe in paths, URLs and logs:
  * [A-Za-z0-9][A-Za-z0-9._-]{0,63}. The one function that decides. */

@@ -1,0 +1,186 @@
+/* hash.c - SHA-256 by OpenSSL, SipHash-2-4, CRC-32C. */
+#include "base/hash.h"
+
+#include <openssl/crypto.h>
+#include <openssl/evp.h>
+#include <pthread.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/check.h"
+
+/* Looking the algorithm up costs more than hashing a key does, so it is done once. */
+static EVP_MD *sha256;
+static pthread_once_t sha256_once = PTHREAD_ONCE_INIT;
+
+static void fetch_sha256(void)
+{
+    sha256 = EVP_MD_fetch(NULL, "SHA256", NULL);
+    assert(sha256);
+}
+
+static void must(int openssl_rc)
+{
+    assert(openssl_rc == 1);
+}
+
+void hash_sha256(const void *bytes, size_t size, uint8_t digest[SHA256_BYTES])
+{
+    pthread_once(&sha256_once, fetch_sha256);
+    must(EVP_Digest(bytes, size, digest, NULL, sha256, NULL));
+}
+
+void hash_sha256_hex(const void *bytes, size_t size, char hex[SHA256_HEX_BYTES + 1])
+{
+    uint8_t digest[SHA256_BYTES];
+    hash_sha256(bytes, size, digest);
+    str_hex(digest, sizeof(digest), hex);
+    hex[SHA256_HEX_BYTES] = '\0';
+}
+
+struct hash_sha256 {
+    EVP_MD_CTX *ctx;
+};
+
+struct hash_sha256 *hash_sha256_new(void)
+{
+    struct hash_sha256 *state = malloc(sizeof(*state));
+    if (!state || !(state->ctx = EVP_MD_CTX_new()))
+        abort();
+    pthread_once(&sha256_once, fetch_sha256);
+    must(EVP_DigestInit_ex2(state->ctx, sha256, NULL));
+    return state;
+}
+
+void hash_sha256_add(struct hash_sha256 *state, const void *bytes, size_t size)
+{
+    must(EVP_DigestUpdate(state->ctx, bytes, size));
+}
+
+void hash_sha256_end(struct hash_sha256 *state, uint8_t digest[SHA256_BYTES])
+{
+    must(EVP_DigestFinal_ex(state->ctx, digest, NULL));
+    EVP_MD_CTX_free(state->ctx);
+    free(state);
+}
+
+bool hash_is_sha256_hex(struct str s)
+{
+    if (s.len != SHA256_HEX_BYTES)
+        return false;
+    for (size_t i = 0; i < s.len; i++) {
+        char c = s.ptr[i];
+        if (!((c >= '0' && c <= '9') || (c >= 'a' && c <= 'f')))
+            return false;
+    }
+    return true;
+}
+
+static uint64_t rotate_left(uint64_t x, int bits)
+{
+    return x << bits | x >> (64 - bits);
+}
+
+static void sip_round(uint64_t v[4])
+{
+    v[0] += v[1];
+    v[2] += v[3];
+    v[1] = rotate_left(v[1], 13) ^ v[0];
+    v[3] = rotate_left(v[3], 16) ^ v[2];
+    v[0] = rotate_left(v[0], 32);
+    v[2] += v[1];
+    v[0] += v[3];
+    v[1] = rotate_left(v[1], 17) ^ v[2];
+    v[3] = rotate_left(v[3], 21) ^ v[0];
+    v[2] = rotate_left(v[2], 32);
+}
+
+static void sip_add(uint64_t v[4], uint64_t word)
+{
+    v[3] ^= word;
+    sip_round(v);
+    sip_round(v);
+    v[0] ^= word;
+}
+
+/* Bytes are little-endian words; the last word carries the length in its top byte. */
+static uint64_t load_word(const unsigned char *p, size_t size)
+{
+    uint64_t word = 0;
+    memcpy(&word, p, size);
+#if __BYTE_ORDER__ == __ORDER_BIG_ENDIAN__
+    word = __builtin_bswap64(word);
+#endif
+    return word;
+}
+
+uint64_t hash_sip(const uint64_t key[2], const void *bytes, size_t size)
+{
+    const unsigned char *p = bytes;
+    uint64_t v[4] = {
+        key[0] ^ UINT64_C(0x736f6d6570736575),
+        key[1] ^ UINT64_C(0x646f72616e646f6d),
+        key[0] ^ UINT64_C(0x6c7967656e657261),
+        key[1] ^ UINT64_C(0x7465646279746573),
+    };
+    uint64_t last = (uint64_t)size << 56;
+    for (; size >= 8; size -= 8, p += 8)
+        sip_add(v, load_word(p, 8));
+    if (size)
+        last |= load_word(p, size);
+    sip_add(v, last);
+    v[2] ^= 0xFF;
+    for (int i = 0; i < 4; i++)
+        sip_round(v);
+    return v[0] ^ v[1] ^ v[2] ^ v[3];
+}
+
+/* CRC-32C: polynomial 0x1EDC6F41, reflected 0x82F63B78 (RFC 3720, appendix B.4). */
+static uint32_t crc32c_table[256];
+static pthread_once_t crc32c_once = PTHREAD_ONCE_INIT;
+
+static void make_crc32c_table(void)
+{
+    for (uint32_t i = 0; i < 256; i++) {
+        uint32_t crc = i;
+        for (int bit = 0; bit < 8; bit++)
+            crc = crc >> 1 ^ (crc & 1 ? UINT32_C(0x82F63B78) : 0);
+        crc32c_table[i] = crc;
+    }
+}
+
+static uint32_t crc32c_portable(uint32_t crc, const unsigned char *p, size_t size)
+{
+    pthread_once(&crc32c_once, make_crc32c_table);
+    for (; size > 0; size--)
+        crc = crc32c_table[(crc ^ *p++) & 0xFF] ^ crc >> 8;
+    return crc;
+}
+
+#if defined(__x86_64__)
+__attribute__((target("sse4.2"))) static uint32_t crc32c_sse42(uint32_t crc, const unsigned char *p,
+                                                               size_t size)
+{
+    uint64_t wide = crc;
+    for (; size >= 8; size -= 8, p += 8)
+        wide = __builtin_ia32_crc32di(wide, load_word(p, 8));
+    crc = (uint32_t)wide;
+    for (; size > 0; size--)
+        crc = __builtin_ia32_crc32qi(crc, *p++);
+    return crc;
+}
+#endif
+
+uint32_t hash_crc32c(uint32_t crc, const void *bytes, size_t size)
+{
+#if defined(__x86_64__)
+    if (__builtin_cpu_supports("sse4.2"))
+        return ~crc32c_sse42(~crc, bytes, size);
+#endif
+    return ~crc32c_portable(~crc, bytes, size);
+}
+
+bool hash_equal_secret(const void *a, const void *b, size_t size)
+{
+    return CRYPTO_memcmp(a, b, size) == 0;
+}
