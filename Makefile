@@ -5,48 +5,57 @@
 # found by pkg-config; tools/bootstrap installs what is missing before anything is
 # compiled, and returns at once when nothing is.
 
-MODE  ?= release
-BUILD ?= build
-PREFIX ?= /usr/local
+MODE         ?= release
+BUILD        ?= build
+PREFIX       ?= /usr/local
 FUZZ_SECONDS ?= 60
+JOBS         ?= $(shell nproc)
 ifeq ($(origin CC),default)
 CC := gcc
 endif
 
-MODES := release debug asan tsan
+MODES := release debug asan tsan fuzz
 ifeq ($(filter $(MODE),$(MODES)),)
 $(error MODE=$(MODE) is none of: $(MODES))
 endif
 
 DEPS  := build/deps
-CLANG := $(findstring clang,$(CC))
+VENV  := build/venv
 ARCH  := $(shell uname -m)
-B     := $(BUILD)/$(MODE)$(if $(CLANG),-clang)
+CLANG := $(findstring clang,$(CC))
+WITH  := $(if $(CLANG),-clang)
+B     := $(BUILD)/$(MODE)$(if $(filter-out fuzz,$(MODE)),$(WITH))
+TREE   = $(notdir $(B))
 
 .DEFAULT_GOAL := all
 .DELETE_ON_ERROR:
-MAKEFLAGS += --no-builtin-rules
+.SECONDARY:
+.SUFFIXES:
+MAKEFLAGS += --no-builtin-rules --no-print-directory
+ifeq ($(MAKELEVEL),0)
+MAKEFLAGS += -j$(JOBS)
+endif
+
+# `make V=1` shows whole commands.
+Q   := $(if $(V),,@)
+say  = $(if $(V),,@printf '  %-6s %s\n' $(1) $(2))
 
 # --- libraries ----------------------------------------------------------------
 
-# Goals that compile nothing need no libraries; goals that test need the test tools too.
+# Goals that compile nothing need nothing; goals that test need the test tools too.
 GOALS      := $(or $(MAKECMDGOALS),all)
-QUIET      := help clean format format-check tidy
-TEST_GOALS := check test unit cases integration torture bench fuzz tidy format format-check
-ifneq ($(filter $(TEST_GOALS),$(GOALS))$(CLANG),)
-BOOTSTRAP := tools/bootstrap --test
-else
-BOOTSTRAP := tools/bootstrap
-endif
+NO_COMPILE := help clean venv format format-check tidy
+TEST_GOALS := check test torture bench fuzz fuzz-programs programs clang-tidy $(NO_COMPILE)
+WITH_TESTS := $(filter-out help clean,$(filter $(TEST_GOALS),$(GOALS)))
+BOOTSTRAP  := tools/bootstrap$(if $(WITH_TESTS)$(CLANG), --test)
+LIBRARIES  := libuv libssl libcrypto sqlite3 yaml-0.1 libpcre2-8 zlib yyjson libllhttp
+PKG        := PKG_CONFIG_PATH=$(DEPS)/pkgconfig pkg-config
 
 # Make brings this file up to date before it reads anything else: the one place where
 # the machine is looked at. It keeps its time stamp unless its contents change.
-ifneq ($(filter-out $(QUIET),$(GOALS)),)
+ifneq ($(filter-out $(NO_COMPILE),$(GOALS)),)
 -include $(BUILD)/libraries.mk
 endif
-
-LIBRARIES := libuv libssl libcrypto sqlite3 yaml-0.1 libpcre2-8 zlib yyjson libllhttp
-PKG := PKG_CONFIG_PATH=$(DEPS)/pkgconfig pkg-config
 
 $(BUILD)/libraries.mk: FORCE
 	@$(BOOTSTRAP)
@@ -57,15 +66,14 @@ $(BUILD)/libraries.mk: FORCE
 	   echo "CMOCKA_LIBS := $$($(PKG) --libs cmocka 2>/dev/null)"; } >$@.new
 	@cmp -s $@.new $@ && rm $@.new || mv $@.new $@
 
-# llhttp comes as an archive and is linked whole. yyjson is only a shared library; when it
-# is not the system's, the program finds it beside itself: build/lib or PREFIX/lib.
+# llhttp comes as an archive too, and that is linked. yyjson is only a shared library: when
+# it is not the system's, the program finds it in lib/slipway beside its own folder, in
+# build/ as well as under PREFIX.
 LLHTTP_ARCHIVE := $(wildcard $(LLHTTP_DIR)/libllhttp.a)
 LIBS := $(if $(LLHTTP_ARCHIVE),$(filter-out -lllhttp,$(LIB_LIBS)) $(LLHTTP_ARCHIVE),$(LIB_LIBS)) \
-        -lm -lpthread -ldl
-YYJSON_OWN := $(wildcard $(DEPS)/lib/libyyjson.so.0)
-ifneq ($(YYJSON_OWN),)
-RPATH := -Wl,-rpath,'$$ORIGIN/../lib/slipway'
-TEST_RPATH := -Wl,-rpath,'$$ORIGIN/../../lib/slipway'
+    -lm -lpthread -ldl
+ifneq ($(wildcard $(DEPS)/lib/libyyjson.so.0),)
+RPATH         := -Wl,-rpath,'$$ORIGIN/../lib/slipway:$$ORIGIN/../../lib/slipway'
 OWN_LIBRARIES := $(BUILD)/lib/slipway/libyyjson.so.0
 endif
 
@@ -73,92 +81,193 @@ endif
 
 WARNINGS := -Wall -Wextra -Wshadow -Wstrict-prototypes -Wmissing-prototypes -Wold-style-definition \
     -Wundef -Wpointer-arith -Wwrite-strings -Wcast-qual -Wvla -Walloca -Wformat=2 \
-    -Wimplicit-fallthrough -Werror=implicit
-ifeq ($(CI),true)
-WARNINGS += -Werror
-endif
+    -Wimplicit-fallthrough -Werror=implicit $(if $(filter true,$(CI)),-Werror)
 
-HARDEN := -fstack-protector-strong -U_FORTIFY_SOURCE -D_FORTIFY_SOURCE=2
-HARDEN += $(if $(filter x86_64,$(ARCH)),-fcf-protection)
-HARDEN += $(if $(filter aarch64,$(ARCH)),-mbranch-protection=standard)
+HARDEN := -fstack-protector-strong -U_FORTIFY_SOURCE -D_FORTIFY_SOURCE=2 \
+    $(if $(filter x86_64,$(ARCH)),-fcf-protection) \
+    $(if $(filter aarch64,$(ARCH)),-mbranch-protection=standard)
 
 MODE_release := -O3 -g -fno-math-errno -fno-plt $(HARDEN)
 MODE_debug   := -O0 -g3
-MODE_asan    := -O1 -g3 -fno-omit-frame-pointer -fsanitize=address,undefined -fno-sanitize-recover=all
-MODE_tsan    := -O1 -g3 -fno-omit-frame-pointer -fsanitize=thread
+MODE_asan    := -O1 -g -fno-omit-frame-pointer -fsanitize=address,undefined -fno-sanitize-recover=all
+MODE_tsan    := -O1 -g -fno-omit-frame-pointer -fsanitize=thread
+MODE_fuzz    := -O1 -g -fno-omit-frame-pointer -fsanitize=fuzzer-no-link,address,undefined \
+    -fno-sanitize-recover=all
 
-# -ffp-contract=off: sums must have the same bits on every machine and in every tier.
+# -ffp-contract=off: sums have the same bits on every machine and in every tier.
 ALL_CPPFLAGS = -D_GNU_SOURCE -Isrc $(patsubst -I%,-isystem %,$(LIB_CFLAGS)) $(CPPFLAGS)
 ALL_CFLAGS   = -std=c17 -fPIE -ffp-contract=off $(WARNINGS) $(MODE_$(MODE)) $(CFLAGS)
-ALL_LDFLAGS  = -pie -Wl,-z,relro,-z,now $(filter -fsanitize=%,$(MODE_$(MODE))) $(LDFLAGS)
+ALL_LDFLAGS  = -pie -Wl,-z,relro,-z,now $(RPATH) $(filter -fsanitize=%,$(MODE_$(MODE))) $(LDFLAGS)
 
-# Files that need an instruction set of their own; the program asks the CPU before it calls them.
+# Files with an instruction set of their own; the program asks the CPU before it calls them.
 VBMI := -mavx512f -mavx512bw -mavx512dq -mavx512vl -mavx512vbmi -mavx512vbmi2 -mavx512bitalg \
     -mavx512vpopcntdq -mbmi2 -mpopcnt
 
 # --- what is built ----------------------------------------------------------------
 
-find    = $(sort $(shell find $(wildcard $(1)) -name '$(2)' 2>/dev/null))
-SOURCES := $(call find,src,*.c)
-ifneq ($(ARCH),x86_64)
-SOURCES := $(filter-out %_vbmi.c,$(SOURCES))
-endif
-MAIN    := $(filter src/main.c,$(SOURCES))
-OBJECTS := $(patsubst %.c,$(B)/%.o,$(filter-out $(MAIN),$(SOURCES))) $(B)/embed_sql.o
-ARCHIVE := $(B)/libslipway.a
-SQL     := $(sort $(wildcard src/store/sql/*.sql))
-UNIT    := $(patsubst tests/unit/%.c,$(B)/unit/%,$(wildcard tests/unit/test_*.c))
-REPLAY  := $(patsubst tests/fuzz/%.c,$(B)/replay/%,$(wildcard tests/fuzz/fuzz_*.c))
-FUZZ    := $(patsubst tests/fuzz/%.c,$(BUILD)/fuzz/%,$(wildcard tests/fuzz/fuzz_*.c))
-BENCH   := $(patsubst tests/bench/%.c,$(B)/bench/%,$(wildcard tests/bench/bench_*.c))
+SOURCES  := $(sort $(shell find src -name '*.c' 2>/dev/null))
+SOURCES  := $(if $(filter x86_64,$(ARCH)),$(SOURCES),$(filter-out %_vbmi.c,$(SOURCES)))
+MAIN     := $(filter src/main.c,$(SOURCES))
+OBJECTS  := $(patsubst %.c,$(B)/%.o,$(filter-out $(MAIN),$(SOURCES)))
+ARCHIVE  := $(B)/libslipway.a
+PROGRAM  := $(if $(MAIN),$(B)/slipway)
+UNIT     := $(patsubst tests/unit/%.c,$(B)/unit/%,$(sort $(wildcard tests/unit/test_*.c)))
+REPLAY   := $(patsubst tests/fuzz/%.c,$(B)/replay/%,$(sort $(wildcard tests/fuzz/fuzz_*.c)))
+FUZZERS  := $(patsubst tests/fuzz/%.c,$(BUILD)/fuzz/%,$(sort $(wildcard tests/fuzz/fuzz_*.c)))
+BENCHES  := $(patsubst tests/bench/%.c,$(B)/bench/%,$(sort $(wildcard tests/bench/bench_*.c)))
+FORMATTED := $(sort $(shell find src tests examples -name '*.[ch]' 2>/dev/null))
 
-all: $(ARCHIVE) $(if $(MAIN),$(B)/slipway $(if $(filter $(B),$(BUILD)/release),$(BUILD)/slipway)) ## build/slipway, the program (default)
+# Folders whose files become part of the program as tables embedded_<name>[] (store/embedded.h).
+EMBEDDED     := sql
+EMBED_sql    := $(sort $(wildcard src/store/sql/*.sql))
+OBJECTS      += $(EMBEDDED:%=$(B)/embed_%.o)
+
+all: $(ARCHIVE) $(PROGRAM) $(if $(filter release,$(MODE)),$(PROGRAM:$(B)/%=$(BUILD)/%)) ## build/slipway, the program
+
+# The release program under a short name; the other trees are reached by their own paths.
+$(BUILD)/slipway: FORCE
+	@[ "$$(readlink $@)" = $(B:$(BUILD)/%=%)/slipway ] || ln -sfn $(B:$(BUILD)/%=%)/slipway $@
 
 $(B)/slipway: $(B)/src/main.o $(ARCHIVE) $(OWN_LIBRARIES)
-	$(CC) $(ALL_LDFLAGS) $(RPATH) $(filter %.o %.a,$^) $(LIBS) -o $@
-
-$(BUILD)/slipway: $(B)/slipway
-	@ln -sfn release/slipway $@
+	$(call say,LINK,$@)
+	$(Q)$(CC) $(ALL_CFLAGS) $(ALL_LDFLAGS) $(filter %.o %.a,$^) $(LIBS) -o $@
 
 $(ARCHIVE): $(OBJECTS)
 	@rm -f $@
 	@ar rcs $@ $^
 
-$(B)/%.o: %.c
+# Changed flags rebuild what they were used for.
+$(B)/flags: FORCE
 	@mkdir -p $(@D)
-	$(CC) $(ALL_CPPFLAGS) $(ALL_CFLAGS) -MMD -MP -c $< -o $@
+	@printf '%s\n' "$(subst ",\",$(CC) $(ALL_CPPFLAGS) $(ALL_CFLAGS) $(ALL_LDFLAGS))" >$@.new
+	@cmp -s $@.new $@ && rm $@.new || mv $@.new $@
+
+$(B)/%.o: %.c $(B)/flags
+	@mkdir -p $(@D)
+	$(call say,CC,$<)
+	$(Q)$(CC) $(ALL_CPPFLAGS) $(ALL_CFLAGS) -MMD -MP -c $< -o $@
 
 $(B)/src/%_vbmi.o: ALL_CFLAGS += $(VBMI)
 
 # Written anew each time and kept only when it differs: a file that was removed leaves too.
-$(B)/embed_sql.c: FORCE
+$(B)/embed_%.c: FORCE
 	@mkdir -p $(@D)
-	@tools/embed embedded_sql $(SQL) >$@.new
+	@tools/embed embedded_$* $(EMBED_$*) >$@.new
 	@cmp -s $@.new $@ && rm $@.new || mv $@.new $@
 
-$(B)/embed_sql.o: $(B)/embed_sql.c
-	@$(CC) $(ALL_CPPFLAGS) $(ALL_CFLAGS) -c $< -o $@
+$(B)/embed_%.o: $(B)/embed_%.c $(B)/flags
+	$(Q)$(CC) $(ALL_CPPFLAGS) $(ALL_CFLAGS) -c $< -o $@
 
-$(BUILD)/lib/slipway/libyyjson.so.0: $(YYJSON_OWN)
+$(BUILD)/lib/slipway/libyyjson.so.0: $(DEPS)/lib/libyyjson.so.0
 	@mkdir -p $(@D)
 	@cp -L $< $@
 
+# --- running and installing -----------------------------------------------------------
+
+run: all ## set up, build, serve examples/triage on http://127.0.0.1:8080
+	@exec examples/triage/run
+
+install: all ## put program, man pages and completions under PREFIX (and DESTDIR)
+	install -d $(DESTDIR)$(PREFIX)/bin
+	install -m 755 $(PROGRAM) $(DESTDIR)$(PREFIX)/bin/slipway
+	$(if $(OWN_LIBRARIES),install -d $(DESTDIR)$(PREFIX)/lib/slipway)
+	$(if $(OWN_LIBRARIES),install -m 644 $(OWN_LIBRARIES) $(DESTDIR)$(PREFIX)/lib/slipway/)
+
 # --- tests --------------------------------------------------------------------------
 
-$(B)/unit/%: tests/unit/%.c $(ARCHIVE) $(OWN_LIBRARIES)
+$(B)/unit/%: tests/unit/%.c $(ARCHIVE) $(OWN_LIBRARIES) $(B)/flags
 	@mkdir -p $(@D)
-	$(CC) $(ALL_CPPFLAGS) -Itests/unit $(ALL_CFLAGS) -MMD -MP -MT $@ -MF $@.d $< $(ARCHIVE) $(ALL_LDFLAGS) \
-	    $(TEST_RPATH) $(CMOCKA_LIBS) $(LIBS) -o $@
+	$(call say,TEST,$<)
+	$(Q)$(CC) $(ALL_CPPFLAGS) -Itests/unit $(ALL_CFLAGS) -MMD -MP -MT $@ -MF $@.d $< \
+	    $(ARCHIVE) $(ALL_LDFLAGS) $(CMOCKA_LIBS) $(LIBS) -o $@
 
-check: all $(UNIT)
-	@for t in $(UNIT); do $$t || exit 1; done
+$(B)/replay/%: tests/fuzz/%.c tests/fuzz/replay.c $(ARCHIVE) $(OWN_LIBRARIES) $(B)/flags
+	@mkdir -p $(@D)
+	$(call say,TEST,$<)
+	$(Q)$(CC) $(ALL_CPPFLAGS) -Itests/fuzz $(ALL_CFLAGS) $< tests/fuzz/replay.c \
+	    $(ARCHIVE) $(ALL_LDFLAGS) $(LIBS) -o $@
+
+$(BUILD)/fuzz/fuzz_%: tests/fuzz/fuzz_%.c $(ARCHIVE) $(OWN_LIBRARIES) $(B)/flags
+	@mkdir -p $(@D)
+	$(call say,FUZZ,$<)
+	$(Q)$(CC) $(ALL_CPPFLAGS) -Itests/fuzz $(ALL_CFLAGS) -fsanitize=fuzzer $< \
+	    $(ARCHIVE) $(ALL_LDFLAGS) $(LIBS) -o $@
+
+$(B)/bench/%: tests/bench/%.c $(ARCHIVE) $(OWN_LIBRARIES) $(B)/flags
+	@mkdir -p $(@D)
+	$(call say,BENCH,$<)
+	$(Q)$(CC) $(ALL_CPPFLAGS) -Itests/bench $(ALL_CFLAGS) $< $(ARCHIVE) $(ALL_LDFLAGS) $(LIBS) -o $@
+
+# Everything of one MODE that tests/run starts.
+programs: all $(UNIT) $(REPLAY)
+fuzz-programs: $(if $(filter fuzz,$(MODE)),$(FUZZERS))
+
+IN_MODE    = +@$(MAKE) MODE=$(1) CC=$(CC) programs
+FUZZ_MAKE  = +@$(MAKE) MODE=fuzz CC=clang fuzz-programs
+RUN_TESTS  = tests/run --build $(BUILD) $(if $(ONLY),--only '$(ONLY)')
+# ONLY takes a test's name or a part of it; MODE chooses the build it runs in.
+CHECKS     = $(TREE):unit $(TREE):cases $(TREE):replay tidy format
+WHOLE      = $(1):unit $(1):cases $(1):replay $(1):integration
+
+check: programs venv ## unit tests, cases, fuzz corpora, tidy, format: under two minutes
+	@$(RUN_TESTS) $(CHECKS)
+
+test: programs venv ## check, integration, all of it under asan and tsan, short fuzzing
+	$(if $(filter release,$(MODE)),$(call IN_MODE,asan))
+	$(if $(filter release,$(MODE)),$(call IN_MODE,tsan))
+	$(if $(filter release,$(MODE)),$(if $(shell command -v clang),$(FUZZ_MAKE)))
+	@$(RUN_TESTS) $(call WHOLE,$(TREE)) tidy format \
+	    $(if $(filter release,$(MODE)),$(call WHOLE,asan$(WITH)) $(call WHOLE,tsan$(WITH)) fuzz=10)
+
+torture: programs venv ## faults and load for minutes: kill -9, full disk, slow clients
+	@$(RUN_TESTS) $(TREE):torture
+
+fuzz: venv ## every parser for FUZZ_SECONDS (60) under libFuzzer
+	$(FUZZ_MAKE)
+	@$(RUN_TESTS) fuzz=$(FUZZ_SECONDS)
+
+bench: all $(BENCHES) venv ## every bar of docs/benchmarks.md, one line each
+	@exec tests/bench/run
+
+venv: $(VENV)/.requirements
+$(VENV)/.requirements: tests/requirements.txt
+	@tools/bootstrap --test
+	@echo "venv: installing tests/requirements.txt into $(VENV)"
+	@python3 -m venv $(VENV)
+	@$(VENV)/bin/pip install --quiet --disable-pip-version-check --only-binary=:all: -r $<
+	@touch $@
+
+# --- code checks ------------------------------------------------------------------------
+
+tidy: ## layers, file heads, sizes, banned calls
+	@python3 tools/tidy.py
+
+format: venv ## rewrite sources in the house format
+	@$(VENV)/bin/clang-format -i $(FORMATTED)
+
+format-check: venv ## say which sources differ from it
+	@$(VENV)/bin/clang-format --dry-run --Werror $(FORMATTED)
+
+compile_commands.json: $(BUILD)/libraries.mk ## for editors and clang-tidy
+	@{ $(foreach s,$(SOURCES),printf '{"directory": "%s", "file": "%s", "command": "%s"},\n' \
+	    '$(CURDIR)' '$(s)' '$(CC) $(ALL_CPPFLAGS) $(ALL_CFLAGS)$(if $(filter %_vbmi.c,$(s)), $(VBMI)) -c $(s)';) \
+	} | sed '1s/^/[/; $$s/,$$/]/' >$@
+
+clean: ## remove what was built; build/deps, build/apt and build/venv stay
+	rm -rf $(filter-out build/deps build/apt build/venv,$(wildcard $(BUILD)/*)) compile_commands.json
 
 help: ## this list
-	@grep -hE '^[a-z_.-]+:.*##' $(firstword $(MAKEFILE_LIST)) | sed 's/:.*##/\t/' | expand -t 24
-
-clean: ## remove what was built; build/deps and build/venv stay
-	rm -rf $(filter-out build/deps build/venv build/apt,$(wildcard $(BUILD)/*))
+	@echo "usage: make [target] [variable=value]"
+	@echo
+	@sed -n 's/^\([a-z_.-]*\):.*## \(.*\)/  \1|\2/p' Makefile | awk -F'|' '{ printf "%-24s %s\n", $$1, $$2 }'
+	@echo
+	@echo "  MODE=$(MODE)  one of: $(filter-out fuzz,$(MODES))"
+	@echo "  CC=$(CC)  or clang    PREFIX=$(PREFIX)  DESTDIR=  for install"
+	@echo "  ONLY=text  tests whose name has it    JOBS=$(JOBS)    V=1  whole commands"
+	@echo "  SLIPWAY_BOOTSTRAP=no  install nothing, take the machine as it is"
 
 FORCE:
-.PHONY: all check help clean FORCE
--include $(patsubst %.o,%.d,$(OBJECTS)) $(B)/src/main.d $(patsubst %,%.d,$(UNIT))
+.PHONY: all run install check test torture bench fuzz tidy format format-check clean help \
+    venv programs fuzz-programs clang-tidy compile_commands.json FORCE
+
+-include $(patsubst %.o,%.d,$(OBJECTS)) $(B)/src/main.d $(UNIT:%=%.d)
