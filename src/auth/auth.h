@@ -57,7 +57,8 @@ struct auth_keys *auth_keys_new(const struct auth_key *keys, int count); /* copi
 void auth_keys_free(struct auth_keys *keys);
 bool auth_keys_is_empty(const struct auth_keys *keys);
 
-/* The key whose secret `token` is, live at `now_us`; NULL otherwise. Constant time in the secret. */
+/* The key whose secret `token` is, live at `now_us`; NULL otherwise. Constant time in the secret.
+ */
 const struct auth_key *auth_keys_find(const struct auth_keys *keys, struct str token,
                                       int64_t now_us);
 

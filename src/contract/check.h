@@ -15,12 +15,12 @@
 
 /* One broken rule, in words a caller can act on. Texts live in the rows' arena. */
 struct violation {
-    int64_t row;                /* 0-based */
-    const char *field;          /* name; "" for shape violations */
+    int64_t row;       /* 0-based */
+    const char *field; /* name; "" for shape violations */
     enum contract_rule rule;
     enum contract_policy policy;
-    const char *expected;       /* "a number in [6.981, 28.11] mm" */
-    const char *got;            /* "1799" ; text is cut at 64 characters */
+    const char *expected; /* "a number in [6.981, 28.11] mm" */
+    const char *got;      /* "1799" ; text is cut at 64 characters */
 };
 
 struct rows {
@@ -31,12 +31,12 @@ struct rows {
     struct str *texts; /* [count, contract->text_count]; ptr NULL is missing; may be NULL */
 
     /* Verdict, after rows_check. */
-    bool has_violation;           /* any, of whatever policy */
-    struct violation first;       /* the first rejecting one, else the first one */
+    bool has_violation;     /* any, of whatever policy */
+    struct violation first; /* the first rejecting one, else the first one */
     int64_t violation_count[RULE_COUNT];
-    uint8_t *is_suspect;          /* [count] 1: quarantined; NULL when no row is */
+    uint8_t *is_suspect; /* [count] 1: quarantined; NULL when no row is */
 
-    bool is_rejected;             /* a put met a rejecting violation: `first` has it */
+    bool is_rejected; /* a put met a rejecting violation: `first` has it */
 };
 
 /* Room for `count` rows, every cell missing. ERR_LIMIT past the arena; texts are borrowed by the

@@ -59,13 +59,13 @@ enum contract_policy {
 };
 
 enum contract_rule {
-    RULE_TYPE,     /* always reject */
-    RULE_MISSING,  /* a required field is absent, null, NaN or a missing marker */
-    RULE_RANGE,    /* below minimum or above maximum */
-    RULE_CATEGORY, /* not in the list */
-    RULE_PATTERN,  /* text does not match, or too long */
+    RULE_TYPE,          /* always reject */
+    RULE_MISSING,       /* a required field is absent, null, NaN or a missing marker */
+    RULE_RANGE,         /* below minimum or above maximum */
+    RULE_CATEGORY,      /* not in the list */
+    RULE_PATTERN,       /* text does not match, or too long */
     RULE_UNKNOWN_FIELD, /* the row has a field the contract does not; always reject */
-    RULE_SHAPE,    /* wrong number of columns or tensors; always reject */
+    RULE_SHAPE,         /* wrong number of columns or tensors; always reject */
     RULE_COUNT,
 };
 
@@ -82,9 +82,9 @@ struct contract_profile {
 
 struct contract_field {
     const char *name;
-    const char *description;   /* "" when absent */
-    const char *unit;          /* UCUM code or ISO 4217; "" when the source does not state one */
-    const char *physical_type; /* as written: "float32", "int64", "utf8"; "" when absent */
+    const char *description;    /* "" when absent */
+    const char *unit;           /* UCUM code or ISO 4217; "" when the source does not state one */
+    const char *physical_type;  /* as written: "float32", "int64", "utf8"; "" when absent */
     const char *classification; /* as written: "pii", ...; "" when absent */
     enum contract_role role;
     enum contract_type type;
@@ -103,8 +103,8 @@ struct contract_field {
     enum contract_policy policy[RULE_COUNT];
     bool has_profile;
     struct contract_profile profile;
-    int column;     /* index into a row's values or texts; -1 for prediction, score, label */
-    bool is_text;   /* its column counts in texts: free strings, dates, keys */
+    int column;   /* index into a row's values or texts; -1 for prediction, score, label */
+    bool is_text; /* its column counts in texts: free strings, dates, keys */
 };
 
 struct contract {
@@ -118,17 +118,17 @@ struct contract {
     struct map field_by_name;      /* -> struct contract_field */
 
     /* Input fields (feature, key, timestamp, segment), split by how a row holds them: */
-    int value_count;                       /* columns of struct rows.values */
-    const struct contract_field **values;  /* [value_count] */
-    int text_count;                        /* columns of struct rows.texts */
-    const struct contract_field **texts;   /* [text_count] */
-    int feature_count;                     /* FEATURE fields among values, in document order */
-    const int *feature_columns;            /* [feature_count] column in values */
-    bool is_feature_prefix;                /* feature_columns is 0, 1, 2, ...: no gather needed */
+    int value_count;                      /* columns of struct rows.values */
+    const struct contract_field **values; /* [value_count] */
+    int text_count;                       /* columns of struct rows.texts */
+    const struct contract_field **texts;  /* [text_count] */
+    int feature_count;                    /* FEATURE fields among values, in document order */
+    const int *feature_columns;           /* [feature_count] column in values */
+    bool is_feature_prefix;               /* feature_columns is 0, 1, 2, ...: no gather needed */
 
     /* For the vector pass of check.c, one entry per value column. */
-    const float *low, *high;      /* bounds rounded to float32; -inf, +inf when there are none */
-    const uint8_t *is_integer;    /* 1: a fraction breaks RULE_TYPE */
+    const float *low, *high;   /* bounds rounded to float32; -inf, +inf when there are none */
+    const uint8_t *is_integer; /* 1: a fraction breaks RULE_TYPE */
 
     /* The answer. */
     const struct contract_field *prediction; /* NULL when not described */
@@ -148,7 +148,7 @@ void contract_free(struct contract *contract);
  * input fields in document order, usually right when a client sends fields in order. */
 const struct contract_field *contract_field_find(const struct contract *contract, struct str name);
 
-const char *contract_rule_name(enum contract_rule rule);     /* "range", "missing", ... */
+const char *contract_rule_name(enum contract_rule rule);       /* "range", "missing", ... */
 const char *contract_policy_name(enum contract_policy policy); /* "reject", ... */
 const char *contract_type_name(enum contract_type type);
 

@@ -19,8 +19,8 @@ struct actor {
 };
 
 struct audit_event {
-    int64_t seq;     /* 1, 2, 3, ... without gaps; set by audit_append */
-    int64_t at_us;   /* wall time; set by audit_append when 0 */
+    int64_t seq;   /* 1, 2, 3, ... without gaps; set by audit_append */
+    int64_t at_us; /* wall time; set by audit_append when 0 */
     const char *actor, *via;
     const char *action;  /* "version.register", "alias.set", "alias.rollback", "key.create", ... */
     const char *subject; /* "model/churn/alias/champion" */

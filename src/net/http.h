@@ -55,13 +55,13 @@ struct http_request {
 
 /* Who is on the other end, as far as the socket says. */
 struct http_peer {
-    bool is_unix;      /* uid, gid, pid are the kernel's word (SO_PEERCRED) */
+    bool is_unix; /* uid, gid, pid are the kernel's word (SO_PEERCRED) */
     bool is_tls;
-    bool is_loopback;  /* 127.0.0.0/8 or ::1, or unix */
+    bool is_loopback; /* 127.0.0.0/8 or ::1, or unix */
     uid_t uid;
     gid_t gid;
     pid_t pid;
-    char address[64];  /* "127.0.0.1:51234", "[::1]:51234", "unix" */
+    char address[64]; /* "127.0.0.1:51234", "[::1]:51234", "unix" */
 };
 
 struct http_response {
@@ -77,13 +77,13 @@ struct http_conn;
 struct http_exchange {
     struct http_request request;
     struct http_response response;
-    struct arena *arena;     /* this exchange's memory, bounded by request_memory_bytes_max */
-    struct http_conn *conn;  /* net/ only */
-    void *thread;            /* what http_server_config.thread_new returned for this loop thread */
+    struct arena *arena;    /* this exchange's memory, bounded by request_memory_bytes_max */
+    struct http_conn *conn; /* net/ only */
+    void *thread;           /* what http_server_config.thread_new returned for this loop thread */
     const struct http_peer *peer;
-    int64_t start_ns;        /* clock_monotonic_ns() when the head was complete */
-    void *user;              /* the handler's own, NULL at first */
-    void *conn_user;         /* in/out: the handler's cache for this connection, NULL at first */
+    int64_t start_ns; /* clock_monotonic_ns() when the head was complete */
+    void *user;       /* the handler's own, NULL at first */
+    void *conn_user;  /* in/out: the handler's cache for this connection, NULL at first */
 
     /* Set by a handler that answers later: called on the loop thread if the client goes away
      * first. The handler must still call http_reply(), which then sends nothing. */
@@ -102,7 +102,8 @@ void http_reply(struct http_exchange *x);
 
 /* Percent-decode `in` into the arena. ERR_INVALID on a bad escape, a NUL or bytes that are not
  * UTF-8; ERR_LIMIT when the arena is full. '+' stays '+'. */
-enum err_code http_decode_path(struct str in, struct arena *arena, struct str *out, struct err *err);
+enum err_code http_decode_path(struct str in, struct arena *arena, struct str *out,
+                               struct err *err);
 
 /* The decoded value of `name` in a query; false when absent. '+' becomes a space. */
 bool http_query_find(struct str query, const char *name, struct arena *arena, struct str *out);

@@ -10,15 +10,15 @@
 #include "net/http.h"
 
 struct http_call {
-    const char *url;       /* "http://127.0.0.1:8080", "https://host:8443", or NULL with unix_path */
-    const char *unix_path; /* or NULL */
-    const char *tls_ca_path; /* PEM of trusted roots; NULL: the system's */
-    const char *method;    /* "POST" */
-    struct str target;     /* "/api/models?x=1" */
+    const char *url; /* "http://127.0.0.1:8080", "https://host:8443", or NULL with unix_path */
+    const char *unix_path;             /* or NULL */
+    const char *tls_ca_path;           /* PEM of trusted roots; NULL: the system's */
+    const char *method;                /* "POST" */
+    struct str target;                 /* "/api/models?x=1" */
     const struct http_header *headers; /* [header_count], sent as they are */
     int header_count;
     struct str body;
-    int64_t timeout_ms;       /* whole call */
+    int64_t timeout_ms; /* whole call */
     size_t reply_bytes_max;
     void (*progress)(void *arg, uint64_t sent, uint64_t total); /* (optional) while uploading */
     void *progress_arg;
@@ -29,7 +29,7 @@ struct http_result {
     struct str content_type; /* in the arena given to http_call_run */
     int header_count;
     struct http_header headers[HTTP_HEADERS_MAX];
-    struct buf body;         /* free with buf_done */
+    struct buf body; /* free with buf_done */
 };
 
 /* ERR_UNAVAILABLE when nobody answers at the address (the message names it), ERR_TIMEOUT,

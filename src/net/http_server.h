@@ -27,8 +27,9 @@ struct http_limits {
     size_t output_bytes_max;   /* unsent replies per connection before it reads no further */
     size_t memory_bytes_max;   /* arena of one exchange */
     size_t compress_bytes_min; /* replies below this are never compressed */
-    int64_t head_timeout_ms, body_timeout_ms, idle_timeout_ms, write_timeout_ms; /* -> 408 or close */
-    int64_t tls_timeout_ms;    /* of a handshake */
+    int64_t head_timeout_ms, body_timeout_ms, idle_timeout_ms,
+        write_timeout_ms;   /* -> 408 or close */
+    int64_t tls_timeout_ms; /* of a handshake */
 };
 
 /* What net could not parse or accept: api/problem.c turns it into a body. */
@@ -47,9 +48,9 @@ struct http_admission {
 struct http_server_config {
     const char *const *listen; /* [listen_count] "127.0.0.1:8080", "[::]:8443", "0.0.0.0:80" */
     int listen_count;
-    const char *unix_path;     /* NULL: none. Mode 0600, replaced when stale, removed at the end */
+    const char *unix_path; /* NULL: none. Mode 0600, replaced when stale, removed at the end */
     const char *tls_cert_path, *tls_key_path; /* PEM; NULL: plain TCP. Unix sockets are plain */
-    int thread_count;          /* 1..HTTP_THREADS_MAX */
+    int thread_count;                         /* 1..HTTP_THREADS_MAX */
     struct http_limits limits;
 
     void *context; /* handed to the functions below */
@@ -71,8 +72,8 @@ struct http_server;
 
 /* Bind everything, then start the threads. ERR_IO names the address that could not be bound and
  * why ("already in use: is another slipway running?"). */
-enum err_code http_server_start(const struct http_server_config *config, struct http_server **server,
-                                struct err *err);
+enum err_code http_server_start(const struct http_server_config *config,
+                                struct http_server **server, struct err *err);
 
 /* The port the first TCP listener got (for "127.0.0.1:0"). */
 int http_server_port(const struct http_server *server);

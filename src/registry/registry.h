@@ -36,8 +36,8 @@ struct model {
     const char *owner;       /* accountable person or team; never empty */
     const char *description; /* "" when none */
     int64_t created_us;
-    int64_t latest_version;  /* 0 when none */
-    int64_t champion;        /* version, 0 when none */
+    int64_t latest_version; /* 0 when none */
+    int64_t champion;       /* version, 0 when none */
 };
 
 struct version {
@@ -47,9 +47,9 @@ struct version {
     struct blob_digest artifact, contract; /* contract.hex "" when none */
     struct blob_digest golden;             /* .hex "" when none: rows with expected answers */
     int64_t artifact_bytes;
-    const char *note;     /* "" when none */
-    const char *lineage;  /* JSON object: run, code commit, data digests, parent version */
-    const char *signature; /* JSON: inputs, outputs, objective, as the runtime described it */
+    const char *note;          /* "" when none */
+    const char *lineage;       /* JSON object: run, code commit, data digests, parent version */
+    const char *signature;     /* JSON: inputs, outputs, objective, as the runtime described it */
     const char *compatibility; /* JSON: compared with `compared_to`; NULL for the first */
     int64_t compared_to;       /* version, 0 when none */
     const char *created_by;
@@ -59,8 +59,8 @@ struct version {
 struct alias {
     const char *model, *name;
     int64_t version;
-    int64_t revision;   /* 1, 2, ...: what If-Match is checked against; grows with every change */
-    int64_t previous;   /* the version a rollback would bring back; 0 when none */
+    int64_t revision; /* 1, 2, ...: what If-Match is checked against; grows with every change */
+    int64_t previous; /* the version a rollback would bring back; 0 when none */
     int64_t updated_us;
 };
 

@@ -1,8 +1,8 @@
 /* rollback_log.h - rollbacks made durable without free disk: a preallocated file of fixed slots.
  *
- * When the store cannot commit (disk full), a rollback is written here in place, synced, and applied
- * in memory. At start and as soon as the store can commit again, the slots are folded into it in
- * order and cleared. A slot is
+ * When the store cannot commit (disk full), a rollback is written here in place, synced, and
+ * applied in memory. At start and as soon as the store can commit again, the slots are folded into
+ * it in order and cleared. A slot is
  *
  *     offset  size  meaning
  *     0       4     "SWRB"

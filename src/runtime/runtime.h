@@ -38,11 +38,11 @@ struct signature {
 
     /* Tabular models: one input [-1, feature_count]. */
     int feature_count;
-    const char *const *feature_names;        /* [feature_count], or NULL when the file has none */
-    const enum feature_kind *feature_kinds;  /* [feature_count], or NULL */
-    const int *category_counts;              /* [feature_count] codes the file knows of; 0 none; or NULL */
+    const char *const *feature_names;       /* [feature_count], or NULL when the file has none */
+    const enum feature_kind *feature_kinds; /* [feature_count], or NULL */
+    const int *category_counts; /* [feature_count] codes the file knows of; 0 none; or NULL */
 
-    int class_count; /* 2 and more: a classifier; 1: a number per row */
+    int class_count;     /* 2 and more: a classifier; 1: a number per row */
     bool is_probability; /* outputs[0] are probabilities of classes ([-1] of class 1 when binary) */
     const char *objective; /* as the file says: "binary:logistic" */
     const char *detail;    /* one line for people: "100 trees, depth 6, tier vbmi" */

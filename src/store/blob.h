@@ -1,7 +1,7 @@
 /* blob.h - artifacts by SHA-256: written once, never changed, found by digest.
  *
- * The folder form keeps blobs/ab/abcdef... with mode 0400, written as temporary file, fsync, rename,
- * fsync of the folder. Digests are the only names; nobody's path is ever used.
+ * The folder form keeps blobs/ab/abcdef... with mode 0400, written as temporary file, fsync,
+ * rename, fsync of the folder. Digests are the only names; nobody's path is ever used.
  */
 #ifndef SLIPWAY_STORE_BLOB_H
 #define SLIPWAY_STORE_BLOB_H

@@ -26,7 +26,7 @@ bool folder_is_locked(const struct folder *folder);
 /* Become the owner. ERR_CONFLICT names the pid that has it. Held until folder_close or death. */
 enum err_code folder_lock(struct folder *folder, struct err *err);
 
-const char *folder_path(const struct folder *folder);        /* as given */
+const char *folder_path(const struct folder *folder); /* as given */
 const char *folder_file(const struct folder *folder, const char *name, char *out, size_t out_bytes);
 int folder_fd(const struct folder *folder);
 void folder_close(struct folder *folder); /* NULL is allowed */

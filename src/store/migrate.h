@@ -1,4 +1,5 @@
-/* migrate.h - brings a store's schema to this program's version: sql/NNNN_name.sql in order, once. */
+/* migrate.h - brings a store's schema to this program's version: sql/NNNN_name.sql in order, once.
+ */
 #ifndef SLIPWAY_STORE_MIGRATE_H
 #define SLIPWAY_STORE_MIGRATE_H
 

@@ -26,10 +26,10 @@ struct store_value {
         struct str text; /* borrowed during the call */
     };
 };
-#define STORE_INT(v)  ((struct store_value){STORE_I64, {.i64 = (v)}})
-#define STORE_STR(v)  ((struct store_value){STORE_TEXT, {.text = (v)}})
+#define STORE_INT(v) ((struct store_value){STORE_I64, {.i64 = (v)}})
+#define STORE_STR(v) ((struct store_value){STORE_TEXT, {.text = (v)}})
 #define STORE_CSTR(v) ((struct store_value){STORE_TEXT, {.text = str_of(v)}})
-#define STORE_NONE    ((struct store_value){STORE_NULL, {.i64 = 0}})
+#define STORE_NONE ((struct store_value){STORE_NULL, {.i64 = 0}})
 
 enum store_mode { STORE_READ, STORE_WRITE };
 
