@@ -133,10 +133,9 @@ static size_t append_unplain(struct buf *buf, struct str s, size_t i)
     return size;
 }
 
-void buf_json_str(struct buf *buf, struct str s)
+void buf_json_piece(struct buf *buf, struct str s)
 {
     size_t i = 0;
-    buf_char(buf, '"');
     while (i < s.len) {
         size_t start = i;
         while (i < s.len && is_plain_in_json((unsigned char)s.ptr[i]))
@@ -145,6 +144,12 @@ void buf_json_str(struct buf *buf, struct str s)
         if (i < s.len)
             i += append_unplain(buf, s, i);
     }
+}
+
+void buf_json_str(struct buf *buf, struct str s)
+{
+    buf_char(buf, '"');
+    buf_json_piece(buf, s);
     buf_char(buf, '"');
 }
 

@@ -63,6 +63,7 @@ static inline void buf_text(struct buf *buf, const char *text)
     buf_append(buf, text, strlen(text));
 }
 
+/* Appended whole or, past the limit, not at all. Numbers as str.h writes them. */
 void buf_printf(struct buf *buf, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
 void buf_f32(struct buf *buf, float value);
 void buf_f64(struct buf *buf, double value);
@@ -71,6 +72,9 @@ void buf_u64(struct buf *buf, uint64_t value);
 
 /* `s` as a JSON string with its quotes; bytes that are not UTF-8 become U+FFFD. */
 void buf_json_str(struct buf *buf, struct str s);
+
+/* The same without the quotes, for text that is put together from pieces. */
+void buf_json_piece(struct buf *buf, struct str s);
 
 /* End with a NUL that does not count, and give the text. "" when empty or full. */
 const char *buf_c(struct buf *buf);
