@@ -29,7 +29,8 @@ bool hash_is_sha256_hex(struct str s);
  * rollout buckets use the endpoint's stored salt, so the same caller stays in the same bucket. */
 uint64_t hash_sip(const uint64_t key[2], const void *bytes, size_t size);
 
-/* CRC-32C (Castagnoli) of bytes that follow those whose CRC is `crc`, 0 at the start; for records on disk that must be told from torn ones. */
+/* CRC-32C (Castagnoli) of bytes that follow those whose CRC is `crc`, 0 at the start; for records
+ * on disk that must be told from torn ones. */
 uint32_t hash_crc32c(uint32_t crc, const void *bytes, size_t size);
 
 /* Equal bytes, in a time that does not depend on where they differ. */

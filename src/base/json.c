@@ -116,7 +116,8 @@ static enum err_code refuse_syntax(struct str bytes, const yyjson_read_err *why,
                        "malformed text at byte %zu (bad escape, control byte or not UTF-8)",
                        offset);
     case YYJSON_READ_ERROR_LITERAL:
-        return err_set(err, ERR_INVALID, "unknown word at byte %zu; only true, false, null", offset);
+        return err_set(err, ERR_INVALID, "unknown word at byte %zu; only true, false, null",
+                       offset);
     default:
         return err_set(err, ERR_INVALID, "not JSON: unexpected character at byte %zu", offset);
     }
@@ -188,7 +189,8 @@ static yyjson_val *find_duplicate_in_large(yyjson_val *object)
     size_t i, count;
     yyjson_val *key, *value, *duplicate = NULL;
     map_init(&seen);
-    yyjson_obj_foreach(object, i, count, key, value) {
+    yyjson_obj_foreach(object, i, count, key, value)
+    {
         if (map_find(&seen, json_str(key))) {
             duplicate = key;
             break;
@@ -204,7 +206,8 @@ static yyjson_val *find_duplicate_in_small(yyjson_val *object)
     struct str seen[KEYS_BY_PAIRS_MAX];
     size_t i, count;
     yyjson_val *key, *value;
-    yyjson_obj_foreach(object, i, count, key, value) {
+    yyjson_obj_foreach(object, i, count, key, value)
+    {
         seen[i] = json_str(key);
         for (size_t j = 0; j < i; j++) {
             if (str_equal(seen[i], seen[j]))
@@ -317,7 +320,8 @@ enum err_code json_check_keys(yyjson_val *object, const char *what, const char *
 {
     size_t i, count;
     yyjson_val *key, *value;
-    yyjson_obj_foreach(object, i, count, key, value) {
+    yyjson_obj_foreach(object, i, count, key, value)
+    {
         struct str text = json_str(key);
         if (!is_listed(text, keys))
             return err_set(err, ERR_INVALID, "%s has an unknown member \"%.*s\"", what,

@@ -70,7 +70,7 @@ void json_put_f64(struct json_writer *w, double value);
 void json_put_f32(struct json_writer *w, float value);
 void json_put_bool(struct json_writer *w, bool value);
 void json_put_null(struct json_writer *w);
-void json_put_raw(struct json_writer *w, struct str json);  /* already JSON */
+void json_put_raw(struct json_writer *w, struct str json); /* already JSON */
 void json_put_value(struct json_writer *w, yyjson_val *value);
 void json_put_time(struct json_writer *w, int64_t wall_us); /* RFC 3339 text */
 

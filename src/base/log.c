@@ -282,8 +282,8 @@ bool log_gate_open(struct log_gate *gate, int64_t *suppressed)
 {
     int64_t now_us = clock_monotonic_us();
     int64_t next_us = atomic_load_explicit(&gate->next_us, memory_order_relaxed);
-    if (now_us < next_us || !atomic_compare_exchange_strong(&gate->next_us, &next_us,
-                                                            now_us + CLOCK_SECOND_US)) {
+    if (now_us < next_us ||
+        !atomic_compare_exchange_strong(&gate->next_us, &next_us, now_us + CLOCK_SECOND_US)) {
         atomic_fetch_add_explicit(&gate->suppressed, 1, memory_order_relaxed);
         atomic_fetch_add_explicit(&suppressed_total, 1, memory_order_relaxed);
         return false;

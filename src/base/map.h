@@ -1,4 +1,5 @@
-/* map.h - a hash map from text to pointers, built once and then only read, or changed by one thread.
+/* map.h - a hash map from text to pointers, built once and then only read, or changed by one
+ * thread.
  *
  * Keys are borrowed and must outlive the map. Hashing is keyed with a random key of the process, so
  * that nobody outside can choose colliding names.

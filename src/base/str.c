@@ -38,8 +38,7 @@ bool str_ends_with(struct str s, struct str suffix)
 {
     if (suffix.len == 0)
         return true;
-    return s.len >= suffix.len &&
-           memcmp(s.ptr + (s.len - suffix.len), suffix.ptr, suffix.len) == 0;
+    return s.len >= suffix.len && memcmp(s.ptr + (s.len - suffix.len), suffix.ptr, suffix.len) == 0;
 }
 
 struct str str_trim(struct str s)

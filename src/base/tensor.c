@@ -7,11 +7,11 @@ static const struct {
     const char *name;
     size_t bytes;
 } dtypes[DTYPE_COUNT] = {
-    [DTYPE_BOOL] = {"BOOL", 1},   [DTYPE_U8] = {"UINT8", 1},   [DTYPE_U16] = {"UINT16", 2},
-    [DTYPE_U32] = {"UINT32", 4},  [DTYPE_U64] = {"UINT64", 8}, [DTYPE_I8] = {"INT8", 1},
-    [DTYPE_I16] = {"INT16", 2},   [DTYPE_I32] = {"INT32", 4},  [DTYPE_I64] = {"INT64", 8},
-    [DTYPE_F16] = {"FP16", 2},    [DTYPE_BF16] = {"BF16", 2},  [DTYPE_F32] = {"FP32", 4},
-    [DTYPE_F64] = {"FP64", 8},    [DTYPE_BYTES] = {"BYTES", 0},
+    [DTYPE_BOOL] = {"BOOL", 1},  [DTYPE_U8] = {"UINT8", 1},    [DTYPE_U16] = {"UINT16", 2},
+    [DTYPE_U32] = {"UINT32", 4}, [DTYPE_U64] = {"UINT64", 8},  [DTYPE_I8] = {"INT8", 1},
+    [DTYPE_I16] = {"INT16", 2},  [DTYPE_I32] = {"INT32", 4},   [DTYPE_I64] = {"INT64", 8},
+    [DTYPE_F16] = {"FP16", 2},   [DTYPE_BF16] = {"BF16", 2},   [DTYPE_F32] = {"FP32", 4},
+    [DTYPE_F64] = {"FP64", 8},   [DTYPE_BYTES] = {"BYTES", 0},
 };
 
 const char *dtype_name(enum dtype dtype)

@@ -1,7 +1,7 @@
 /* yaml.c - libyaml's events into a tree of values.
  *
- * Open containers stand on a stack of YAML_DEPTH_MAX frames. Values are gathered in a growing yyjson
- * document on the arena and copied once, at the end, into the flat form everybody reads.
+ * Open containers stand on a stack of YAML_DEPTH_MAX frames. Values are gathered in a growing
+ * yyjson document on the arena and copied once, at the end, into the flat form everybody reads.
  */
 #include "base/yaml.h"
 

@@ -25,7 +25,7 @@ static bool is_plain_byte(char c)
 /* Words that one or the other version of YAML reads as something else. */
 static bool is_reserved_word(struct str s)
 {
-    static const char *const words[] = {"y",  "n",   "yes",  "no",    "on",
+    static const char *const words[] = {"y",   "n",    "yes",   "no",   "on",
                                         "off", "true", "false", "null", NULL};
     size_t i = 0;
     while (words[i] && !str_equal_nocase(s, str_of(words[i])))
@@ -138,7 +138,8 @@ static bool write_flow_list(struct buf *buf, yyjson_val *list)
     yyjson_val *value;
     size_t room = FLOW_COLUMNS_MAX > column(buf) ? FLOW_COLUMNS_MAX - column(buf) : 0;
     buf_char(buf, '[');
-    yyjson_arr_foreach(list, i, count, value) {
+    yyjson_arr_foreach(list, i, count, value)
+    {
         if (i > 0)
             buf_lit(buf, ", ");
         if (yyjson_is_ctn(value) || buf->len - start > room) {
@@ -169,7 +170,8 @@ static void write_mapping(struct buf *buf, yyjson_val *object, int indent, int d
 {
     size_t i, count;
     yyjson_val *key, *value;
-    yyjson_obj_foreach(object, i, count, key, value) {
+    yyjson_obj_foreach(object, i, count, key, value)
+    {
         if (i > 0 || !in_list)
             begin_line(buf, indent);
         write_text(buf, json_str(key));
@@ -187,7 +189,8 @@ static void write_list(struct buf *buf, yyjson_val *list, int indent, int depth)
 {
     size_t i, count;
     yyjson_val *value;
-    yyjson_arr_foreach(list, i, count, value) {
+    yyjson_arr_foreach(list, i, count, value)
+    {
         begin_line(buf, indent);
         buf_char(buf, '-');
         if (is_block_mapping(value) && depth < JSON_DEPTH_MAX) {
