@@ -212,11 +212,11 @@ WHOLE      = $(1):unit $(1):cases $(1):replay $(1):integration
 check: programs venv ## unit tests, cases, fuzz corpora, tidy, format: under two minutes
 	@$(RUN_TESTS) $(CHECKS)
 
-test: programs venv ## check, integration, all of it under asan and tsan, short fuzzing
+test: programs venv compile_commands.json ## check, integration, all of it under asan and tsan, short fuzzing
 	$(if $(filter release,$(MODE)),$(call IN_MODE,asan))
 	$(if $(filter release,$(MODE)),$(call IN_MODE,tsan))
 	$(if $(filter release,$(MODE)),$(if $(shell command -v clang),$(FUZZ_MAKE)))
-	@$(RUN_TESTS) $(call WHOLE,$(TREE)) tidy format \
+	@$(RUN_TESTS) $(call WHOLE,$(TREE)) tidy format clang-tidy \
 	    $(if $(filter release,$(MODE)),$(call WHOLE,asan$(WITH)) $(call WHOLE,tsan$(WITH)) fuzz=10)
 
 torture: programs venv ## faults and load for minutes: kill -9, full disk, slow clients
@@ -238,6 +238,9 @@ $(VENV)/.requirements: tests/requirements.txt
 	@touch $@
 
 # --- code checks ------------------------------------------------------------------------
+
+clang-tidy: venv compile_commands.json ## static analysis of every source
+	@$(RUN_TESTS) clang-tidy
 
 tidy: ## layers, file heads, sizes, banned calls
 	@python3 tools/tidy.py

@@ -198,7 +198,7 @@ static char *put_plain(char *p, const char *digits, int count, int point)
 size_t str_from_f32(float value, char *out)
 {
     uint32_t bits;
-    char digits[16], *p = out;
+    char digits[16] = "", *p = out;
     memcpy(&bits, &value, sizeof(bits));
     uint32_t fraction = bits & 0x7FFFFF, biased = bits >> 23 & 0xFF;
     if (biased == 0xFF) {
