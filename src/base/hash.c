@@ -149,12 +149,14 @@ static void make_crc32c_table(void)
     }
 }
 
-static uint32_t crc32c_portable(uint32_t crc, const unsigned char *p, size_t size)
+uint32_t hash_crc32c_portable(uint32_t crc, const void *bytes, size_t size)
 {
+    const unsigned char *p = bytes;
     pthread_once(&crc32c_once, make_crc32c_table);
+    crc = ~crc;
     for (; size > 0; size--)
         crc = crc32c_table[(crc ^ *p++) & 0xFF] ^ crc >> 8;
-    return crc;
+    return ~crc;
 }
 
 #if defined(__x86_64__)
@@ -177,7 +179,7 @@ uint32_t hash_crc32c(uint32_t crc, const void *bytes, size_t size)
     if (__builtin_cpu_supports("sse4.2"))
         return ~crc32c_sse42(~crc, bytes, size);
 #endif
-    return ~crc32c_portable(~crc, bytes, size);
+    return hash_crc32c_portable(crc, bytes, size);
 }
 
 bool hash_equal_secret(const void *a, const void *b, size_t size)

@@ -33,6 +33,9 @@ uint64_t hash_sip(const uint64_t key[2], const void *bytes, size_t size);
  * on disk that must be told from torn ones. */
 uint32_t hash_crc32c(uint32_t crc, const void *bytes, size_t size);
 
+/* The same without the CPU's instruction for it: what hash_crc32c() does where there is none. */
+uint32_t hash_crc32c_portable(uint32_t crc, const void *bytes, size_t size);
+
 /* Equal bytes, in a time that does not depend on where they differ. */
 bool hash_equal_secret(const void *a, const void *b, size_t size);
 

@@ -82,16 +82,21 @@ static void free_nothing(void *ctx, void *p)
     (void)p;
 }
 
-static bool is_not_a_number(struct str at)
+static enum err_code refuse_empty(struct err *err)
 {
-    if (at.len && at.ptr[0] == '-')
-        at = (struct str){at.ptr + 1, at.len - 1};
-    return (at.len >= 3 && str_equal_nocase((struct str){at.ptr, 3}, STR_LIT("nan"))) ||
-           (at.len >= 3 && str_equal_nocase((struct str){at.ptr, 3}, STR_LIT("inf")));
+    return err_set(err, ERR_INVALID, "empty where JSON is expected");
 }
 
-static enum err_code refuse_not_a_number(size_t offset, struct err *err)
+static bool is_nan_or_infinity(struct str at)
 {
+    struct str word = {at.ptr, at.len < 3 ? at.len : 3};
+    return str_equal_nocase(word, STR_LIT("nan")) || str_equal_nocase(word, STR_LIT("inf"));
+}
+
+/* yyjson stops behind the minus of -Infinity; the number begins before it. */
+static enum err_code refuse_nan_or_infinity(struct str bytes, size_t offset, struct err *err)
+{
+    offset -= offset > 0 && bytes.ptr[offset - 1] == '-';
     err_set(err, ERR_INVALID, "NaN and Infinity are not JSON (byte %zu)", offset);
     return err_hint(err, "send null where a value is missing");
 }
@@ -101,9 +106,11 @@ static enum err_code refuse_syntax(struct str bytes, const yyjson_read_err *why,
 {
     size_t offset = why->pos < bytes.len ? why->pos : bytes.len;
     struct str at = {bytes.ptr + offset, bytes.len - offset};
-    if (is_not_a_number(at))
-        return refuse_not_a_number(offset, err);
+    if (is_nan_or_infinity(at))
+        return refuse_nan_or_infinity(bytes, offset, err);
     switch (why->code) {
+    case YYJSON_READ_ERROR_EMPTY_CONTENT:
+        return refuse_empty(err);
     case YYJSON_READ_ERROR_UNEXPECTED_CONTENT:
         return err_set(err, ERR_INVALID, "something follows the JSON value at byte %zu", offset);
     case YYJSON_READ_ERROR_UNEXPECTED_END:
@@ -155,7 +162,7 @@ enum err_code json_read(struct str bytes, struct arena *arena, yyjson_val **root
     yyjson_alc alc = {allocate, reallocate, free_nothing, &a};
     yyjson_read_err why = {0};
     if (bytes.len == 0)
-        return err_set(err, ERR_INVALID, "empty where JSON is expected");
+        return refuse_empty(err);
     char *copy = arena_alloc(arena, bytes.len + YYJSON_PADDING_BYTES);
     if (!copy)
         return err_set(err, ERR_LIMIT, "no room to read %zu bytes of JSON", bytes.len);
