@@ -54,11 +54,13 @@ PKG        := PKG_CONFIG_PATH=$(DEPS)/pkgconfig pkg-config
 # Make brings this file up to date before it reads anything else: the one place where
 # the machine is looked at. It keeps its time stamp unless its contents change.
 ifneq ($(filter-out $(NO_COMPILE),$(GOALS)),)
--include $(BUILD)/libraries.mk
+include $(BUILD)/libraries.mk
 endif
 
 $(BUILD)/libraries.mk: FORCE
 	@$(BOOTSTRAP)
+	@$(PKG) --exists $(LIBRARIES) || { $(PKG) --exists --short-errors --print-errors $(LIBRARIES) || \
+	    echo "make: libraries are missing; tools/bootstrap installs them"; exit 1; }
 	@mkdir -p $(@D)
 	@{ echo "LIB_CFLAGS := $$($(PKG) --cflags $(LIBRARIES))"; \
 	   echo "LIB_LIBS := $$($(PKG) --libs $(LIBRARIES))"; \
@@ -115,6 +117,7 @@ UNIT     := $(patsubst tests/unit/%.c,$(B)/unit/%,$(sort $(wildcard tests/unit/t
 REPLAY   := $(patsubst tests/fuzz/%.c,$(B)/replay/%,$(sort $(wildcard tests/fuzz/fuzz_*.c)))
 FUZZERS  := $(patsubst tests/fuzz/%.c,$(BUILD)/fuzz/%,$(sort $(wildcard tests/fuzz/fuzz_*.c)))
 BENCHES  := $(patsubst tests/bench/%.c,$(B)/bench/%,$(sort $(wildcard tests/bench/bench_*.c)))
+BENCH_VENV := $(if $(wildcard tests/bench/requirements.txt),build/venv-bench/.requirements)
 FORMATTED := $(sort $(shell find src tests examples -name '*.[ch]' 2>/dev/null))
 
 # Folders whose files become part of the program as tables embedded_<name>[] (store/embedded.h).
@@ -175,28 +178,30 @@ install: all ## put program, man pages and completions under PREFIX (and DESTDIR
 
 # --- tests --------------------------------------------------------------------------
 
+# A program of one source file and the archive, with a dependency file beside it.
+COMPILE_TEST = $(CC) $(ALL_CPPFLAGS) -I$(dir $<) $(ALL_CFLAGS) -MMD -MP -MT $@ -MF $@.d
+LINK_TEST    = $(ARCHIVE) $(ALL_LDFLAGS) $(LIBS) -o $@
+
 $(B)/unit/%: tests/unit/%.c $(ARCHIVE) $(OWN_LIBRARIES) $(B)/flags
 	@mkdir -p $(@D)
 	$(call say,TEST,$<)
-	$(Q)$(CC) $(ALL_CPPFLAGS) -Itests/unit $(ALL_CFLAGS) -MMD -MP -MT $@ -MF $@.d $< \
-	    $(ARCHIVE) $(ALL_LDFLAGS) $(CMOCKA_LIBS) $(LIBS) -o $@
+	$(Q)$(COMPILE_TEST) $< $(CMOCKA_LIBS) $(LINK_TEST)
 
 $(B)/replay/%: tests/fuzz/%.c tests/fuzz/replay.c $(ARCHIVE) $(OWN_LIBRARIES) $(B)/flags
 	@mkdir -p $(@D)
 	$(call say,TEST,$<)
-	$(Q)$(CC) $(ALL_CPPFLAGS) -Itests/fuzz $(ALL_CFLAGS) $< tests/fuzz/replay.c \
-	    $(ARCHIVE) $(ALL_LDFLAGS) $(LIBS) -o $@
+	@$(CC) $(ALL_CPPFLAGS) $(ALL_CFLAGS) -c tests/fuzz/replay.c -o $@-main.o
+	$(Q)$(COMPILE_TEST) $< $@-main.o $(LINK_TEST)
 
 $(BUILD)/fuzz/fuzz_%: tests/fuzz/fuzz_%.c $(ARCHIVE) $(OWN_LIBRARIES) $(B)/flags
 	@mkdir -p $(@D)
 	$(call say,FUZZ,$<)
-	$(Q)$(CC) $(ALL_CPPFLAGS) -Itests/fuzz $(ALL_CFLAGS) -fsanitize=fuzzer $< \
-	    $(ARCHIVE) $(ALL_LDFLAGS) $(LIBS) -o $@
+	$(Q)$(COMPILE_TEST) -fsanitize=fuzzer $< $(LINK_TEST)
 
 $(B)/bench/%: tests/bench/%.c $(ARCHIVE) $(OWN_LIBRARIES) $(B)/flags
 	@mkdir -p $(@D)
 	$(call say,BENCH,$<)
-	$(Q)$(CC) $(ALL_CPPFLAGS) -Itests/bench $(ALL_CFLAGS) $< $(ARCHIVE) $(ALL_LDFLAGS) $(LIBS) -o $@
+	$(Q)$(COMPILE_TEST) $< $(LINK_TEST)
 
 # Everything of one MODE that tests/run starts.
 programs: all $(UNIT) $(REPLAY)
@@ -206,7 +211,7 @@ IN_MODE    = +@$(MAKE) MODE=$(1) CC=$(CC) programs
 FUZZ_MAKE  = +@$(MAKE) MODE=fuzz CC=clang fuzz-programs
 RUN_TESTS  = tests/run --build $(BUILD) $(if $(ONLY),--only '$(ONLY)')
 # ONLY takes a test's name or a part of it; MODE chooses the build it runs in.
-CHECKS     = $(TREE):unit $(TREE):cases $(TREE):replay tidy format
+CHECKS     = $(TREE):unit $(TREE):cases $(TREE):replay tools tidy format
 WHOLE      = $(1):unit $(1):cases $(1):replay $(1):integration
 
 check: programs venv ## unit tests, cases, fuzz corpora, tidy, format: under two minutes
@@ -216,7 +221,7 @@ test: programs venv compile_commands.json ## check, integration, all of it under
 	$(if $(filter release,$(MODE)),$(call IN_MODE,asan))
 	$(if $(filter release,$(MODE)),$(call IN_MODE,tsan))
 	$(if $(filter release,$(MODE)),$(if $(shell command -v clang),$(FUZZ_MAKE)))
-	@$(RUN_TESTS) $(call WHOLE,$(TREE)) tidy format clang-tidy \
+	@$(RUN_TESTS) $(call WHOLE,$(TREE)) tools tidy format clang-tidy \
 	    $(if $(filter release,$(MODE)),$(call WHOLE,asan$(WITH)) $(call WHOLE,tsan$(WITH)) fuzz=10)
 
 torture: programs venv ## faults and load for minutes: kill -9, full disk, slow clients
@@ -226,16 +231,24 @@ fuzz: venv ## every parser for FUZZ_SECONDS (60) under libFuzzer
 	$(FUZZ_MAKE)
 	@$(RUN_TESTS) fuzz=$(FUZZ_SECONDS)
 
-bench: all $(BENCHES) venv ## every bar of docs/benchmarks.md, one line each
+bench: all $(BENCHES) venv $(BENCH_VENV) ## every bar of docs/benchmarks.md, one line each
 	@exec tests/bench/run
 
 venv: $(VENV)/.requirements
 $(VENV)/.requirements: tests/requirements.txt
 	@tools/bootstrap --test
-	@echo "venv: installing tests/requirements.txt into $(VENV)"
-	@python3 -m venv $(VENV)
-	@$(VENV)/bin/pip install --quiet --disable-pip-version-check --only-binary=:all: -r $<
-	@touch $@
+	$(call install_python,$(VENV),$<)
+
+# The programs that the bench compares with are heavy, so they are apart from the tests' clients.
+build/venv-bench/.requirements: tests/bench/requirements.txt
+	$(call install_python,build/venv-bench,$<)
+
+define install_python
+@echo "venv: installing $(2) into $(1)"
+@python3 -m venv $(1)
+@$(1)/bin/pip install --quiet --disable-pip-version-check --only-binary=:all: -r $(2)
+@touch $@
+endef
 
 # --- code checks ------------------------------------------------------------------------
 
@@ -257,7 +270,7 @@ compile_commands.json: $(BUILD)/libraries.mk ## for editors and clang-tidy
 	} | sed '1s/^/[/; $$s/,$$/]/' >$@
 
 clean: ## remove what was built; build/deps, build/apt and build/venv stay
-	rm -rf $(filter-out build/deps build/apt build/venv,$(wildcard $(BUILD)/*)) compile_commands.json
+	rm -rf $(filter-out build/deps build/apt build/venv build/venv-bench,$(wildcard $(BUILD)/*)) compile_commands.json
 
 help: ## this list
 	@echo "usage: make [target] [variable=value]"
@@ -273,4 +286,5 @@ FORCE:
 .PHONY: all run install check test torture bench fuzz tidy format format-check clean help \
     venv programs fuzz-programs clang-tidy compile_commands.json FORCE
 
--include $(patsubst %.o,%.d,$(OBJECTS)) $(B)/src/main.d $(UNIT:%=%.d)
+-include $(patsubst %.o,%.d,$(OBJECTS)) $(B)/src/main.d \
+    $(patsubst %,%.d,$(UNIT) $(REPLAY) $(FUZZERS) $(BENCHES))
