@@ -5,8 +5,8 @@
 #include <math.h>
 
 #include "base/check.h"
+#include "base/nearest.h"
 #include "base/yaml.h"
-#include "contract/nearest.h"
 #include "contract/odcs.h"
 #include "contract/pattern.h"
 

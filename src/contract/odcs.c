@@ -4,7 +4,7 @@
 #include <math.h>
 
 #include "base/clock.h"
-#include "contract/nearest.h"
+#include "base/nearest.h"
 
 static const char *const root_keys[] = {
     "version",

@@ -4,7 +4,7 @@
 #include <stdarg.h>
 #include <stdio.h>
 
-#include "contract/nearest.h"
+#include "base/nearest.h"
 
 size_t place_push(struct place *place, const char *fmt, ...)
 {

@@ -1,6 +1,6 @@
 /* nearest.h - the name somebody probably meant. */
-#ifndef SLIPWAY_CONTRACT_NEAREST_H
-#define SLIPWAY_CONTRACT_NEAREST_H
+#ifndef SLIPWAY_BASE_NEAREST_H
+#define SLIPWAY_BASE_NEAREST_H
 
 #include "base/str.h"
 

@@ -3,7 +3,7 @@
  * The distance is optimal string alignment (Damerau 1964, restricted): three rows of the usual
  * table, so that a swap of two neighbouring letters counts as one edit.
  */
-#include "contract/nearest.h"
+#include "base/nearest.h"
 
 static unsigned char fold(char c)
 {
