@@ -75,7 +75,8 @@ LLHTTP_ARCHIVE := $(wildcard $(LLHTTP_DIR)/libllhttp.a)
 LIBS := $(if $(LLHTTP_ARCHIVE),$(filter-out -lllhttp,$(LIB_LIBS)) $(LLHTTP_ARCHIVE),$(LIB_LIBS)) \
     -lm -lpthread -ldl
 ifneq ($(wildcard $(DEPS)/lib/libyyjson.so.0),)
-RPATH         := -Wl,-rpath,'$$ORIGIN/../lib/slipway:$$ORIGIN/../../lib/slipway'
+RPATH         := -Wl,-rpath,'$$ORIGIN/../lib/slipway'
+TEST_RPATH    := -Wl,-rpath,'$$ORIGIN/../../lib/slipway'
 OWN_LIBRARIES := $(BUILD)/lib/slipway/libyyjson.so.0
 endif
 
@@ -180,7 +181,7 @@ install: all ## put program, man pages and completions under PREFIX (and DESTDIR
 
 # A program of one source file and the archive, with a dependency file beside it.
 COMPILE_TEST = $(CC) $(ALL_CPPFLAGS) -I$(dir $<) $(ALL_CFLAGS) -MMD -MP -MT $@ -MF $@.d
-LINK_TEST    = $(ARCHIVE) $(ALL_LDFLAGS) $(LIBS) -o $@
+LINK_TEST    = $(ARCHIVE) $(ALL_LDFLAGS) $(TEST_RPATH) $(LIBS) -o $@
 
 $(B)/unit/%: tests/unit/%.c $(ARCHIVE) $(OWN_LIBRARIES) $(B)/flags
 	@mkdir -p $(@D)

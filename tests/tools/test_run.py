@@ -1,7 +1,6 @@
 """tests/run counts right: nothing that failed, crashed or could not run is ever a pass."""
 import os
 import pathlib
-import shutil
 import subprocess
 import sys
 
@@ -13,10 +12,13 @@ ROOT = pathlib.Path(__file__).resolve().parents[2]
 @pytest.fixture
 def runner(tmp_path):
     """runner(suite, scripts, **env) -> (status, output lines); scripts stand for programs."""
-    def run(*suites, scripts, env=None):
+    def run(*suites, scripts, env=None, unit_seconds=120):
         tests = tmp_path / "tests"
         tests.mkdir(exist_ok=True)
-        shutil.copy(ROOT / "tests/run", tests / "run")
+        text = (ROOT / "tests/run").read_text()
+        limit = "UNIT_SECONDS_MAX = 120"
+        assert limit in text
+        (tests / "run").write_text(text.replace(limit, f"UNIT_SECONDS_MAX = {unit_seconds}"))
         for name, body in scripts.items():
             kind = name.split("/")[0]
             source = "fuzz" if kind == "replay" else kind
@@ -72,3 +74,12 @@ def test_a_missing_tool_is_a_skip_here_and_a_failure_in_ci(runner):
     assert "SKIP format: build/venv is missing (make venv)" in lines
     status, lines = runner("release:unit", "format", scripts=scripts, env={"CI": "true"})
     assert status == 1 and lines[-1] == "1 passed, 1 failed, 0 skipped"
+
+
+def test_a_program_that_hangs_is_ended_with_its_children(runner, tmp_path):
+    script = f"sleep 1000 & echo $! >{tmp_path}/child; echo ok 1 - a; wait"
+    status, lines = runner("release:unit", scripts={"unit/test_a": script}, unit_seconds=1)
+    assert status == 1 and lines[-1] == "1 passed, 1 failed, 0 skipped"
+    child = int((tmp_path / "child").read_text())
+    state = pathlib.Path(f"/proc/{child}/stat")
+    assert not state.exists() or state.read_text().rsplit(")", 1)[1].split()[0] == "Z"
