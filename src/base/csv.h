@@ -12,14 +12,19 @@
 #include "base/err.h"
 #include "base/str.h"
 
-enum { CSV_COLUMNS_MAX = 8192, CSV_CELL_BYTES_MAX = 1024 * 1024, CSV_ROW_BYTES_MAX = 16 * 1024 * 1024 };
+enum {
+    CSV_COLUMNS_MAX = 8192,
+    CSV_CELL_BYTES_MAX = 1024 * 1024,
+    CSV_ROW_BYTES_MAX = 16 * 1024 * 1024
+};
 
 struct csv;
 
 struct csv *csv_new(struct str text, char separator);
 void csv_free(struct csv *csv); /* NULL is allowed */
 
-/* The next row; empty lines are skipped. *cells [*count] until the next call; *count 0 at the end. */
+/* The next row; empty lines are skipped. *cells [*count] until the next call; *count 0 at the end.
+ */
 enum err_code csv_next(struct csv *csv, const struct str **cells, int *count, struct err *err);
 
 /* Line (1-based) on which the last row began. */

@@ -4,13 +4,14 @@
 
 #include "contract/contract.h"
 
-/* What the model's file says about itself; pointers are borrowed and may be NULL when it is silent. */
+/* What the model's file says about itself; pointers are borrowed and may be NULL when it is silent.
+ */
 struct contract_fit {
     int feature_count;
     const char *const *feature_names; /* [feature_count] */
     const bool *is_categorical;       /* [feature_count] */
-    const int *category_counts;       /* [feature_count] codes the model knows; 0: none or unknown */
-    int class_count;                  /* 1: a number per row */
+    const int *category_counts; /* [feature_count] codes the model knows; 0: none or unknown */
+    int class_count;            /* 1: a number per row */
 };
 
 /* order[i] becomes the index among the contract's features of the model's feature i: by name when
