@@ -17,14 +17,18 @@
 
 /* --- values ----------------------------------------------------------------------------------- */
 
-/* Above 2^23 every float32 is a whole number, and the conversion below would overflow. */
-#define WHOLE_ABOVE 8388608.0F
-
-static inline uint32_t is_fraction(float value)
+/* Above 2^23 every float32 is a whole number. */
+static bool is_fraction(float value)
 {
-    float cut = value < WHOLE_ABOVE ? value : WHOLE_ABOVE;
-    cut = cut > -WHOLE_ABOVE ? cut : -WHOLE_ABOVE;
-    return cut != (float)(int32_t)cut;
+    return value != truncf(value);
+}
+
+/* 1 when `value` is a fraction. Adding 1.5 * 2^23 leaves no bits for one. Holds for |value| <=
+ * 2^22; beyond, whole numbers may be flagged too, and is_fraction() decides. */
+static inline uint32_t may_be_fraction(float value)
+{
+    const float shift = 12582912.0F, low = -4194304.0F;
+    return (uint32_t)((value + shift) - shift != value) | (uint32_t)(value < low);
 }
 
 static bool is_flagged(const struct contract *c, const float *restrict row)
@@ -43,7 +47,7 @@ static bool has_fraction(const struct contract *c, const float *restrict row)
     const uint32_t *restrict whole = c->is_whole;
     uint32_t flags = 0;
     for (int i = 0; i < c->value_count; i++)
-        flags |= is_fraction(row[i]) & whole[i];
+        flags |= may_be_fraction(row[i]) & whole[i];
     return flags != 0;
 }
 

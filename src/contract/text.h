@@ -8,7 +8,7 @@
 /* Characters (code points) of UTF-8 text; a broken byte counts as one. */
 int64_t text_length(struct str text);
 
-/* Is it a date (or a timestamp) in `format`, letters as in the standard: yyyy MM dd HH mm ss S XXX,
+/* Is it a date (or a timestamp) in `format`, letters as in the standard: yyyy MM dd HH mm ss S X,
  * other letters quoted, everything else literal? NULL stands for ISO 8601: "yyyy-MM-dd", and RFC
  * 3339 for timestamps ("2026-01-31T09:30:00.5Z", offset or Z; "T" may be a space and the offset may
  * be absent). Months and days must exist; so must 24 hours and 60 minutes (seconds up to 60). */
