@@ -1,0 +1,39 @@
+/* tier.h - one way of scoring a forest: the table each engine fills in.
+ *
+ * All tiers give the same bits: every margin is base[o] plus the leaves of output o's trees in
+ * float32, in the order of the forest. They differ in what they can take and how fast they are.
+ */
+#ifndef SLIPWAY_RUNTIME_TIER_H
+#define SLIPWAY_RUNTIME_TIER_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "runtime/forest.h"
+
+struct tier {
+    const char *name;
+
+    /* Can this CPU run it, and does it take this forest? */
+    bool (*fits)(const struct forest *forest);
+
+    /* What scoring needs, copied out of the forest: one block from aligned_alloc(64), freed by
+     * free(); *bytes is its size. NULL when the machine is out of memory. */
+    void *(*build)(const struct forest *forest, size_t *bytes);
+
+    /* rows [row_count, feature_count] -> margins [row_count, output_count]. Scratch is on the
+     * stack and at most TIER_SCRATCH_BYTES. From many threads at once. */
+    void (*score)(const void *built, const float *rows, int64_t row_count, float *margins);
+};
+
+enum { TIER_SCRATCH_BYTES = 128 * 1024, TIER_ALIGN = 64 };
+
+/* The next multiple of TIER_ALIGN. */
+#define TIER_ROUND(bytes) (((bytes) + TIER_ALIGN - 1) & ~(size_t)(TIER_ALIGN - 1))
+
+extern const struct tier tier_sparse; /* takes any forest */
+extern const struct tier tier_heap;   /* shallow trees, numeric splits */
+extern const struct tier tier_vbmi;   /* the same, few features, on x86-64 with AVX-512 VBMI */
+
+#endif
