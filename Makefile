@@ -171,11 +171,18 @@ $(BUILD)/lib/slipway/libyyjson.so.0: $(DEPS)/lib/libyyjson.so.0
 run: all ## set up, build, serve examples/triage on http://127.0.0.1:8080
 	@exec examples/triage/run
 
+SHARE = $(DESTDIR)$(PREFIX)/share
+
+# The program prints its completions and writes its man pages from its own table of commands.
 install: all ## put program, man pages and completions under PREFIX (and DESTDIR)
-	install -d $(DESTDIR)$(PREFIX)/bin
+	install -d $(DESTDIR)$(PREFIX)/bin $(SHARE)/man/man1 $(SHARE)/bash-completion/completions \
+	    $(SHARE)/zsh/site-functions
 	install -m 755 $(PROGRAM) $(DESTDIR)$(PREFIX)/bin/slipway
 	$(if $(OWN_LIBRARIES),install -d $(DESTDIR)$(PREFIX)/lib/slipway)
 	$(if $(OWN_LIBRARIES),install -m 644 $(OWN_LIBRARIES) $(DESTDIR)$(PREFIX)/lib/slipway/)
+	$(PROGRAM) man $(SHARE)/man/man1
+	$(PROGRAM) completion bash >$(SHARE)/bash-completion/completions/slipway
+	$(PROGRAM) completion zsh >$(SHARE)/zsh/site-functions/_slipway
 
 # --- tests --------------------------------------------------------------------------
 
