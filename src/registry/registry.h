@@ -29,6 +29,11 @@ enum {
     NOTE_BYTES_MAX = 4096,
     OWNER_BYTES_MAX = 256,
     LINEAGE_BYTES_MAX = 64 * 1024,
+    SIGNATURE_BYTES_MAX = 1024 * 1024, /* compatibility too */
+    ALIASES_PER_MODEL_MAX = 64,
+    REASON_BYTES_MAX = 1024,
+    VERSION_LIST_MAX = 1000,
+    ALIAS_HISTORY_MAX = 1000,
 };
 
 struct model {
@@ -66,7 +71,7 @@ struct alias {
 
 /* One move of an alias, oldest first in lists. */
 struct alias_change {
-    int64_t id;
+    int64_t id; /* the number of its audit event */
     const char *alias;
     const char *kind; /* "set", "rollback", "delete" */
     int64_t from, to; /* versions; 0 when none */
@@ -74,7 +79,12 @@ struct alias_change {
     int64_t at_us;
 };
 
-/* Fill *model. Owner is required when the model is new; on an existing one NULL keeps it. */
+/* Texts that people write (owner, description, note, reason) are UTF-8 without control characters;
+ * NULL is "". Names of models and aliases pass str_is_name; an alias is no number and not "latest".
+ * A wrong one is ERR_INVALID, a long one ERR_LIMIT, a model that is not there ERR_NOT_FOUND. */
+
+/* Make the model, or change its owner or description where they are given and differ. Owner is
+ * required when the model is new; NULL keeps what there is. */
 enum err_code model_ensure(struct store *store, const char *name, const char *owner,
                            const char *description, const struct actor *actor, struct err *err);
 enum err_code model_get(struct store *store, const char *name, struct arena *arena,
@@ -82,13 +92,14 @@ enum err_code model_get(struct store *store, const char *name, struct arena *are
 enum err_code model_list(struct store *store, struct arena *arena, struct model **models,
                          int *count, struct err *err);
 
-/* Register: `version` says everything but number, created_us and created_by, which are filled.
- * The same artifact + contract + golden again is ERR_EXISTS naming the version that has them. */
+/* Register: `version` says everything but number, created_us and created_by, which are filled
+ * (created_by borrows actor->name). NULL lineage or signature is "{}". The same artifact + contract
+ * + golden again is ERR_EXISTS naming the version that has them. */
 enum err_code version_create(struct store *store, struct version *version,
                              const struct actor *actor, struct err *err);
 enum err_code version_get(struct store *store, const char *model, int64_t number,
                           struct arena *arena, struct version *version, struct err *err);
-/* Newest first; number < before (0: all), at most `limit`. */
+/* Newest first; number < before (0: all), at most `limit` (and VERSION_LIST_MAX). */
 enum err_code version_list(struct store *store, const char *model, int64_t before, int limit,
                            struct arena *arena, struct version **versions, int *count,
                            struct err *err);
@@ -99,7 +110,8 @@ enum err_code version_resolve(struct store *store, const char *model, struct str
                               int64_t *number, struct err *err);
 
 /* Move an alias. if_revision >= 0: only when the alias is at that revision now (0: must not
- * exist), else ERR_CONFLICT naming both. Setting the version it has already changes nothing. */
+ * exist), else ERR_CONFLICT naming both. Setting the version it has already changes nothing.
+ * Revisions go on where they were when an alias is deleted and made again. */
 enum err_code alias_set(struct store *store, const char *model, const char *alias, int64_t version,
                         int64_t if_revision, const char *reason, const struct actor *actor,
                         struct alias *result, struct arena *arena, struct err *err);
@@ -115,6 +127,7 @@ enum err_code alias_get(struct store *store, const char *model, const char *name
 /* Of one model, or of all when model is NULL. */
 enum err_code alias_list(struct store *store, const char *model, struct arena *arena,
                          struct alias **aliases, int *count, struct err *err);
+/* The last `limit` (and ALIAS_HISTORY_MAX) moves, oldest first; also of an alias that is gone. */
 enum err_code alias_history(struct store *store, const char *model, const char *alias, int limit,
                             struct arena *arena, struct alias_change **changes, int *count,
                             struct err *err);
@@ -125,7 +138,13 @@ enum err_code registry_each_blob(struct store *store,
                                                      struct err *err),
                                  void *arg, struct err *err);
 
-/* Answers of writes that carried an Idempotency-Key, kept for IDEMPOTENCY_KEEP_US. */
+/* Answers of writes that carried an Idempotency-Key, kept for IDEMPOTENCY_KEEP_US, the newest
+ * IDEMPOTENCY_MAX (about) of them. */
+enum {
+    IDEMPOTENCY_KEY_BYTES_MAX = 255,
+    IDEMPOTENCY_BODY_BYTES_MAX = 1024 * 1024,
+    IDEMPOTENCY_MAX = 100000,
+};
 #define IDEMPOTENCY_KEEP_US (INT64_C(24) * 3600 * 1000000)
 struct idempotency {
     const char *key, *actor;
@@ -133,9 +152,11 @@ struct idempotency {
     int status;
     const char *body; /* the reply given then */
 };
-/* *found tells whether the key was used; ERR_CONFLICT when it was, with another request. */
+/* *found tells whether entry->actor used entry->key within that time, and then status and body are
+ * filled; ERR_CONFLICT when it was with another request_digest. */
 enum err_code idempotency_find(struct store *store, struct idempotency *entry, struct arena *arena,
                                bool *found, struct err *err);
+/* In the transaction of the write itself. ERR_EXISTS when the key was used meanwhile. */
 enum err_code idempotency_put(struct store *store, const struct idempotency *entry,
                               struct err *err);
 

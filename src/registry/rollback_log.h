@@ -13,8 +13,12 @@
  *     32      8     version rolled back to
  *     40      64    model name, NUL-padded
  *     104     64    alias name
- *     168     128   actor
- *     296     216   reason
+ *     168     128   actor, NUL-padded; cut at a character when longer
+ *     296     216   reason, likewise
+ *
+ * Numbers are little-endian. Sequence numbers start at the wall time in us and never come again, so
+ * the store can remember the last one it has (table folded_logs) and a slot whose clearing failed
+ * is not folded twice. Clearing leaves one slot without a model name, which keeps that number.
  */
 #ifndef SLIPWAY_REGISTRY_ROLLBACK_LOG_H
 #define SLIPWAY_REGISTRY_ROLLBACK_LOG_H
@@ -25,7 +29,7 @@ enum { ROLLBACK_LOG_SLOTS = 128, ROLLBACK_LOG_SLOT_BYTES = 512 };
 
 struct rollback_log;
 
-/* Open or preallocate `path` (mode 0600). */
+/* Open or preallocate `path` (mode 0600). A slot that a crash tore is empty. */
 enum err_code rollback_log_open(const char *path, struct rollback_log **log, struct err *err);
 void rollback_log_close(struct rollback_log *log);
 
@@ -37,8 +41,9 @@ enum err_code rollback_log_append(struct rollback_log *log, const char *model, c
 /* Slots waiting to be folded. */
 int rollback_log_pending(const struct rollback_log *log);
 
-/* Bring them into the store, inside the caller's transaction (audit events included); a rollback
- * whose alias has moved on since is skipped with a log line. After the commit, call _clear. */
+/* Bring them into the store, inside the caller's transaction (audit events included, `via`
+ * "rollback.log"); a rollback whose alias has moved on since is skipped with a log line. After the
+ * commit, call _clear. */
 enum err_code rollback_log_fold(struct rollback_log *log, struct store *store, struct err *err);
 enum err_code rollback_log_clear(struct rollback_log *log, struct err *err);
 

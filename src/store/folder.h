@@ -12,6 +12,7 @@
 #define SLIPWAY_STORE_FOLDER_H
 
 #include <stdbool.h>
+#include <stddef.h>
 
 #include "base/err.h"
 

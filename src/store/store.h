@@ -36,7 +36,8 @@ enum store_mode { STORE_READ, STORE_WRITE };
 struct store_ops {
     const char *name; /* "sqlite", later "postgres" */
 
-    /* Open the database in the data folder (or at a URL, for servers). WRITE creates it. */
+    /* Open the database in the data folder `where`, a copy that is a file, or (servers) a URL.
+     * WRITE creates it. */
     enum err_code (*open)(const char *where, enum store_mode mode, struct store **store,
                           struct err *err);
     void (*close)(struct store *store);
@@ -59,24 +60,28 @@ struct store_ops {
     struct str (*text)(struct store_rows *rows, int column);
     void (*done)(struct store_rows *rows);
 
+    /* A transaction of a reader sees one state. A failed commit has undone everything. When the
+     * database gives up a transaction by itself (no room, I/O error), everything in it fails with
+     * that error until commit or rollback ends it, and the next one starts afresh. */
     enum err_code (*begin)(struct store *store, struct err *err);
     enum err_code (*commit)(struct store *store, struct err *err); /* durable when it returns OK */
-    void (*rollback)(struct store *store);
+    void (*rollback)(struct store *store); /* nothing to do outside a transaction */
 
     /* Inside a transaction: what follows can be undone alone, so that one failed operation of a
-     * group commit does not undo its neighbours. */
+     * group commit does not undo its neighbours. Either ends it: release keeps, undo undoes. */
     enum err_code (*savepoint)(struct store *store, struct err *err);
     enum err_code (*release)(struct store *store, struct err *err);
     void (*undo)(struct store *store);
 
-    /* A consistent copy of the whole, online, into a new file; verified before it returns. */
+    /* A consistent copy of the whole, online, into a new file of mode 0600; verified and durable
+     * before it has its name. ERR_EXISTS when there is a file. Not inside a transaction. */
     enum err_code (*backup)(struct store *store, const char *path, struct err *err);
 
     /* Every page and index sound? The error lists the first faults. */
     enum err_code (*verify)(struct store *store, struct err *err);
 };
 
-/* The head of every backend's struct store. */
+/* The head of every backend's struct store and struct store_rows. */
 struct store_head {
     const struct store_ops *ops;
 };
@@ -95,8 +100,14 @@ bool store_is_null(struct store_rows *rows, int column);
 int64_t store_i64(struct store_rows *rows, int column);
 double store_f64(struct store_rows *rows, int column);
 struct str store_text(struct store_rows *rows, int column);
-/* The text copied into the arena, NUL-terminated; NULL for SQL NULL. */
-const char *store_text_copy(struct store_rows *rows, int column, struct arena *arena);
+/* The text copied into the arena, NUL-terminated; NULL for SQL NULL. When the arena is at its limit
+ * *is_full is set (else left alone) and "" returned, so that a row is read first and checked once.
+ */
+const char *store_text_copy(struct store_rows *rows, int column, struct arena *arena,
+                            bool *is_full);
+/* Room in the arena for one more than `count` items: the list, moved when it had to grow; NULL at
+ * the arena's limit. Begin with items NULL, count 0. */
+void *store_list_grow(struct arena *arena, void *items, int count, size_t item_bytes);
 void store_rows_done(struct store_rows *rows); /* NULL is allowed */
 enum err_code store_begin(struct store *store, struct err *err);
 enum err_code store_commit(struct store *store, struct err *err);
