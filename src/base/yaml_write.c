@@ -10,7 +10,8 @@
 
 #include <string.h>
 
-enum { FLOW_COLUMNS_MAX = 100, INDENT = 2 };
+/* YAML reads "key:" only when the key is shorter than 1024 characters; longer ones need "? key". */
+enum { FLOW_COLUMNS_MAX = 100, INDENT = 2, SIMPLE_KEY_BYTES_MAX = 1000 };
 
 static bool is_letter(char c)
 {
@@ -163,6 +164,20 @@ static void begin_line(struct buf *buf, int indent)
         buf_char(buf, ' ');
 }
 
+/* "key:", or for a long one "? key" and ":" on the next line. */
+static void write_key(struct buf *buf, struct str key, int indent)
+{
+    size_t start = buf->len;
+    write_text(buf, key);
+    if (buf->len - start > SIMPLE_KEY_BYTES_MAX) {
+        buf->len = start;
+        buf_lit(buf, "? ");
+        write_text(buf, key);
+        begin_line(buf, indent);
+    }
+    buf_char(buf, ':');
+}
+
 static void write_value(struct buf *buf, yyjson_val *value, int indent, int depth);
 
 /* "key: value" lines; the first continues the line it is on when that is a list's "- ". */
@@ -174,8 +189,7 @@ static void write_mapping(struct buf *buf, yyjson_val *object, int indent, int d
     {
         if (i > 0 || !in_list)
             begin_line(buf, indent);
-        write_text(buf, json_str(key));
-        buf_char(buf, ':');
+        write_key(buf, json_str(key), indent);
         write_value(buf, value, indent, depth);
     }
 }

@@ -229,6 +229,22 @@ static void long_lists_stand_one_value_a_line(void **state)
     buf_done(&yaml);
 }
 
+/* YAML 1.2, 7.4.3: a key without "?" has at most 1024 characters. */
+static void long_keys_stand_behind_a_question_mark(void **state)
+{
+    (void)state;
+    struct buf json, yaml;
+    char key[2001] = {0};
+    memset(key, 'k', sizeof(key) - 1);
+    buf_init(&json, 10000);
+    buf_init(&yaml, 10000);
+    buf_printf(&json, "[{\"%s\":{\"a\":[[1]]},\"%.1000s\":2}]", key, key);
+    buf_printf(&yaml, "- ? %s\n  :\n    a:\n      - [1]\n  %.1000s: 2\n", key, key);
+    assert_written(buf_c(&json), buf_c(&yaml));
+    buf_done(&json);
+    buf_done(&yaml);
+}
+
 static void the_deepest_json_is_written_without_harm(void **state)
 {
     (void)state;
@@ -261,6 +277,7 @@ int main(void)
         cmocka_unit_test(text_is_quoted_only_where_it_must_be),
         cmocka_unit_test(numbers_read_back_in_both_versions),
         cmocka_unit_test(long_lists_stand_one_value_a_line),
+        cmocka_unit_test(long_keys_stand_behind_a_question_mark),
         cmocka_unit_test(the_deepest_json_is_written_without_harm),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
