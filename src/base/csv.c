@@ -367,7 +367,9 @@ static bool needs_quotes(struct str cell)
         if (c == ',' || c == '"' || c == '\n' || c == '\r')
             return true;
     }
-    return cell.len >= 3 && memcmp(cell.ptr, "\xef\xbb\xbf", 3) == 0;
+    /* At the beginning of a file these would read as a byte order mark. */
+    return cell.len >= 2 && (unsigned char)cell.ptr[0] >= 0xef &&
+           strchr("\xbb\xfe\xff", cell.ptr[1]) != NULL;
 }
 
 void csv_write_cell(struct buf *out, struct str cell)
