@@ -53,6 +53,12 @@ def free_port():
     raise RuntimeError("no free port on 127.0.0.1")
 
 
+def program_env(extra):
+    """The caller's environment without options of Slipway, but for those a test sets itself."""
+    kept = {name: value for name, value in os.environ.items() if not name.startswith("SLIPWAY_")}
+    return {**kept, **(extra or {})}
+
+
 class Result:
     """What a command printed and how it ended."""
 
@@ -73,7 +79,7 @@ def run_program(*args, check=True, env=None, cwd=None, stdin=None):
     """`slipway args...`; with check, a status other than 0 is an error that shows the output."""
     done = subprocess.run([*PREFIX, PROGRAM, *map(str, args)], capture_output=True, text=True,
                           timeout=COMMAND_SECONDS_MAX, cwd=cwd, input=stdin,
-                          env={**os.environ, **(env or {})})
+                          env=program_env(env))
     result = Result(done)
     if check and result.status != 0:
         raise AssertionError(f"slipway {' '.join(map(str, args))}: {result}")
@@ -92,7 +98,7 @@ class Server:
         self.unix = self.data / "slipway.sock"
         self.log = self.data.parent / f"{self.data.name}.log"
         self.args = list(args)
-        self.env = env or {}
+        self.env = env
         self.process = None
 
     def start(self, wait=True):
@@ -101,7 +107,7 @@ class Server:
                 f"127.0.0.1:{self.port}", "--unix", str(self.unix), *map(str, self.args)]
         with open(self.log, "ab") as log:
             self.process = subprocess.Popen(argv, stdin=subprocess.DEVNULL, stdout=log, stderr=log,
-                                            env={**os.environ, **self.env})
+                                            env=program_env(self.env))
         if wait:
             self.wait_ready()
         return self
