@@ -184,10 +184,9 @@ static void write_sample(const struct option *option, struct buf *out)
 
 void options_sample_yaml(struct buf *out)
 {
-    buf_lit(
-        out,
-        "# Options of slipway serve, each at its default. Take the # away in front of a name\n"
-        "# to change it. Variables (SLIPWAY_DATA_DIR) and flags (--data-dir) win over this file.\n");
+    buf_lit(out,
+            "# Options of slipway serve, each at its default. Take the # away in front of a name\n"
+            "# to change it. Variables (SLIPWAY_DATA_DIR) and flags (--data-dir) win over it.\n");
     for (size_t i = 0; i < OPTION_COUNT; i++)
         write_sample(&option_table[i], out);
 }
