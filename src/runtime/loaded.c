@@ -1,0 +1,261 @@
+/* loaded.c - bringing a version into memory and letting it go.
+ *
+ *     blob -> [digest verified] -> runtime load -> contract parse -> fit -> golden rows -> warm
+ *
+ * Each arrow may fail; what was made before it is freed by the one exit of loaded_open().
+ */
+#include "runtime/loaded.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/check.h"
+#include "base/clock.h"
+#include "contract/fit.h"
+#include "runtime/golden.h"
+
+enum { LOADED_MAGIC = 0x4c4f4144, LOADED_ARENA_BYTES_MAX = 16 * 1024 * 1024 };
+
+static const struct {
+    int status;
+    const char *name;
+} statuses[LOADED_STATUS_COUNT] = {
+    {200, "200"}, {400, "400"}, {422, "422"}, {401, "401"}, {403, "403"}, {404, "404"},
+    {408, "408"}, {413, "413"}, {415, "415"}, {499, "499"}, {500, "500"}, {501, "501"},
+    {503, "503"}, {504, "504"}, {507, "507"}, {0, "other"},
+};
+
+int loaded_status_slot(int status)
+{
+    int slot = 0;
+    while (slot < LOADED_STATUS_COUNT - 1 && statuses[slot].status != status)
+        slot++;
+    return slot;
+}
+
+const char *loaded_status_name(int slot)
+{
+    assert(slot >= 0 && slot < LOADED_STATUS_COUNT);
+    return statuses[slot].name;
+}
+
+static struct loaded *loaded_new(const struct loaded_source *source)
+{
+    struct arena *arena = arena_new(LOADED_ARENA_BYTES_MAX);
+    struct loaded *loaded = arena_calloc(arena, 1, sizeof(*loaded));
+    *loaded = (struct loaded){
+        .magic = LOADED_MAGIC,
+        .refs = 1,
+        .arena = arena,
+        .model = arena_copy(arena, source->model, strlen(source->model)),
+        .number = source->number,
+        .artifact = source->artifact,
+        .thread_count = source->thread_count,
+    };
+    return loaded;
+}
+
+static void loaded_free(struct loaded *loaded)
+{
+    CHECK_MAGIC(loaded, LOADED_MAGIC);
+    if (loaded->ops)
+        loaded->ops->free(loaded->state);
+    contract_free(loaded->contract);
+    free(loaded->stats);
+    loaded->magic = 0;
+    arena_free(loaded->arena);
+}
+
+static void new_stats(struct loaded *loaded)
+{
+    size_t bytes = (size_t)loaded->thread_count * sizeof(*loaded->stats);
+    loaded->stats = aligned_alloc(_Alignof(struct version_stats), bytes);
+    if (!loaded->stats)
+        abort();
+    memset(loaded->stats, 0, bytes);
+}
+
+static enum err_code choose_runtime(struct loaded *loaded, const char *name, const void *bytes,
+                                    size_t size, struct err *err)
+{
+    loaded->ops = name ? runtime_find(name) : runtime_recognise(bytes, size);
+    if (loaded->ops)
+        return ERR_OK;
+    if (name)
+        err_set(err, ERR_INVALID, "runtime '%s' does not exist", name);
+    else
+        err_set(err, ERR_INVALID, "no runtime knows this file's format (%zu bytes)", size);
+    char list[160] = "";
+    for (const struct runtime_ops *const *ops = runtimes; *ops; ops++) {
+        strncat(list, *list ? ", " : "", sizeof(list) - strlen(list) - 1);
+        strncat(list, (*ops)->name, sizeof(list) - strlen(list) - 1);
+    }
+    return err_hint(err,
+                    "runtimes here: %s; XGBoost models are saved with "
+                    "save_model('model.ubj') or ('model.json')",
+                    list);
+}
+
+static enum err_code load_model(struct loaded *loaded, struct blob_store *blobs,
+                                const struct loaded_source *source, struct err *err)
+{
+    const void *bytes = NULL;
+    size_t size = 0;
+    enum err_code rc = blob_get(blobs, &source->artifact, &bytes, &size, err);
+    if (rc)
+        return rc;
+    rc = choose_runtime(loaded, source->runtime, bytes, size, err);
+    if (!rc) {
+        const struct runtime_ops *ops = loaded->ops;
+        rc = ops->load(bytes, size, &loaded->state, err);
+        if (rc)
+            loaded->ops = NULL; /* nothing to free */
+        else
+            loaded->signature = ops->describe(loaded->state);
+    }
+    blob_release(blobs, bytes, size);
+    return rc;
+}
+
+/* Where each of the model's features stands in a row of values; NULL when they are the same. */
+static enum err_code map_columns(struct loaded *loaded, struct err *err)
+{
+    const struct signature *sig = loaded->signature;
+    const struct contract *contract = loaded->contract;
+    size_t count = (size_t)sig->feature_count;
+    int *order = arena_calloc(loaded->arena, count, sizeof(*order));
+    bool *is_categorical = arena_calloc(loaded->arena, count, sizeof(*is_categorical));
+    if (!order || !is_categorical)
+        return err_set(err, ERR_LIMIT, "no room for %zu feature columns", count);
+    for (size_t i = 0; sig->feature_kinds && i < count; i++)
+        is_categorical[i] = sig->feature_kinds[i] == FEATURE_CATEGORICAL;
+    struct contract_fit fit = {
+        .feature_count = sig->feature_count,
+        .feature_names = sig->feature_names,
+        .is_categorical = sig->feature_kinds ? is_categorical : NULL,
+        .category_counts = sig->category_counts,
+        .class_count = sig->class_count,
+    };
+    enum err_code rc = contract_fit(contract, &fit, order, err);
+    if (rc)
+        return rc;
+    bool is_same = contract->value_count == sig->feature_count;
+    for (size_t i = 0; i < count; i++) {
+        order[i] = contract->feature_columns[order[i]];
+        is_same = is_same && order[i] == (int)i;
+    }
+    loaded->model_columns = is_same ? NULL : order;
+    return ERR_OK;
+}
+
+static enum err_code load_contract(struct loaded *loaded, struct blob_store *blobs,
+                                   const struct blob_digest *digest, struct err *err)
+{
+    if (!digest->hex[0])
+        return ERR_OK;
+    const void *bytes = NULL;
+    size_t size = 0;
+    enum err_code rc = blob_get(blobs, digest, &bytes, &size, err);
+    if (rc)
+        return err_wrap(err, "contract");
+    rc = contract_parse((struct str){bytes, size}, &loaded->contract, err);
+    blob_release(blobs, bytes, size);
+    if (rc)
+        return err_wrap(err, "contract");
+    rc = map_columns(loaded, err);
+    return rc ? err_wrap(err, "the contract does not fit the model") : ERR_OK;
+}
+
+static enum err_code answer_golden(struct loaded *loaded, struct blob_store *blobs,
+                                   const struct blob_digest *digest, struct err *err)
+{
+    if (!digest->hex[0])
+        return ERR_OK;
+    const void *bytes = NULL;
+    size_t size = 0;
+    enum err_code rc = blob_get(blobs, digest, &bytes, &size, err);
+    if (rc)
+        return err_wrap(err, "golden rows");
+    rc = golden_check(loaded, (struct str){bytes, size}, &loaded->golden_count, err);
+    blob_release(blobs, bytes, size);
+    return rc ? err_wrap(err, "golden rows") : ERR_OK;
+}
+
+static enum err_code explain(const struct loaded_source *source, struct err *err)
+{
+    if (source->number == 0) /* a candidate that has no number yet */
+        return err_wrap(err, "model '%s'", source->model);
+    return err_wrap(err, "model '%s' version %lld", source->model, (long long)source->number);
+}
+
+enum err_code loaded_open(struct blob_store *blobs, const struct loaded_source *source,
+                          struct loaded **out, struct err *err)
+{
+    int64_t start_us = clock_monotonic_us();
+    struct loaded *loaded = loaded_new(source);
+    enum err_code rc = load_model(loaded, blobs, source, err);
+    if (!rc)
+        rc = load_contract(loaded, blobs, &source->contract, err);
+    if (!rc)
+        rc = answer_golden(loaded, blobs, &source->golden, err);
+    if (!rc && loaded->ops->warm)
+        rc = loaded->ops->warm(loaded->state, err);
+    if (rc) {
+        loaded_free(loaded);
+        return explain(source, err);
+    }
+    new_stats(loaded);
+    loaded->memory_bytes = loaded->ops->memory_bytes(loaded->state);
+    loaded->load_us = clock_monotonic_us() - start_us;
+    *out = loaded;
+    return ERR_OK;
+}
+
+void loaded_ref(struct loaded *loaded)
+{
+    CHECK_MAGIC(loaded, LOADED_MAGIC);
+    atomic_fetch_add_explicit(&loaded->refs, 1, memory_order_relaxed);
+}
+
+void loaded_unref(struct loaded *loaded)
+{
+    if (!loaded)
+        return;
+    CHECK_MAGIC(loaded, LOADED_MAGIC);
+    if (atomic_fetch_sub_explicit(&loaded->refs, 1, memory_order_acq_rel) == 1)
+        loaded_free(loaded);
+}
+
+const float *loaded_features(const struct loaded *loaded, struct rows *rows)
+{
+    const int *columns = loaded->model_columns;
+    if (!columns)
+        return rows->values;
+    size_t width = (size_t)loaded->signature->feature_count;
+    size_t stride = (size_t)rows->contract->value_count;
+    size_t cells = (size_t)rows->count * width;
+    float *features = arena_alloc_aligned(rows->arena, cells * sizeof(*features), 64);
+    if (!features)
+        return NULL;
+    for (int64_t row = 0; row < rows->count; row++) {
+        const float *from = rows->values + (size_t)row * stride;
+        float *to = features + (size_t)row * width;
+        for (size_t i = 0; i < width; i++)
+            to[i] = from[columns[i]];
+    }
+    return features;
+}
+
+enum err_code loaded_predict(const struct loaded *loaded, const float *features, int64_t count,
+                             const bool *wanted, struct arena *arena, struct tensor *out,
+                             int *out_count, struct err *err)
+{
+    const struct tensor in = {
+        .name = loaded->signature->inputs[0].name,
+        .dtype = DTYPE_F32,
+        .rank = 2,
+        .shape = {count, loaded->signature->feature_count},
+        .data = (void *)(uintptr_t)features,
+    };
+    return loaded->ops->predict(loaded->state, &in, 1, wanted, arena, out, out_count, err);
+}

@@ -1,0 +1,78 @@
+/* loaded.h - a version in memory: model, contract, and what it counts; shared and counted.
+ *
+ * Made on a worker thread, never by a request. Everything but the statistics is immutable, so any
+ * number of threads score with it; statistics are per data thread and summed by readers.
+ */
+#ifndef SLIPWAY_RUNTIME_LOADED_H
+#define SLIPWAY_RUNTIME_LOADED_H
+
+#include <stdatomic.h>
+
+#include "base/metric.h"
+#include "contract/check.h"
+#include "registry/registry.h"
+#include "runtime/runtime.h"
+#include "store/blob.h"
+
+enum { LOADED_STATUS_COUNT = 16 };
+
+/* What one data thread counted for one version. Written by that thread alone (relaxed), read by
+ * a scrape. */
+struct version_stats {
+    _Alignas(64) _Atomic uint64_t request_count[LOADED_STATUS_COUNT];
+    _Atomic uint64_t row_count;
+    _Atomic uint64_t suspect_row_count;
+    _Atomic uint64_t violation_count[RULE_COUNT];
+    struct histogram latency; /* seconds from head complete to reply written */
+};
+
+/* Where a status is counted, and which one a place counts; the last place is every other one. */
+int loaded_status_slot(int status);
+const char *loaded_status_name(int slot); /* "200", ..., "other" */
+
+struct loaded {
+    uint32_t magic;
+    _Atomic int refs;
+    const char *model; /* borrowed from `arena` */
+    int64_t number;
+    struct blob_digest artifact;
+    const struct runtime_ops *ops;
+    void *state; /* the runtime's model */
+    const struct signature *signature;
+    struct contract *contract; /* NULL: plain tensors, checked against the signature only */
+    const int *model_columns;  /* [signature->feature_count] column of rows.values each model
+                                  feature is in; NULL when values are the features as they are */
+    size_t memory_bytes;
+    int64_t load_us; /* how long it took */
+    int golden_count;
+    int thread_count;
+    struct version_stats *stats; /* [thread_count] */
+    struct arena *arena;
+};
+
+struct loaded_source {
+    const char *model;
+    int64_t number;
+    const char *runtime;                           /* NULL: recognised from the bytes */
+    struct blob_digest artifact, contract, golden; /* .hex "" : none */
+    int thread_count;                              /* data threads that will count */
+};
+
+/* Read, verify, load, fit to the contract, answer the golden rows, warm. Slow. On success the
+ * caller owns one reference. Errors name the model and version and the step that failed. */
+enum err_code loaded_open(struct blob_store *blobs, const struct loaded_source *source,
+                          struct loaded **loaded, struct err *err);
+
+void loaded_ref(struct loaded *loaded);
+void loaded_unref(struct loaded *loaded); /* the last one frees; NULL is allowed */
+
+/* The features of checked rows in the model's order, [count, feature_count]; NULL at the arena's
+ * limit. */
+const float *loaded_features(const struct loaded *loaded, struct rows *rows);
+
+/* Score `count` rows of features: fills out[0..*out_count). `wanted` as in runtime_ops. */
+enum err_code loaded_predict(const struct loaded *loaded, const float *features, int64_t count,
+                             const bool *wanted, struct arena *arena, struct tensor *out,
+                             int *out_count, struct err *err);
+
+#endif

@@ -1,0 +1,726 @@
+/* control.c - the one writer: group commit, endpoints rebuilt inside the transaction, publication.
+ *
+ * A batch of one operation is also how a batch whose commit failed is tried again, one by one, so
+ * that an operation never fails for its neighbour's sake.
+ */
+#include "serve/control.h"
+
+#include <pthread.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#include "base/check.h"
+#include "base/clock.h"
+#include "base/log.h"
+#include "registry/rollback_log.h"
+#include "serve/endpoint_build.h"
+#include "store/migrate.h"
+
+enum { TICK_MS = 1000, KEYS_ARENA_BYTES_MAX = 16 * 1024 * 1024, PATH_BYTES = 4096 };
+
+struct control {
+    struct control_config config;
+    struct folder *folder;
+    struct store *store; /* the writer; control thread only */
+    struct blob_store *blobs;
+    struct rollback_log *rollback_log;
+    struct publisher publisher; /* `current` is changed under publish_lock */
+    pthread_mutex_t publish_lock;
+
+    struct store *reader;
+    pthread_mutex_t read_lock;
+
+    pthread_t thread;
+    pthread_mutex_t lock; /* of what follows */
+    pthread_cond_t wake, done;
+    struct control_op *queue, **queue_tail;
+    int queue_count;
+    bool is_stopping;
+
+    /* Written by the control thread, read by a scrape. */
+    _Atomic int64_t commits, operations, failures, generation;
+    _Atomic int pending;
+    struct histogram commit_seconds; /* from begin to durable */
+    struct histogram load_seconds;   /* written under load_lock */
+    pthread_mutex_t load_lock;
+};
+
+/* What one batch is about to publish. */
+struct publication {
+    struct endpoint *endpoints[CONTROL_BATCH_MAX];
+    int count;
+    bool changes_keys;
+    struct auth_keys *keys;
+};
+
+/* ---- finding versions in memory ---- */
+
+struct find_context {
+    struct control *control;
+    struct control_op *ops; /* whose loaded[] may be used; may be NULL */
+    bool may_load;
+};
+
+static struct loaded *find_in_ops(struct control_op *ops, const char *model, int64_t version)
+{
+    for (struct control_op *op = ops; op; op = op->next) {
+        for (int i = 0; i < CONTROL_LOADED_MAX && op->loaded[i]; i++) {
+            struct loaded *loaded = op->loaded[i];
+            if (loaded->number == version && strcmp(loaded->model, model) == 0) {
+                loaded_ref(loaded);
+                return loaded;
+            }
+        }
+    }
+    return NULL;
+}
+
+static struct loaded *find_served(struct control *control, const char *model, int64_t version)
+{
+    struct loaded *loaded = NULL;
+    pthread_mutex_lock(&control->publish_lock);
+    if (control->publisher.current) {
+        const struct endpoint *endpoint = snapshot_find(control->publisher.current, str_of(model));
+        loaded = endpoint ? endpoint_loaded(endpoint, version) : NULL;
+    }
+    pthread_mutex_unlock(&control->publish_lock);
+    return loaded;
+}
+
+static enum err_code open_version(struct control *control, const struct version *version,
+                                  struct loaded **loaded, struct err *err)
+{
+    struct loaded_source source = {
+        .model = version->model,
+        .number = version->number,
+        .runtime = version->runtime,
+        .artifact = version->artifact,
+        .contract = version->contract,
+        .golden = version->golden,
+        .thread_count = control->config.data_thread_count,
+    };
+    enum err_code rc = loaded_open(control->blobs, &source, loaded, err);
+    if (rc)
+        return rc;
+    pthread_mutex_lock(&control->load_lock);
+    histogram_record(&control->load_seconds, (*loaded)->load_us * 1000);
+    pthread_mutex_unlock(&control->load_lock);
+    return ERR_OK;
+}
+
+static enum err_code load_version(struct control *control, struct store *store, const char *model,
+                                  int64_t number, struct loaded **loaded, struct err *err)
+{
+    struct arena *arena = arena_new(KEYS_ARENA_BYTES_MAX);
+    struct version version;
+    enum err_code rc = version_get(store, model, number, arena, &version, err);
+    if (!rc)
+        rc = open_version(control, &version, loaded, err);
+    arena_free(arena);
+    return rc;
+}
+
+static struct loaded *find_loaded(void *arg, const char *model, int64_t version,
+                                  struct arena *arena, const char **problem)
+{
+    struct find_context *context = arg;
+    struct err err = {0};
+    struct loaded *loaded = find_in_ops(context->ops, model, version);
+    if (!loaded)
+        loaded = find_served(context->control, model, version);
+    if (loaded)
+        return loaded;
+    if (!context->may_load) {
+        *problem = "not loaded yet";
+        return NULL;
+    }
+    if (load_version(context->control, context->control->store, model, version, &loaded, &err)) {
+        *problem = arena_copy(arena, err.msg, strlen(err.msg));
+        log_error("load failed", "model=%s version=%lld reason=%s", model, (long long)version,
+                  err.msg);
+        return NULL;
+    }
+    return loaded;
+}
+
+/* ---- one batch ---- */
+
+static enum err_code run_op(struct control *control, struct control_op *op)
+{
+    enum err_code rc = store_savepoint(control->store, op->err);
+    if (rc)
+        return rc;
+    rc = op->fn(control, control->store, op->arg, op->err);
+    if (rc) {
+        store_undo(control->store);
+        return rc;
+    }
+    return store_release(control->store, op->err);
+}
+
+/* A champion that answers is never replaced by one that is not in memory. */
+static enum err_code keep_serving(struct control *control, const struct endpoint *fresh,
+                                  struct err *err)
+{
+    const struct endpoint *old = snapshot_find(control->publisher.current, str_of(fresh->name));
+    if (fresh->champion || !old || !old->champion)
+        return ERR_OK;
+    return err_set(err, ERR_UNAVAILABLE, "model '%s' version %lld is not in memory", fresh->name,
+                   (long long)fresh->champion_version);
+}
+
+static enum err_code build_endpoints(struct control *control, struct control_op *ops,
+                                     struct publication *pub, struct err *err)
+{
+    for (struct control_op *op = ops; op; op = op->next) {
+        if (op->rc || !op->model)
+            continue;
+        struct find_context context = {.control = control, .ops = ops};
+        const struct loaded_finder finder = {find_loaded, &context};
+        enum err_code rc =
+            endpoint_build(control->store, op->model, &finder, &pub->endpoints[pub->count], err);
+        if (rc)
+            return rc;
+        rc = keep_serving(control, pub->endpoints[pub->count++], err);
+        if (rc)
+            return rc;
+    }
+    return ERR_OK;
+}
+
+static enum err_code read_keys(struct store *store, struct auth_keys **keys, struct err *err)
+{
+    struct arena *arena = arena_new(KEYS_ARENA_BYTES_MAX);
+    struct auth_key *list;
+    int count = 0;
+    enum err_code rc = auth_key_list(store, arena, &list, &count, err);
+    if (!rc)
+        *keys = auth_keys_new(list, count);
+    arena_free(arena);
+    return rc;
+}
+
+static enum err_code build_publication(struct control *control, struct control_op *ops,
+                                       struct publication *pub, struct err *err)
+{
+    enum err_code rc = build_endpoints(control, ops, pub, err);
+    for (struct control_op *op = ops; op; op = op->next)
+        pub->changes_keys = pub->changes_keys || (op->changes_keys && !op->rc);
+    if (!rc)
+        rc = read_keys(control->store, &pub->keys, err);
+    return rc;
+}
+
+static void discard(struct publication *pub)
+{
+    for (int i = 0; i < pub->count; i++)
+        endpoint_unref(pub->endpoints[i]);
+    auth_keys_free(pub->keys);
+    *pub = (struct publication){0};
+}
+
+/* The publication's endpoints and keys become the snapshot's. */
+static void publish(struct control *control, struct publication *pub)
+{
+    if (pub->count == 0 && !pub->changes_keys && control->publisher.current) {
+        discard(pub);
+        return;
+    }
+    pthread_mutex_lock(&control->publish_lock);
+    struct snapshot *snapshot =
+        snapshot_new(control->publisher.current, pub->keys, &control->publisher);
+    for (int i = 0; i < pub->count; i++)
+        snapshot_put(snapshot, pub->endpoints[i]);
+    control->generation = snapshot->generation;
+    snapshot_publish(&control->publisher, snapshot);
+    pthread_mutex_unlock(&control->publish_lock);
+    *pub = (struct publication){0};
+}
+
+/* Everything up to the commit; on failure the transaction is gone and nothing was published. */
+static enum err_code transact(struct control *control, struct control_op *ops,
+                              struct publication *pub, struct err *err)
+{
+    int64_t start_ns = clock_monotonic_ns();
+    enum err_code rc = store_begin(control->store, err);
+    if (rc)
+        return rc;
+    if (rollback_log_pending(control->rollback_log))
+        rc = rollback_log_fold(control->rollback_log, control->store, err);
+    for (struct control_op *op = ops; op && !rc; op = op->next)
+        op->rc = run_op(control, op);
+    if (!rc)
+        rc = build_publication(control, ops, pub, err);
+    if (!rc)
+        rc = store_commit(control->store, err);
+    if (rc)
+        store_rollback(control->store);
+    else
+        histogram_record(&control->commit_seconds, clock_monotonic_ns() - start_ns);
+    return rc;
+}
+
+static void clear_rollback_log(struct control *control)
+{
+    struct err err = {0};
+    if (rollback_log_pending(control->rollback_log) &&
+        rollback_log_clear(control->rollback_log, &err))
+        log_error("rollback log not cleared", "reason=%s", err.msg);
+}
+
+/* The disk is full, the rollback must take effect: its record goes to the preallocated log. */
+static void roll_back_anyway(struct control *control, struct control_op *op,
+                             struct publication *pub)
+{
+    struct err err = {0};
+    enum err_code rc = rollback_log_append(control->rollback_log, op->model, op->alias, op->from,
+                                           op->to, op->reason, op->actor, &err);
+    op->is_durable = rc == ERR_OK;
+    op->rc = ERR_OK;
+    log_warn("rollback published without the store", "model=%s from=%lld to=%lld durable=%s",
+             op->model, (long long)op->from, (long long)op->to, rc ? "false" : "true");
+    publish(control, pub);
+}
+
+static bool is_storage_failure(enum err_code rc)
+{
+    return rc == ERR_DISK_FULL || rc == ERR_IO;
+}
+
+/* `op` alone (op->next is NULL). */
+static void run_alone(struct control *control, struct control_op *op)
+{
+    struct publication pub = {0};
+    struct err err = {0};
+    enum err_code rc = transact(control, op, &pub, &err);
+    if (!rc) {
+        op->is_durable = true;
+        clear_rollback_log(control);
+        publish(control, &pub);
+    } else if (op->is_rollback && !op->rc && is_storage_failure(rc) && pub.count == 1) {
+        roll_back_anyway(control, op, &pub);
+    } else {
+        discard(&pub);
+        if (!op->rc)
+            *op->err = err;
+        op->rc = rc;
+    }
+}
+
+static void run_batch(struct control *control, struct control_op *ops)
+{
+    struct publication pub = {0};
+    struct err err = {0};
+    if (!ops->next) {
+        run_alone(control, ops);
+        return;
+    }
+    if (!transact(control, ops, &pub, &err)) {
+        clear_rollback_log(control);
+        publish(control, &pub);
+        for (struct control_op *op = ops; op; op = op->next)
+            op->is_durable = true;
+        return;
+    }
+    discard(&pub);
+    for (struct control_op *op = ops, *next; op; op = next) {
+        next = op->next;
+        op->next = NULL;
+        run_alone(control, op);
+        op->next = next;
+    }
+}
+
+static void count_batch(struct control *control, const struct control_op *ops)
+{
+    control->commits++;
+    for (const struct control_op *op = ops; op; op = op->next) {
+        control->operations++;
+        control->failures += op->rc != ERR_OK;
+    }
+    control->pending = rollback_log_pending(control->rollback_log);
+}
+
+/* ---- the thread ---- */
+
+static struct control_op *take_batch(struct control *control)
+{
+    struct control_op *first = control->queue, **end = &control->queue;
+    int count = 0;
+    while (*end && count < CONTROL_BATCH_MAX) {
+        end = &(*end)->next;
+        count++;
+    }
+    control->queue = *end;
+    *end = NULL;
+    if (!control->queue)
+        control->queue_tail = &control->queue;
+    control->queue_count -= count;
+    return count ? first : NULL;
+}
+
+static void wait_for_work(struct control *control)
+{
+    struct timespec until;
+    clock_gettime(CLOCK_MONOTONIC, &until);
+    until.tv_sec += TICK_MS / 1000;
+    if (!control->queue && !control->is_stopping)
+        pthread_cond_timedwait(&control->wake, &control->lock, &until);
+}
+
+static enum err_code nothing(struct control *control, struct store *store, void *arg,
+                             struct err *err)
+{
+    (void)control, (void)store, (void)arg, (void)err;
+    return ERR_OK;
+}
+
+/* Once a second: free what readers left behind; bring logged rollbacks into the store. */
+static void tick(struct control *control)
+{
+    snapshot_reap(&control->publisher);
+    if (!rollback_log_pending(control->rollback_log))
+        return;
+    struct err err = {0};
+    struct control_op op = {.fn = nothing, .err = &err};
+    run_alone(control, &op);
+    if (!op.rc)
+        log_info("rollback log folded into the store", "state=%s", "durable");
+}
+
+static void finish(struct control *control, struct control_op *ops)
+{
+    struct control_op *next;
+    for (struct control_op *op = ops; op; op = next) {
+        next = op->next;
+        op->is_done = true;
+    }
+    pthread_cond_broadcast(&control->done);
+}
+
+static void *control_thread(void *arg)
+{
+    struct control *control = arg;
+    pthread_mutex_lock(&control->lock);
+    for (;;) {
+        wait_for_work(control);
+        struct control_op *ops = take_batch(control);
+        if (!ops && control->is_stopping)
+            break;
+        pthread_mutex_unlock(&control->lock);
+        if (ops)
+            run_batch(control, ops);
+        tick(control);
+        pthread_mutex_lock(&control->lock);
+        if (ops) {
+            count_batch(control, ops);
+            finish(control, ops);
+        }
+    }
+    pthread_mutex_unlock(&control->lock);
+    return NULL;
+}
+
+static enum err_code enqueue(struct control *control, struct control_op *op, struct err *err)
+{
+    if (control->queue_count >= CONTROL_QUEUE_MAX)
+        return err_set(err, ERR_LIMIT, "%d control operations wait already", CONTROL_QUEUE_MAX);
+    if (control->is_stopping)
+        return err_set(err, ERR_UNAVAILABLE, "the server is stopping");
+    *control->queue_tail = op;
+    control->queue_tail = &op->next;
+    control->queue_count++;
+    pthread_cond_signal(&control->wake);
+    return ERR_OK;
+}
+
+enum err_code control_execute(struct control *control, struct control_op *op, struct err *err)
+{
+    op->next = NULL;
+    op->err = err;
+    op->rc = ERR_OK;
+    op->is_done = false;
+    if (!control->config.has_thread) {
+        run_alone(control, op);
+        snapshot_reap(&control->publisher);
+        return op->rc;
+    }
+    pthread_mutex_lock(&control->lock);
+    enum err_code rc = enqueue(control, op, err);
+    while (!rc && !op->is_done)
+        pthread_cond_wait(&control->done, &control->lock);
+    pthread_mutex_unlock(&control->lock);
+    return rc ? rc : op->rc;
+}
+
+/* ---- reading, loading ---- */
+
+struct store *control_read_begin(struct control *control)
+{
+    pthread_mutex_lock(&control->read_lock);
+    return control->reader;
+}
+
+void control_read_end(struct control *control)
+{
+    pthread_mutex_unlock(&control->read_lock);
+}
+
+enum err_code control_acquire(struct control *control, const char *model, int64_t number,
+                              struct loaded **loaded, struct err *err)
+{
+    struct version version;
+    *loaded = find_served(control, model, number);
+    if (*loaded)
+        return ERR_OK;
+    struct arena *arena = arena_new(KEYS_ARENA_BYTES_MAX);
+    enum err_code rc =
+        version_get(control_read_begin(control), model, number, arena, &version, err);
+    control_read_end(control);
+    if (!rc)
+        rc = open_version(control, &version, loaded, err);
+    arena_free(arena);
+    return rc;
+}
+
+/* Versions the champion needs and that are not in memory: itself and the one before it. */
+static enum err_code needed_versions(struct control *control, const char *model, int64_t needed[2],
+                                     struct err *err)
+{
+    struct arena *arena = arena_new(KEYS_ARENA_BYTES_MAX);
+    struct alias alias = {0};
+    enum err_code rc =
+        alias_get(control_read_begin(control), model, ALIAS_CHAMPION, arena, &alias, err);
+    control_read_end(control);
+    if (rc == ERR_NOT_FOUND)
+        rc = ERR_OK;
+    needed[0] = alias.version;
+    needed[1] = alias.previous;
+    arena_free(arena);
+    return rc;
+}
+
+enum err_code control_refresh(struct control *control, const char *model, struct err *err)
+{
+    int64_t needed[2] = {0};
+    struct control_op op = {.fn = nothing, .model = model};
+    int count = 0;
+    enum err_code rc = needed_versions(control, model, needed, err);
+    for (int i = 0; !rc && i < 2; i++) {
+        if (needed[i] == 0)
+            continue;
+        rc = control_acquire(control, model, needed[i], &op.loaded[count], err);
+        count += rc == ERR_OK;
+    }
+    if (!rc)
+        rc = control_execute(control, &op, err);
+    for (int i = 0; i < count; i++)
+        loaded_unref(op.loaded[i]);
+    return rc;
+}
+
+enum err_code control_load(struct control *control, const char *model, struct str version,
+                           struct err *err)
+{
+    int64_t number = 0;
+    struct control_op op = {.fn = nothing, .model = model};
+    enum err_code rc = control_refresh(control, model, err);
+    if (rc || version.len == 0)
+        return rc;
+    rc = version_resolve(control_read_begin(control), model, version, &number, err);
+    control_read_end(control);
+    if (!rc)
+        rc = control_acquire(control, model, number, &op.loaded[0], err);
+    if (!rc)
+        rc = control_execute(control, &op, err);
+    loaded_unref(op.loaded[0]);
+    return rc;
+}
+
+/* ---- opening and closing ---- */
+
+static enum err_code open_store(struct control *control, struct err *err)
+{
+    char path[PATH_BYTES], name[64], stamp[CLOCK_TEXT_BYTES];
+    int from = 0, to = 0;
+    const char *where = folder_path(control->folder);
+    enum err_code rc = store_open(&store_sqlite, where, STORE_WRITE, &control->store, err);
+    if (rc)
+        return rc;
+    snprintf(name, sizeof(name), "backups/before-schema-%d-%.19s.db", migrate_latest(),
+             clock_format(clock_wall_us(), stamp));
+    rc = migrate_up(control->store, folder_file(control->folder, name, path, sizeof(path)), &from,
+                    &to, err);
+    if (!rc && from != to && from != 0)
+        log_info("schema upgraded", "from=%d to=%d backup=%s", from, to, name);
+    if (!rc)
+        rc = store_open(&store_sqlite, where, STORE_READ, &control->reader, err);
+    return rc;
+}
+
+static enum err_code open_parts(struct control *control, struct err *err)
+{
+    char path[PATH_BYTES];
+    const struct control_config *config = &control->config;
+    enum err_code rc = folder_open(config->data_dir, config->create, &control->folder, err);
+    if (!rc)
+        rc = folder_lock(control->folder, err);
+    if (!rc)
+        rc = open_store(control, err);
+    if (!rc)
+        rc = blob_open(&blob_dir, folder_path(control->folder), &control->blobs, err);
+    if (!rc)
+        rc = rollback_log_open(folder_file(control->folder, "rollback.log", path, sizeof(path)),
+                               &control->rollback_log, err);
+    return rc;
+}
+
+static enum err_code build_one(struct control *control, const char *model, bool may_load,
+                               struct snapshot *snapshot, struct err *err)
+{
+    struct find_context context = {.control = control, .may_load = may_load};
+    const struct loaded_finder finder = {find_loaded, &context};
+    struct endpoint *endpoint = NULL;
+    enum err_code rc = endpoint_build(control->store, model, &finder, &endpoint, err);
+    if (!rc)
+        snapshot_put(snapshot, endpoint);
+    return rc;
+}
+
+static enum err_code first_snapshot(struct control *control, struct err *err)
+{
+    struct arena *arena = arena_new((size_t)MODELS_MAX * 1024);
+    struct model *models;
+    int count = 0;
+    struct auth_keys *keys = NULL;
+    struct control_op fold = {.fn = nothing, .err = err};
+    if (rollback_log_pending(control->rollback_log))
+        run_alone(control, &fold);
+    enum err_code rc = fold.rc;
+    if (!rc)
+        rc = read_keys(control->store, &keys, err);
+    struct snapshot *snapshot = snapshot_new(control->publisher.current, keys, &control->publisher);
+    if (!rc)
+        rc = model_list(control->store, arena, &models, &count, err);
+    for (int i = 0; !rc && i < count; i++)
+        rc = build_one(control, models[i].name, control->config.loads_all, snapshot, err);
+    snapshot_publish(&control->publisher, snapshot);
+    control->generation = snapshot->generation;
+    arena_free(arena);
+    return rc;
+}
+
+static void init_locks(struct control *control)
+{
+    pthread_condattr_t attr;
+    pthread_condattr_init(&attr);
+    pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
+    pthread_cond_init(&control->wake, &attr);
+    pthread_cond_init(&control->done, &attr);
+    pthread_condattr_destroy(&attr);
+    pthread_mutex_init(&control->lock, NULL);
+    pthread_mutex_init(&control->read_lock, NULL);
+    pthread_mutex_init(&control->publish_lock, NULL);
+    pthread_mutex_init(&control->load_lock, NULL);
+    control->queue_tail = &control->queue;
+}
+
+enum err_code control_open(const struct control_config *config, struct control **out,
+                           struct err *err)
+{
+    struct control *control = calloc(1, sizeof(*control));
+    if (!control)
+        abort();
+    control->config = *config;
+    control->config.has_thread = false; /* until the thread runs */
+    init_locks(control);
+    enum err_code rc = open_parts(control, err);
+    if (!rc)
+        rc = first_snapshot(control, err);
+    if (!rc && config->has_thread) {
+        if (pthread_create(&control->thread, NULL, control_thread, control))
+            rc = err_set(err, ERR_INTERNAL, "the control thread could not be started");
+        else
+            control->config.has_thread = true;
+    }
+    if (rc) {
+        control_close(control);
+        return rc;
+    }
+    *out = control;
+    return ERR_OK;
+}
+
+static void stop_thread(struct control *control)
+{
+    pthread_mutex_lock(&control->lock);
+    control->is_stopping = true;
+    pthread_cond_signal(&control->wake);
+    pthread_mutex_unlock(&control->lock);
+    pthread_join(control->thread, NULL);
+}
+
+void control_close(struct control *control)
+{
+    if (!control)
+        return;
+    if (control->config.has_thread)
+        stop_thread(control);
+    publisher_done(&control->publisher);
+    rollback_log_close(control->rollback_log);
+    blob_close(control->blobs);
+    store_close(control->reader);
+    store_close(control->store);
+    folder_close(control->folder);
+    pthread_cond_destroy(&control->wake);
+    pthread_cond_destroy(&control->done);
+    pthread_mutex_destroy(&control->lock);
+    pthread_mutex_destroy(&control->read_lock);
+    pthread_mutex_destroy(&control->publish_lock);
+    pthread_mutex_destroy(&control->load_lock);
+    free(control);
+}
+
+struct snapshot *control_snapshot(struct control *control)
+{
+    pthread_mutex_lock(&control->publish_lock);
+    struct snapshot *snapshot = control->publisher.current;
+    atomic_fetch_add_explicit(&snapshot->refs, 1, memory_order_relaxed);
+    pthread_mutex_unlock(&control->publish_lock);
+    return snapshot;
+}
+
+struct blob_store *control_blobs(struct control *control)
+{
+    return control->blobs;
+}
+
+struct publisher *control_publisher(struct control *control)
+{
+    return &control->publisher;
+}
+
+struct folder *control_folder(struct control *control)
+{
+    return control->folder;
+}
+
+int control_data_threads(const struct control *control)
+{
+    return control->config.data_thread_count;
+}
+
+void control_stats(struct control *control, struct control_stats *stats)
+{
+    *stats = (struct control_stats){
+        .commits = control->commits,
+        .operations = control->operations,
+        .failures = control->failures,
+        .generation = control->generation,
+        .rollback_log_pending = control->pending,
+    };
+    histogram_add_to(&control->commit_seconds, &stats->commit_seconds);
+    histogram_add_to(&control->load_seconds, &stats->load_seconds);
+}

@@ -1,0 +1,111 @@
+/* endpoint_build.c - registry rows and loaded versions -> endpoint. */
+#include "serve/endpoint_build.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/check.h"
+
+enum { ENDPOINT_ARENA_BYTES_MAX = 1024 * 1024 };
+
+struct loaded *endpoint_loaded(const struct endpoint *endpoint, int64_t version)
+{
+    struct loaded *found = NULL;
+    if (endpoint->champion && endpoint->champion->number == version)
+        found = endpoint->champion;
+    else if (endpoint->previous && endpoint->previous->number == version)
+        found = endpoint->previous;
+    for (int i = 0; !found && i < endpoint->alias_count; i++)
+        if (endpoint->aliases[i].loaded && endpoint->aliases[i].version == version)
+            found = endpoint->aliases[i].loaded;
+    if (found)
+        loaded_ref(found);
+    return found;
+}
+
+static struct endpoint *endpoint_new(void)
+{
+    struct arena *arena = arena_new(ENDPOINT_ARENA_BYTES_MAX);
+    struct endpoint *endpoint = arena_calloc(arena, 1, sizeof(*endpoint));
+    endpoint->arena = arena;
+    endpoint->refs = 1;
+    return endpoint;
+}
+
+/* A version is looked for once, whatever number of aliases names it. */
+static struct loaded *find_once(struct endpoint *endpoint, int64_t version,
+                                const struct loaded_finder *finder, const char **problem)
+{
+    struct loaded *loaded = endpoint_loaded(endpoint, version);
+    if (loaded)
+        return loaded;
+    return finder->find(finder->arg, endpoint->name, version, endpoint->arena, problem);
+}
+
+static void add_champion(struct endpoint *endpoint, const struct alias *alias,
+                         struct loaded *loaded, const struct loaded_finder *finder,
+                         const char *problem)
+{
+    const char *ignored = NULL;
+    endpoint->champion_version = alias->version;
+    endpoint->problem = loaded ? NULL : problem;
+    if (loaded) {
+        loaded_ref(loaded);
+        endpoint->champion = loaded;
+    }
+    if (alias->previous > 0)
+        endpoint->previous = find_once(endpoint, alias->previous, finder, &ignored);
+}
+
+static void add_alias(struct endpoint *endpoint, const struct alias *alias,
+                      const struct loaded_finder *finder)
+{
+    const char *problem = NULL;
+    struct loaded *loaded = find_once(endpoint, alias->version, finder, &problem);
+    endpoint->aliases[endpoint->alias_count++] = (struct endpoint_alias){
+        .name = arena_copy(endpoint->arena, alias->name, strlen(alias->name)),
+        .version = alias->version,
+        .loaded = loaded,
+    };
+    if (strcmp(alias->name, ALIAS_CHAMPION) == 0)
+        add_champion(endpoint, alias, loaded, finder, problem);
+}
+
+static enum err_code read_rows(struct endpoint *endpoint, struct store *store, const char *name,
+                               const struct loaded_finder *finder, struct arena *scratch,
+                               struct err *err)
+{
+    struct model model;
+    struct alias *aliases;
+    int count = 0;
+    enum err_code rc = model_get(store, name, scratch, &model, err);
+    if (!rc)
+        rc = alias_list(store, name, scratch, &aliases, &count, err);
+    if (rc)
+        return rc;
+    if (count > ENDPOINT_ALIASES_MAX)
+        return err_set(err, ERR_LIMIT, "model '%s' has %d aliases, at most %d are served", name,
+                       count, ENDPOINT_ALIASES_MAX);
+    endpoint->name = arena_copy(endpoint->arena, name, strlen(name));
+    endpoint->owner = arena_copy(endpoint->arena, model.owner, strlen(model.owner));
+    endpoint->aliases = arena_calloc(endpoint->arena, (size_t)count, sizeof(*endpoint->aliases));
+    assert(endpoint->name && endpoint->owner && endpoint->aliases);
+    for (int i = 0; i < count; i++)
+        add_alias(endpoint, &aliases[i], finder);
+    return ERR_OK;
+}
+
+enum err_code endpoint_build(struct store *store, const char *model,
+                             const struct loaded_finder *finder, struct endpoint **out,
+                             struct err *err)
+{
+    struct endpoint *endpoint = endpoint_new();
+    struct arena *scratch = arena_new(ENDPOINT_ARENA_BYTES_MAX);
+    enum err_code rc = read_rows(endpoint, store, model, finder, scratch, err);
+    arena_free(scratch);
+    if (rc)
+        endpoint_unref(endpoint);
+    else
+        *out = endpoint;
+    return rc;
+}

@@ -1,0 +1,141 @@
+/* pipeline.c - the life of one prediction, in order. Read this file first.
+ *
+ * Who may ask is decided before, on the request's head alone (api/dispatch.c), so that nobody
+ * uploads a body for nothing.
+ */
+#include "serve/pipeline.h"
+
+#include "base/check.h"
+#include "base/clock.h"
+
+typedef enum err_code step_fn(struct request *req, struct err *err);
+
+static enum err_code decode(struct request *req, struct err *err)
+{
+    return req->dialect->decode(req, err);
+}
+
+static enum err_code choose_version(struct request *req, struct err *err)
+{
+    req->endpoint = snapshot_find(req->snapshot, req->model_name);
+    if (!req->endpoint) {
+        err_set(err, ERR_NOT_FOUND, "Request for unknown model: '%.*s' is not found",
+                STR_ARG(req->model_name));
+        return err_hint(err, "list models with: slipway model list");
+    }
+    return endpoint_choose(req->endpoint, req->version_name, &req->loaded, err);
+}
+
+static enum err_code explain_violation(const struct request *req, struct err *err)
+{
+    return err_wrap(err, "model '%s' version %lld", req->loaded->model,
+                    (long long)req->loaded->number);
+}
+
+static enum err_code check_contract(struct request *req, struct err *err)
+{
+    enum err_code rc = req->dialect->fill(req, err);
+    if (rc || !req->has_rows)
+        return rc == ERR_VIOLATION ? explain_violation(req, err) : rc;
+    rc = rows_check(&req->rows, err);
+    if (rc)
+        return rc == ERR_VIOLATION ? explain_violation(req, err) : rc;
+    req->features = loaded_features(req->loaded, &req->rows);
+    if (!req->features)
+        return err_set(err, ERR_LIMIT, "no room for %lld rows", (long long)req->row_count);
+    return ERR_OK;
+}
+
+static enum err_code predict(struct request *req, struct err *err)
+{
+    size_t outputs = (size_t)req->loaded->signature->output_count;
+    req->out = arena_alloc(req->arena, outputs * sizeof(*req->out));
+    if (!req->out)
+        return err_set(err, ERR_LIMIT, "no room for %zu output tensors", outputs);
+    return loaded_predict(req->loaded, req->features, req->row_count, req->wanted, req->arena,
+                          req->out, &req->out_count, err);
+}
+
+static void count_violations(struct version_stats *stats, const struct rows *rows)
+{
+    uint64_t suspects = 0;
+    for (int rule = 0; rule < RULE_COUNT; rule++)
+        if (rows->violation_count[rule])
+            counter_add(&stats->violation_count[rule], (uint64_t)rows->violation_count[rule]);
+    for (int64_t row = 0; rows->is_suspect && row < rows->count; row++)
+        suspects += rows->is_suspect[row];
+    counter_add(&stats->suspect_row_count, suspects);
+}
+
+static enum err_code observe(struct request *req, struct err *err)
+{
+    (void)err;
+    struct version_stats *stats = &req->loaded->stats[req->thread->index];
+    counter_add(&stats->row_count, (uint64_t)req->row_count);
+    return ERR_OK;
+}
+
+static enum err_code encode(struct request *req, struct err *err)
+{
+    return req->dialect->encode(req, err);
+}
+
+static const struct {
+    const char *name; /* also the `step` label of slipway_step_seconds */
+    step_fn *run;
+} steps[STEP_COUNT] = {
+    {"decode", decode},                 /* JSON, binary -> named columns, by the dialect       */
+    {"choose_version", choose_version}, /* endpoint     -> version                             */
+    {"check_contract", check_contract}, /* columns      -> features, or ERR_VIOLATION with why */
+    {"predict", predict},               /* features     -> tensors, by the runtime             */
+    {"observe", observe},               /* in, out      -> counters                            */
+    {"encode", encode},                 /* tensors      -> reply, by the dialect               */
+};
+
+static enum err_code run_steps(struct request *req, struct err *err)
+{
+    for (int i = 0; i < STEP_COUNT; i++) {
+        enum err_code rc = steps[i].run(req, err);
+        if (rc)
+            return rc;
+    }
+    return ERR_OK;
+}
+
+static enum err_code run_steps_timed(struct request *req, struct err *err)
+{
+    int64_t before = clock_monotonic_ns();
+    for (int i = 0; i < STEP_COUNT; i++) {
+        enum err_code rc = steps[i].run(req, err);
+        int64_t after = clock_monotonic_ns();
+        histogram_record(&req->thread->steps[i], after - before);
+        before = after;
+        if (rc)
+            return rc;
+    }
+    return ERR_OK;
+}
+
+enum err_code pipeline_run(struct request *req, struct err *err)
+{
+    bool is_sampled = req->thread->request_count++ % STEP_SAMPLE_EVERY == 0;
+    enum err_code rc = is_sampled ? run_steps_timed(req, err) : run_steps(req, err);
+    if (req->has_rows && req->rows.has_violation)
+        count_violations(&req->loaded->stats[req->thread->index], &req->rows);
+    return rc;
+}
+
+const char *pipeline_step_name(int step)
+{
+    assert(step >= 0 && step < STEP_COUNT);
+    return steps[step].name;
+}
+
+void pipeline_count(const struct request *req, int status)
+{
+    if (!req->loaded)
+        return;
+    struct version_stats *stats = &req->loaded->stats[req->thread->index];
+    counter_add(&stats->request_count[loaded_status_slot(status)], 1);
+    histogram_record(&stats->latency, clock_monotonic_ns() - req->exchange->start_ns);
+}

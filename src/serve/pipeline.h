@@ -1,0 +1,84 @@
+/* pipeline.h - one prediction request, and the steps it goes through. Read pipeline.c first.
+ *
+ * A request lives on one data thread, in the arena of its exchange. It borrows the thread's
+ * snapshot, which cannot go away before the request is answered.
+ */
+#ifndef SLIPWAY_SERVE_PIPELINE_H
+#define SLIPWAY_SERVE_PIPELINE_H
+
+#include "base/buf.h"
+#include "base/rand.h"
+#include "contract/check.h"
+#include "net/http.h"
+#include "serve/snapshot.h"
+
+enum {
+    REQUEST_ID_BYTES_MAX = 128,
+    STEP_COUNT = 6,
+    STEP_SAMPLE_EVERY = 64, /* requests; the others are timed only as a whole */
+};
+
+/* What a data thread owns: its view of the snapshot and its counters. */
+struct serve_thread {
+    struct snapshot_reader reader;
+    void *node; /* the api's own */
+    int index;
+    struct rand rand;
+    uint32_t request_count;
+    struct histogram steps[STEP_COUNT];
+    int64_t predict_rows_max;
+    _Atomic uint64_t error_count[ERR_INTERNAL + 1]; /* by err_code, all routes */
+};
+
+struct request;
+
+/* How one protocol reads and writes a prediction. */
+struct dialect {
+    const char *name; /* "oip", "predict" */
+
+    /* body -> whatever fill needs, kept in req->decoded; knows no contract. */
+    enum err_code (*decode)(struct request *req, struct err *err);
+
+    /* decoded -> req->rows through the version's contract, or req->features without one. Sets
+     * row_count and wanted. */
+    enum err_code (*fill)(struct request *req, struct err *err);
+
+    /* out -> req->exchange->response. */
+    enum err_code (*encode)(struct request *req, struct err *err);
+};
+
+/* Everything known about one request. Each step reads what earlier steps wrote; the comment names
+ * the step that fills a field. */
+struct request {
+    /* by the caller of pipeline_run */
+    struct http_exchange *exchange;
+    struct arena *arena;
+    struct serve_thread *thread;
+    const struct snapshot *snapshot;
+    const struct dialect *dialect;
+    struct str model_name, version_name; /* version "": the champion */
+    struct str id;                       /* the request's id; a row's is "<id>-<row>" */
+
+    void *decoded;                   /* decode */
+    const struct endpoint *endpoint; /* choose_version */
+    struct loaded *loaded;           /* choose_version */
+    int64_t row_count;               /* check_contract */
+    struct rows rows;                /* check_contract; only with a contract */
+    bool has_rows;                   /* check_contract: `rows` has been begun */
+    const float *features;           /* check_contract: [row_count, feature_count] */
+    const bool *wanted;              /* check_contract: outputs to compute; NULL: the usual */
+    struct tensor *out;              /* predict: [out_count] */
+    int out_count;
+};
+
+/* Run every step until one fails; `err` then says which thing and why. What was learnt is counted
+ * either way. */
+enum err_code pipeline_run(struct request *req, struct err *err);
+
+/* Names of the steps, for metrics. */
+const char *pipeline_step_name(int step);
+
+/* Count the whole request for its version: status as answered, duration since exchange start. */
+void pipeline_count(const struct request *req, int status);
+
+#endif
