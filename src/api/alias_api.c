@@ -1,0 +1,369 @@
+/* alias_api.c - aliases: show, move, remove, history; and the one command that undoes: rollback. */
+#include <stdlib.h>
+
+#include "api/handlers.h"
+#include "base/clock.h"
+#include "base/log.h"
+
+static void write_alias(struct call *call, const struct alias *alias)
+{
+    char etag[STR_NUMBER_BYTES + 2] = "\"";
+    size_t length = 1 + str_from_i64(alias->revision, etag + 1);
+    etag[length++] = '"';
+    http_add_header(&call->x->response, "ETag", (struct str){etag, length});
+    struct json_writer w = call_json(call, 200);
+    json_begin_object(&w);
+    json_key(&w, "model");
+    json_put_text(&w, alias->model);
+    json_key(&w, "alias");
+    json_put_text(&w, alias->name);
+    json_key(&w, "version");
+    json_put_i64(&w, alias->version);
+    json_key(&w, "previous");
+    json_put_i64(&w, alias->previous);
+    json_key(&w, "revision");
+    json_put_i64(&w, alias->revision);
+    json_key(&w, "updated_at");
+    json_put_time(&w, alias->updated_us);
+    json_end_object(&w);
+}
+
+static enum err_code alias_names(struct call *call, const char **model, const char **alias,
+                                 struct err *err)
+{
+    enum err_code rc = call_name(call, 0, "a model", model, err);
+    return rc ? rc : call_name(call, 1, "an alias", alias, err);
+}
+
+enum err_code alias_get_handler(struct call *call, struct err *err)
+{
+    const char *model, *name;
+    struct alias alias;
+    enum err_code rc = alias_names(call, &model, &name, err);
+    if (rc)
+        return rc;
+    rc = alias_get(control_read_begin(call->node->control), model, name, call->arena, &alias, err);
+    control_read_end(call->node->control);
+    if (!rc)
+        write_alias(call, &alias);
+    return rc;
+}
+
+/* ---- move ---- */
+
+struct alias_move {
+    const char *model, *alias, *reason;
+    int64_t version, if_revision;
+};
+
+static enum err_code move(struct call *call, struct control *control, struct store *store,
+                          void *arg, struct err *err)
+{
+    const struct alias_move *m = arg;
+    struct alias alias;
+    (void)control;
+    enum err_code rc = alias_set(store, m->model, m->alias, m->version, m->if_revision, m->reason,
+                                 &call->actor, &alias, call->arena, err);
+    if (!rc)
+        write_alias(call, &alias);
+    return rc;
+}
+
+static enum err_code read_version(struct call *call, yyjson_val *root, const char *model,
+                                  int64_t *version, struct err *err)
+{
+    yyjson_val *value = yyjson_obj_get(root, "version");
+    if (yyjson_is_str(value)) {
+        struct store *store = control_read_begin(call->node->control);
+        enum err_code rc = version_resolve(store, model, json_str(value), version, err);
+        control_read_end(call->node->control);
+        return rc;
+    }
+    return json_get_i64(root, "the request", "version", version, err);
+}
+
+static const char *reason_text(struct call *call, struct str reason)
+{
+    const char *text = arena_copy(call->arena, reason.ptr, reason.len);
+    return text ? text : "";
+}
+
+static enum err_code read_move(struct call *call, struct alias_move *m, struct err *err)
+{
+    static const char *const keys[] = {"version", "reason", NULL};
+    yyjson_val *root;
+    struct str reason = {0};
+    enum err_code rc = alias_names(call, &m->model, &m->alias, err);
+    if (!rc)
+        rc = call_body_object(call, &root, err);
+    if (!rc)
+        rc = json_check_keys(root, "the request", keys, err);
+    if (!rc)
+        rc = read_version(call, root, m->model, &m->version, err);
+    if (!rc)
+        rc = json_get_str_opt(root, "the request", "reason", &reason, err);
+    if (!rc)
+        rc = call_if_revision(call, &m->if_revision, err);
+    m->reason = reason_text(call, reason);
+    return rc;
+}
+
+/* The version is loaded and has answered its golden rows before the alias moves. */
+enum err_code alias_put(struct call *call, struct err *err)
+{
+    struct alias_move m = {0};
+    struct loaded *loaded = NULL;
+    enum err_code rc = read_move(call, &m, err);
+    if (!rc)
+        rc = control_acquire(call->node->control, m.model, m.version, &loaded, err);
+    if (rc)
+        return rc;
+    struct call_change change = {
+        .op = {.model = m.model, .loaded = {loaded}}, .fn = move, .arg = &m};
+    rc = call_execute(call, &change, err);
+    loaded_unref(loaded);
+    return rc;
+}
+
+static enum err_code drop(struct call *call, struct control *control, struct store *store,
+                          void *arg, struct err *err)
+{
+    const struct alias_move *m = arg;
+    (void)control;
+    enum err_code rc =
+        alias_delete(store, m->model, m->alias, m->if_revision, "", &call->actor, err);
+    if (rc)
+        return rc;
+    struct json_writer w = call_json(call, 200);
+    json_begin_object(&w);
+    json_key(&w, "deleted");
+    json_put_text(&w, m->alias);
+    json_end_object(&w);
+    return ERR_OK;
+}
+
+enum err_code alias_delete_handler(struct call *call, struct err *err)
+{
+    struct alias_move m = {0};
+    enum err_code rc = alias_names(call, &m.model, &m.alias, err);
+    if (!rc)
+        rc = call_if_revision(call, &m.if_revision, err);
+    if (rc)
+        return rc;
+    if (strcmp(m.alias, ALIAS_CHAMPION) == 0) {
+        err_set(err, ERR_CONFLICT, "the champion of '%s' cannot be removed, only moved", m.model);
+        return err_hint(err, "slipway alias set %s champion VERSION", m.model);
+    }
+    struct call_change change = {.op = {.model = m.model}, .fn = drop, .arg = &m};
+    return call_execute(call, &change, err);
+}
+
+/* ---- rollback ---- */
+
+enum { ROLLBACK_TRIES = 3 };
+
+struct rollback {
+    struct alias_move m;
+    struct call_change change;
+    int64_t start_us;
+};
+
+static void write_rollback(struct call *call, const struct rollback *r, bool is_durable)
+{
+    struct json_writer w = call_json(call, 200);
+    buf_clear(&call->x->response.body);
+    json_begin_object(&w);
+    json_key(&w, "model");
+    json_put_text(&w, r->m.model);
+    json_key(&w, "alias");
+    json_put_text(&w, r->m.alias);
+    json_key(&w, "from");
+    json_put_i64(&w, r->change.op.from);
+    json_key(&w, "to");
+    json_put_i64(&w, r->change.op.to);
+    json_key(&w, "durable");
+    json_put_bool(&w, is_durable);
+    json_key(&w, "milliseconds");
+    json_put_f64(&w, (double)(clock_monotonic_us() - r->start_us) / 1000.0);
+    json_end_object(&w);
+}
+
+static enum err_code take_back(struct call *call, struct control *control, struct store *store,
+                               void *arg, struct err *err)
+{
+    struct rollback *r = arg;
+    struct alias before, after;
+    (void)control;
+    enum err_code rc = alias_get(store, r->m.model, r->m.alias, call->arena, &before, err);
+    if (!rc)
+        rc = alias_rollback(store, r->m.model, r->m.alias, r->m.reason, &call->actor, &after,
+                            call->arena, err);
+    if (rc)
+        return rc;
+    r->change.op.from = before.version;
+    r->change.op.to = after.version;
+    write_rollback(call, r, true);
+    return ERR_OK;
+}
+
+/* The version before the champion is pinned in memory; only after a restart with a missing file,
+ * or right after another rollback, may it have to be loaded here. */
+static enum err_code acquire_previous(struct call *call, const char *model, struct loaded **loaded,
+                                      struct err *err)
+{
+    struct alias alias;
+    struct store *store = control_read_begin(call->node->control);
+    enum err_code rc = alias_get(store, model, ALIAS_CHAMPION, call->arena, &alias, err);
+    control_read_end(call->node->control);
+    if (rc || alias.previous == 0)
+        return rc;
+    return control_acquire(call->node->control, model, alias.previous, loaded, err);
+}
+
+/* The step further back is loaded behind the reply's back, so that it is pinned when needed. */
+struct pin_task {
+    struct pool_task task;
+    struct control *control;
+    char model[STR_NAME_BYTES_MAX + 1];
+};
+
+static void pin_next(struct pool_task *task)
+{
+    struct pin_task *pin = (struct pin_task *)(void *)task;
+    struct err err = {0};
+    if (control_refresh(pin->control, pin->model, &err))
+        log_warn("previous champion not pinned", "model=%s reason=%s", pin->model, err.msg);
+    free(pin);
+}
+
+static void pin_later(struct call *call, const char *model)
+{
+    struct err err = {0};
+    if (!call->node->slow_pool)
+        return;
+    struct pin_task *pin = calloc(1, sizeof(*pin));
+    if (!pin)
+        abort();
+    pin->task.fn = pin_next;
+    pin->control = call->node->control;
+    snprintf(pin->model, sizeof(pin->model), "%s", model);
+    if (pool_submit(call->node->slow_pool, &pin->task, &err))
+        free(pin); /* the next rollback loads it itself */
+}
+
+static enum err_code read_rollback(struct call *call, struct alias_move *m, struct err *err)
+{
+    static const char *const keys[] = {"reason", NULL};
+    yyjson_val *root;
+    struct str reason = {0};
+    enum err_code rc = call_name(call, 0, "a model", &m->model, err);
+    if (!rc)
+        rc = call_body_object(call, &root, err);
+    if (!rc)
+        rc = json_check_keys(root, "the request", keys, err);
+    if (!rc)
+        rc = json_get_str_opt(root, "the request", "reason", &reason, err);
+    m->alias = ALIAS_CHAMPION;
+    m->reason = reason_text(call, reason);
+    return rc;
+}
+
+enum err_code rollback_post(struct call *call, struct err *err)
+{
+    struct rollback r = {.start_us = clock_monotonic_us()};
+    struct loaded *loaded = NULL;
+    enum err_code rc = read_rollback(call, &r.m, err);
+    if (!rc)
+        rc = acquire_previous(call, r.m.model, &loaded, err);
+    if (rc)
+        return rc;
+    r.change = (struct call_change){
+        .op = {.model = r.m.model,
+               .loaded = {loaded},
+               .is_rollback = true,
+               .alias = r.m.alias,
+               .reason = r.m.reason,
+               .actor = call->actor.name},
+        .fn = take_back,
+        .arg = &r,
+    };
+    rc = call_execute(call, &r.change, err);
+    loaded_unref(loaded);
+    /* Another rollback came first, or one waits in the log: the step is now a further one. */
+    for (int tries = 0; rc == ERR_UNAVAILABLE && r.change.op.to && tries < ROLLBACK_TRIES;
+         tries++) {
+        rc = control_acquire(call->node->control, r.m.model, r.change.op.to, &loaded, err);
+        if (rc)
+            return rc;
+        r.change.op.loaded[0] = loaded;
+        rc = call_execute(call, &r.change, err);
+        loaded_unref(loaded);
+    }
+    if (rc)
+        return rc;
+    bool is_replayed = r.change.op.to == 0;
+    if (is_replayed)
+        return ERR_OK;
+    write_rollback(call, &r, r.change.op.is_durable);
+    log_info("rollback done", "model=%s from=%lld to=%lld durable=%s actor=%s", r.m.model,
+             (long long)r.change.op.from, (long long)r.change.op.to,
+             r.change.op.is_durable ? "true" : "false", call->actor.name);
+    pin_later(call, r.m.model);
+    return ERR_OK;
+}
+
+/* ---- history ---- */
+
+static void put_change(struct json_writer *w, const struct alias_change *change)
+{
+    json_begin_object(w);
+    json_key(w, "id");
+    json_put_i64(w, change->id);
+    json_key(w, "at");
+    json_put_time(w, change->at_us);
+    json_key(w, "alias");
+    json_put_text(w, change->alias);
+    json_key(w, "kind");
+    json_put_text(w, change->kind);
+    json_key(w, "from");
+    json_put_i64(w, change->from);
+    json_key(w, "to");
+    json_put_i64(w, change->to);
+    json_key(w, "actor");
+    json_put_text(w, change->actor);
+    json_key(w, "reason");
+    json_put_text(w, change->reason);
+    json_end_object(w);
+}
+
+enum err_code history_get(struct call *call, struct err *err)
+{
+    const char *model;
+    struct model found;
+    struct alias_change *changes;
+    int64_t limit = 1000;
+    int count = 0;
+    enum err_code rc = call_name(call, 0, "a model", &model, err);
+    if (!rc)
+        rc = call_query_i64(call, "limit", 1, ALIAS_HISTORY_MAX, &limit, err);
+    if (rc)
+        return rc;
+    struct store *store = control_read_begin(call->node->control);
+    rc = model_get(store, model, call->arena, &found, err);
+    if (!rc)
+        rc = alias_history(store, model, NULL, (int)limit, call->arena, &changes, &count, err);
+    control_read_end(call->node->control);
+    if (rc)
+        return rc;
+    struct json_writer w = call_json(call, 200);
+    json_begin_object(&w);
+    json_key(&w, "model");
+    json_put_text(&w, model);
+    json_key(&w, "changes");
+    json_begin_array(&w);
+    for (int i = count - 1; i >= 0; i--)
+        put_change(&w, &changes[i]);
+    json_end_array(&w);
+    json_end_object(&w);
+    return ERR_OK;
+}

@@ -1,0 +1,150 @@
+/* api.h - one call of the API: what a handler gets, what it returns, what a route row says.
+ *
+ *     head -> dispatch_admit: route, scope, caller, body limit
+ *     body -> dispatch_handle: the handler, on the data thread or on a worker -> reply
+ *
+ * A handler fills call->x->response and returns ERR_OK, or fills `err`; dispatch turns that into
+ * the protocol's own error form.
+ */
+#ifndef SLIPWAY_API_API_H
+#define SLIPWAY_API_API_H
+
+#include "auth/auth.h"
+#include "base/json.h"
+#include "base/option.h"
+#include "base/version.h"
+#include "net/http_server.h"
+#include "net/pool.h"
+#include "serve/control.h"
+#include "serve/pipeline.h"
+
+enum { ROUTE_PARAMS_MAX = 3, ROUTE_SEGMENTS_MAX = 8 };
+
+/* The whole running program, as handlers see it. Immutable after start, but for what its members
+ * guard themselves. */
+struct node {
+    const struct options *options;
+    struct control *control;
+    struct http_server *server; /* NULL in-process */
+    struct pool *fast_pool;     /* control requests that take milliseconds; NULL in-process */
+    struct pool *slow_pool;     /* loading, verifying, copying; NULL in-process */
+    struct serve_thread *threads[HTTP_THREADS_MAX]; /* [thread_count] */
+    int thread_count;
+    int64_t start_us; /* monotonic */
+    bool is_open;     /* no keys needed: loopback or in-process, and no key exists */
+    _Atomic bool is_draining;
+};
+
+struct call;
+typedef enum err_code handler_fn(struct call *call, struct err *err);
+
+/* Where a handler runs. */
+enum route_run {
+    RUN_DATA, /* on the data thread: must not wait */
+    RUN_FAST, /* on the fast pool: a few milliseconds of store */
+    RUN_SLOW, /* on the slow pool */
+};
+
+/* Whose error form answers. */
+enum route_form { FORM_PROBLEM, FORM_OIP };
+
+enum route_body { BODY_NONE, BODY_JSON, BODY_TENSORS, BODY_BYTES, BODY_UPLOAD };
+
+struct route {
+    const char *method, *path; /* "/api/models/{model}": a segment in braces is a parameter */
+    handler_fn *handler;
+    unsigned scope; /* what a key must have; SCOPE_PUBLIC needs none. Never 0 */
+    enum route_run run;
+    enum route_form form;
+    enum route_body body;
+    const char *summary; /* for the OpenAPI document */
+};
+
+/* Every endpoint; ends with a row of zeros. */
+extern const struct route routes[];
+
+struct call {
+    struct http_exchange *x;
+    struct node *node;
+    const struct route *route;
+    struct arena *arena;                 /* the exchange's */
+    const struct snapshot *snapshot;     /* on data threads and in-process; NULL on pools */
+    struct serve_thread *thread;         /* the same */
+    struct str params[ROUTE_PARAMS_MAX]; /* decoded, in the order of the path */
+    struct str request_id;
+    struct str traceparent; /* as the caller sent it; empty when absent or malformed */
+    struct actor actor;
+    struct violation *violation; /* for the reply, when the error is a broken contract */
+    const char *violation_model;
+    int64_t violation_version;
+    const struct request *prediction; /* set by predicting handlers: counted with the status */
+
+    /* dispatch.c's own */
+    struct err err;
+    enum err_code rc;
+    struct pool_task task;
+    struct loop_message message;
+    struct loop *loop;
+};
+
+/* ---- dispatch.c ---- */
+
+/* For http_server_config. */
+void dispatch_admit(struct http_exchange *x, struct http_admission *admission);
+void dispatch_handle(struct http_exchange *x);
+void dispatch_refuse(const struct http_refusal *refusal, struct http_response *response);
+void dispatch_conn_user_free(void *conn_user);
+
+/* Run one exchange here and now, whatever its route's place (in-process use). x->response is
+ * filled; nothing is sent. */
+void dispatch_here(struct http_exchange *x, struct node *node, struct serve_thread *thread);
+
+/* ---- helpers for handlers ---- */
+
+/* The body as a JSON object without duplicate keys; an empty body is an empty object. */
+enum err_code call_body_object(struct call *call, yyjson_val **root, struct err *err);
+
+/* A parameter as NUL-terminated name, checked: ERR_INVALID says what a name looks like. */
+enum err_code call_name(struct call *call, int index, const char *what, const char **name,
+                        struct err *err);
+
+/* A query parameter as a number in [min, max]; *out untouched when absent. */
+enum err_code call_query_i64(struct call *call, const char *name, int64_t min, int64_t max,
+                             int64_t *out, struct err *err);
+
+/* Start a JSON reply: the writer appends to the response body. */
+struct json_writer call_json(struct call *call, int status);
+
+/* Run a change of control state with this call's Idempotency-Key: `fn` changes the store and
+ * writes the reply; a repeated key answers what was answered then. op->fn, arg are set here. */
+struct call_change {
+    struct control_op op;
+    enum err_code (*fn)(struct call *call, struct control *control, struct store *store, void *arg,
+                        struct err *err);
+    void *arg;
+};
+enum err_code call_execute(struct call *call, struct call_change *change, struct err *err);
+
+/* `If-Match: "7"` -> 7, `If-None-Match: *` -> 0, neither -> -1. ERR_INVALID on other forms. */
+enum err_code call_if_revision(struct call *call, int64_t *revision, struct err *err);
+
+/* The version that params {model} and {version} name. version_api.c */
+enum err_code call_version(struct call *call, struct version *version, struct err *err);
+
+/* Why the server is not ready, or NULL; a line for each model goes to `out` (may be NULL). Data
+ * thread or in-process only. status_api.c */
+const char *call_readiness(struct call *call, struct buf *out);
+
+/* Run the pipeline for params {model} and, if the route has one, {version}. predict_call.c */
+enum err_code call_predict(struct call *call, const struct dialect *dialect, struct err *err);
+
+/* ---- problem.c ---- */
+
+int problem_status(enum err_code code);
+void problem_write(struct call *call, const struct err *err);
+void problem_write_oip(struct http_response *response, int status, const char *message,
+                       const char *hint);
+void problem_write_json(struct http_response *response, int status, const struct err *err,
+                        const struct call *call);
+
+#endif

@@ -1,0 +1,267 @@
+/* dispatch.c - from a request's head to its route, its caller and its handler; and back.
+ *
+ *     data thread:  admit -> handle -> [RUN_DATA: handler] -> finish -> http_reply
+ *     worker pool:                     [else: handler] -> message to the data thread -> finish
+ */
+#include "api/api.h"
+#include "api/caller.h"
+#include "api/router.h"
+#include "base/check.h"
+#include "base/clock.h"
+#include "base/log.h"
+
+enum { SMALL_BODY_BYTES_MAX = 64 * 1024, TRACEPARENT_BYTES = 55 };
+
+/* ---- identity of a request ---- */
+
+static bool is_id_char(char c)
+{
+    return (c >= '0' && c <= '9') || (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') ||
+           (c && strchr("._:/+=-", c));
+}
+
+static bool is_request_id(struct str id)
+{
+    if (id.len == 0 || id.len > REQUEST_ID_BYTES_MAX)
+        return false;
+    for (size_t i = 0; i < id.len; i++)
+        if (!is_id_char(id.ptr[i]))
+            return false;
+    return true;
+}
+
+static bool is_hex(struct str s)
+{
+    for (size_t i = 0; i < s.len; i++)
+        if (!((s.ptr[i] >= '0' && s.ptr[i] <= '9') || (s.ptr[i] >= 'a' && s.ptr[i] <= 'f')))
+            return false;
+    return true;
+}
+
+/* W3C Trace Context, version 00: 00-<32 hex>-<16 hex>-<2 hex>. */
+static bool is_traceparent(struct str t)
+{
+    return t.len == TRACEPARENT_BYTES && memcmp(t.ptr, "00-", 3) == 0 && t.ptr[35] == '-' &&
+           t.ptr[52] == '-' && is_hex((struct str){t.ptr + 3, 32}) &&
+           is_hex((struct str){t.ptr + 36, 16}) && is_hex((struct str){t.ptr + 53, 2}) &&
+           memcmp(t.ptr + 3, "00000000000000000000000000000000", 32) != 0;
+}
+
+static struct str new_id(struct serve_thread *thread, struct arena *arena, size_t bytes)
+{
+    uint64_t words[2] = {rand_u64(&thread->rand), rand_u64(&thread->rand)};
+    char *hex = arena_alloc(arena, 2 * bytes);
+    assert(hex && bytes <= sizeof(words));
+    str_hex(words, bytes, hex);
+    return (struct str){hex, 2 * bytes};
+}
+
+/* The caller's own id, or its trace's, or a new one: always one that logs and replies share. */
+static void identify(struct call *call)
+{
+    const struct http_known_headers *known = &call->x->request.known;
+    if (known->traceparent.ptr && is_traceparent(known->traceparent))
+        call->traceparent = known->traceparent;
+    if (known->x_request_id.ptr && is_request_id(known->x_request_id))
+        call->request_id = known->x_request_id;
+    else if (call->traceparent.ptr)
+        call->request_id = (struct str){call->traceparent.ptr + 3, 32};
+    else
+        call->request_id = new_id(call->thread, call->arena, 16);
+}
+
+/* ---- admission ---- */
+
+static enum err_code no_route(struct call *call, const struct route_match *match, struct err *err)
+{
+    const struct http_request *request = &call->x->request;
+    if (!match->is_path_known) {
+        err_set(err, ERR_NOT_FOUND, "there is nothing at %.*s", STR_ARG(request->path));
+        return err_hint(err, "all paths are in /openapi.json");
+    }
+    http_add_header(&call->x->response, "Allow", str_of(match->allowed));
+    call->x->response.status = 405;
+    err_set(err, ERR_UNSUPPORTED, "%s is not a method of %.*s", http_method_name(request->method),
+            STR_ARG(request->path));
+    return err_hint(err, "it takes: %s", match->allowed);
+}
+
+static enum err_code admit(struct call *call, struct err *err)
+{
+    struct route_match match;
+    const struct http_request *request = &call->x->request;
+    enum err_code rc = router_match(request->method, request->path, call->arena, &match, err);
+    if (rc)
+        return rc;
+    rc = caller_check_host(call, err);
+    if (rc)
+        return rc;
+    if (!match.route)
+        return no_route(call, &match, err);
+    call->route = match.route;
+    memcpy(call->params, match.params, sizeof(call->params));
+    return caller_authenticate(call, err);
+}
+
+static size_t body_limit(const struct call *call, size_t standard)
+{
+    if (!call->route)
+        return SMALL_BODY_BYTES_MAX;
+    switch (call->route->body) {
+    case BODY_NONE:
+        return SMALL_BODY_BYTES_MAX;
+    case BODY_UPLOAD:
+        return call->node->options->http_upload_bytes_max;
+    default:
+        return standard;
+    }
+}
+
+static bool has_body(const struct http_request *request)
+{
+    struct str length = http_find_header(request, "Content-Length");
+    return http_find_header(request, "Transfer-Encoding").ptr ||
+           (length.ptr && !str_equal(length, STR_LIT("0")));
+}
+
+static struct call *call_new(struct http_exchange *x, struct node *node,
+                             struct serve_thread *thread)
+{
+    struct call *call = arena_calloc(x->arena, 1, sizeof(*call));
+    assert(call);
+    call->x = x;
+    call->node = node;
+    call->thread = thread;
+    call->arena = x->arena;
+    call->snapshot = snapshot_reader_get(&thread->reader);
+    x->user = call;
+    return call;
+}
+
+/* ---- the reply ---- */
+
+static void add_common_headers(struct call *call)
+{
+    struct http_response *response = &call->x->response;
+    http_add_header(response, "X-Request-Id", call->request_id);
+    if (!call->traceparent.ptr)
+        return;
+    char trace[TRACEPARENT_BYTES];
+    struct str span = new_id(call->thread, call->arena, 8);
+    memcpy(trace, call->traceparent.ptr, sizeof(trace));
+    memcpy(trace + 36, span.ptr, span.len);
+    http_add_header(response, "traceparent", (struct str){trace, sizeof(trace)});
+}
+
+static void log_failure(const struct call *call)
+{
+    static struct log_gate gate;
+    int64_t suppressed = 0;
+    if (call->rc != ERR_INTERNAL && call->rc != ERR_IO)
+        return;
+    if (log_gate_open(&gate, &suppressed))
+        log_error("request failed", "id=%.*s path=%.*s reason=%s at=%s:%d suppressed=%lld",
+                  STR_ARG(call->request_id), STR_ARG(call->x->request.path), call->err.msg,
+                  call->err.file ? call->err.file : "?", call->err.line, (long long)suppressed);
+}
+
+static void finish(struct call *call)
+{
+    if (call->rc) {
+        problem_write(call, &call->err);
+        _Atomic uint64_t *count = &call->thread->error_count[call->rc];
+        atomic_fetch_add_explicit(count, 1, memory_order_relaxed);
+        log_failure(call);
+    }
+    add_common_headers(call);
+    if (call->prediction)
+        pipeline_count(call->prediction, call->x->response.status);
+}
+
+static void finish_and_reply(struct call *call)
+{
+    struct http_exchange *x = call->x;
+    finish(call);
+    http_reply(x);
+}
+
+/* ---- running ---- */
+
+static void run_handler(struct call *call)
+{
+    call->rc = call->route->handler(call, &call->err);
+}
+
+static void on_pool_done(struct loop_message *message)
+{
+    struct call *call = CONTAINER_OF(message, struct call, message);
+    finish_and_reply(call);
+}
+
+static void run_on_pool(struct pool_task *task)
+{
+    struct call *call = CONTAINER_OF(task, struct call, task);
+    run_handler(call);
+    loop_post(call->loop, &call->message);
+}
+
+static void send_to_pool(struct call *call)
+{
+    struct node *node = call->node;
+    struct pool *pool = call->route->run == RUN_SLOW ? node->slow_pool : node->fast_pool;
+    call->snapshot = NULL; /* may be gone before the handler runs */
+    call->loop = call->thread->reader.loop;
+    call->task.fn = run_on_pool;
+    call->message.fn = on_pool_done;
+    call->rc = pool_submit(pool, &call->task, &call->err);
+    if (call->rc)
+        finish_and_reply(call);
+}
+
+void dispatch_admit(struct http_exchange *x, struct http_admission *admission)
+{
+    struct serve_thread *thread = x->thread;
+    struct call *call = call_new(x, thread->node, thread);
+    identify(call);
+    call->rc = admit(call, &call->err);
+    admission->body_bytes_max = body_limit(call, admission->body_bytes_max);
+    if (call->rc && has_body(&x->request)) {
+        finish(call);
+        admission->is_refused = true;
+    }
+}
+
+void dispatch_handle(struct http_exchange *x)
+{
+    struct call *call = x->user;
+    if (!call->rc && call->route->run != RUN_DATA) {
+        send_to_pool(call);
+        return;
+    }
+    if (!call->rc)
+        run_handler(call);
+    finish_and_reply(call);
+}
+
+void dispatch_here(struct http_exchange *x, struct node *node, struct serve_thread *thread)
+{
+    struct call *call = call_new(x, node, thread);
+    identify(call);
+    call->rc = admit(call, &call->err);
+    if (!call->rc)
+        run_handler(call);
+    finish(call);
+}
+
+void dispatch_refuse(const struct http_refusal *refusal, struct http_response *response)
+{
+    struct err err = {0};
+    err_set(&err, ERR_INVALID, "%s", refusal->message);
+    err_hint(&err, "%s", refusal->hint);
+    problem_write_json(response, refusal->status, &err, NULL);
+}
+
+void dispatch_conn_user_free(void *conn_user)
+{
+    caller_conn_free(conn_user);
+}

@@ -1,0 +1,22 @@
+/* handlers.h - the functions that routes.c names, by file. */
+#ifndef SLIPWAY_API_HANDLERS_H
+#define SLIPWAY_API_HANDLERS_H
+
+#include "api/api.h"
+
+handler_fn predict_rows;                                          /* predict_api.c */
+handler_fn oip_infer, oip_live, oip_ready, oip_server;            /* oip_api.c */
+handler_fn oip_models, oip_model, oip_model_ready;                /* oip_api.c */
+handler_fn livez, readyz, status_get;                             /* status_api.c */
+handler_fn metrics;                                               /* metrics_api.c */
+handler_fn openapi;                                               /* openapi_api.c */
+handler_fn models_get, model_get_handler, model_patch;            /* model_api.c */
+handler_fn versions_get, version_get_handler, version_post;       /* version_api.c */
+handler_fn contract_get, schema_get, check_post;                  /* contract_api.c */
+handler_fn history_get, alias_get_handler, alias_put;             /* alias_api.c */
+handler_fn alias_delete_handler, rollback_post;                   /* alias_api.c */
+handler_fn blob_put_handler, blob_head_handler, blob_get_handler; /* blob_api.c */
+handler_fn keys_get, key_post, key_delete;                        /* key_api.c */
+handler_fn audit_get, doctor_get, gc_post, backup_get;            /* admin_api.c */
+
+#endif

@@ -1,0 +1,306 @@
+/* metrics_api.c - GET /metrics: what all threads counted, added up now and written family by
+ * family. */
+#include <dirent.h>
+#include <stdio.h>
+#include <sys/resource.h>
+#include <sys/statvfs.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "api/handlers.h"
+#include "base/check.h"
+#include "base/clock.h"
+#include "base/log.h"
+#include "base/metric.h"
+
+/* One version in memory, named once however many aliases point at it. */
+struct shown {
+    const struct loaded *loaded;
+    char version[STR_NUMBER_BYTES];
+};
+
+struct scrape {
+    struct metric_writer w;
+    struct call *call;
+    const struct snapshot *snapshot;
+    int count;
+    struct shown *shown; /* [count] */
+};
+
+/* ---- versions ---- */
+
+static bool is_shown(const struct scrape *scrape, const struct loaded *loaded)
+{
+    for (int i = scrape->count - 1; i >= 0; i--) {
+        if (scrape->shown[i].loaded == loaded)
+            return true;
+        if (strcmp(scrape->shown[i].loaded->model, loaded->model) != 0)
+            break; /* versions of one model stand together */
+    }
+    return false;
+}
+
+static void show(struct scrape *scrape, const struct loaded *loaded)
+{
+    if (!loaded || is_shown(scrape, loaded))
+        return;
+    struct shown *shown = &scrape->shown[scrape->count++];
+    shown->loaded = loaded;
+    snprintf(shown->version, sizeof(shown->version), "%lld", (long long)loaded->number);
+}
+
+static enum err_code list_versions(struct scrape *scrape, struct err *err)
+{
+    const struct map *endpoints = &scrape->snapshot->endpoints;
+    size_t most = 0;
+    for (size_t i = 0; i < endpoints->slot_count; i++)
+        if (endpoints->slots[i].key.ptr)
+            most += 2 + (size_t)((struct endpoint *)endpoints->slots[i].value)->alias_count;
+    scrape->shown = arena_calloc(scrape->call->arena, most, sizeof(*scrape->shown));
+    if (!scrape->shown)
+        return err_set(err, ERR_LIMIT, "no room for the metrics of %zu versions", most);
+    for (size_t i = 0; i < endpoints->slot_count; i++) {
+        const struct endpoint *endpoint = endpoints->slots[i].value;
+        if (!endpoints->slots[i].key.ptr)
+            continue;
+        show(scrape, endpoint->champion);
+        show(scrape, endpoint->previous);
+        for (int k = 0; k < endpoint->alias_count; k++)
+            show(scrape, endpoint->aliases[k].loaded);
+    }
+    return ERR_OK;
+}
+
+static uint64_t sum_status(const struct loaded *loaded, int slot)
+{
+    uint64_t sum = 0;
+    for (int t = 0; t < loaded->thread_count; t++)
+        sum += counter_read(&loaded->stats[t].request_count[slot]);
+    return sum;
+}
+
+static void write_requests(struct scrape *scrape)
+{
+    metric_family(&scrape->w, METRIC_REQUESTS);
+    for (int i = 0; i < scrape->count; i++) {
+        const struct shown *shown = &scrape->shown[i];
+        for (int slot = 0; slot < LOADED_STATUS_COUNT; slot++) {
+            uint64_t count = sum_status(shown->loaded, slot);
+            if (count || slot == 0)
+                metric_sample(
+                    &scrape->w, (double)count,
+                    METRIC_LABELS(shown->loaded->model, shown->version, loaded_status_name(slot)));
+        }
+    }
+}
+
+static void write_latency(struct scrape *scrape)
+{
+    metric_family(&scrape->w, METRIC_REQUEST_SECONDS);
+    for (int i = 0; i < scrape->count; i++) {
+        const struct shown *shown = &scrape->shown[i];
+        struct histogram_sum sum = {0};
+        for (int t = 0; t < shown->loaded->thread_count; t++)
+            histogram_add_to(&shown->loaded->stats[t].latency, &sum);
+        metric_histogram(&scrape->w, &sum, METRIC_LABELS(shown->loaded->model, shown->version));
+    }
+}
+
+static void write_rows(struct scrape *scrape)
+{
+    metric_family(&scrape->w, METRIC_PREDICTION_ROWS);
+    for (int i = 0; i < scrape->count; i++) {
+        const struct shown *shown = &scrape->shown[i];
+        uint64_t rows = 0;
+        for (int t = 0; t < shown->loaded->thread_count; t++)
+            rows += counter_read(&shown->loaded->stats[t].row_count);
+        metric_sample(&scrape->w, (double)rows,
+                      METRIC_LABELS(shown->loaded->model, shown->version));
+    }
+}
+
+static void write_violations(struct scrape *scrape)
+{
+    metric_family(&scrape->w, METRIC_CONTRACT_VIOLATIONS);
+    for (int i = 0; i < scrape->count; i++) {
+        const struct shown *shown = &scrape->shown[i];
+        for (int rule = 0; rule < RULE_COUNT; rule++) {
+            uint64_t count = 0;
+            for (int t = 0; t < shown->loaded->thread_count; t++)
+                count += counter_read(&shown->loaded->stats[t].violation_count[rule]);
+            metric_sample(&scrape->w, (double)count,
+                          METRIC_LABELS(shown->loaded->model, shown->version,
+                                        contract_rule_name((enum contract_rule)rule)));
+        }
+    }
+}
+
+static void write_loaded(struct scrape *scrape)
+{
+    metric_family(&scrape->w, METRIC_MODEL_LOADED);
+    for (int i = 0; i < scrape->count; i++) {
+        const struct loaded *loaded = scrape->shown[i].loaded;
+        metric_sample(&scrape->w, 1,
+                      METRIC_LABELS(loaded->model, scrape->shown[i].version, loaded->ops->name,
+                                    loaded->artifact.hex));
+    }
+    metric_family(&scrape->w, METRIC_MODEL_MEMORY);
+    for (int i = 0; i < scrape->count; i++)
+        metric_sample(&scrape->w, (double)scrape->shown[i].loaded->memory_bytes,
+                      METRIC_LABELS(scrape->shown[i].loaded->model, scrape->shown[i].version));
+}
+
+static void write_ready(struct scrape *scrape)
+{
+    const struct map *endpoints = &scrape->snapshot->endpoints;
+    metric_family(&scrape->w, METRIC_MODEL_READY);
+    for (size_t i = 0; i < endpoints->slot_count; i++) {
+        const struct endpoint *endpoint = endpoints->slots[i].value;
+        if (endpoints->slots[i].key.ptr)
+            metric_sample(&scrape->w, endpoint->champion != NULL, METRIC_LABELS(endpoint->name));
+    }
+}
+
+/* ---- threads and sockets ---- */
+
+static void write_one(struct scrape *scrape, enum metric_id id, double value)
+{
+    metric_family(&scrape->w, id);
+    metric_sample(&scrape->w, value, METRIC_NO_LABELS);
+}
+
+static void write_steps(struct scrape *scrape)
+{
+    const struct node *node = scrape->call->node;
+    metric_family(&scrape->w, METRIC_STEP_SECONDS);
+    for (int step = 0; step < STEP_COUNT; step++) {
+        struct histogram_sum sum = {0};
+        for (int t = 0; t < node->thread_count; t++)
+            histogram_add_to(&node->threads[t]->steps[step], &sum);
+        metric_histogram(&scrape->w, &sum, METRIC_LABELS(pipeline_step_name(step)));
+    }
+}
+
+static void write_errors(struct scrape *scrape)
+{
+    const struct node *node = scrape->call->node;
+    metric_family(&scrape->w, METRIC_ERRORS);
+    for (int code = ERR_OK + 1; code <= ERR_INTERNAL; code++) {
+        uint64_t count = 0;
+        for (int t = 0; t < node->thread_count; t++)
+            count += counter_read(&node->threads[t]->error_count[code]);
+        metric_sample(&scrape->w, (double)count, METRIC_LABELS(err_code_name((enum err_code)code)));
+    }
+}
+
+static void write_http(struct scrape *scrape)
+{
+    struct http_stats stats;
+    if (!scrape->call->node->server)
+        return;
+    http_server_stats(scrape->call->node->server, &stats);
+    write_one(scrape, METRIC_CONNECTIONS_OPEN, (double)stats.open);
+    write_one(scrape, METRIC_CONNECTIONS_ACCEPTED, (double)stats.accepted);
+    write_one(scrape, METRIC_CONNECTIONS_REFUSED, (double)stats.refused);
+    write_one(scrape, METRIC_HTTP_RECEIVED, (double)stats.bytes_in);
+    write_one(scrape, METRIC_HTTP_SENT, (double)stats.bytes_out);
+    write_one(scrape, METRIC_HTTP_TIMEOUTS, (double)stats.timeouts);
+    write_one(scrape, METRIC_HTTP_PARSE_ERRORS, (double)stats.parse_errors);
+    write_one(scrape, METRIC_TLS_ERRORS, (double)stats.tls_errors);
+}
+
+/* ---- control and process ---- */
+
+static void write_control(struct scrape *scrape)
+{
+    struct control_stats *stats = arena_calloc(scrape->call->arena, 1, sizeof(*stats));
+    struct control *control = scrape->call->node->control;
+    struct statvfs disk;
+    if (!stats)
+        return;
+    control_stats(control, stats);
+    write_one(scrape, METRIC_SNAPSHOT_GENERATION, (double)stats->generation);
+    metric_family(&scrape->w, METRIC_DB_COMMIT_SECONDS);
+    metric_histogram(&scrape->w, &stats->commit_seconds, METRIC_NO_LABELS);
+    metric_family(&scrape->w, METRIC_MODEL_LOAD_SECONDS);
+    metric_histogram(&scrape->w, &stats->load_seconds, METRIC_NO_LABELS);
+    if (fstatvfs(folder_fd(control_folder(control)), &disk) == 0)
+        write_one(scrape, METRIC_DISK_FREE, (double)disk.f_bavail * (double)disk.f_frsize);
+    write_one(scrape, METRIC_LOG_SUPPRESSED, (double)log_suppressed_total());
+}
+
+static double resident_bytes(void)
+{
+    long pages = 0, resident = 0;
+    FILE *file = fopen("/proc/self/statm", "r");
+    if (!file)
+        return 0;
+    if (fscanf(file, "%ld %ld", &pages, &resident) != 2)
+        resident = 0;
+    fclose(file);
+    return (double)resident * (double)sysconf(_SC_PAGESIZE);
+}
+
+static double open_files(void)
+{
+    double count = 0;
+    DIR *folder = opendir("/proc/self/fd");
+    if (!folder)
+        return 0;
+    while (readdir(folder))
+        count++;
+    closedir(folder);
+    return count - 3; /* ".", ".." and the folder itself */
+}
+
+static double seconds_of(struct timeval t)
+{
+    return (double)t.tv_sec + (double)t.tv_usec / 1e6;
+}
+
+static void write_process(struct scrape *scrape)
+{
+    struct rusage usage;
+    double uptime = (double)(clock_monotonic_us() - scrape->call->node->start_us) / 1e6;
+    metric_family(&scrape->w, METRIC_BUILD);
+    metric_sample(&scrape->w, 1, METRIC_LABELS(SLIPWAY_VERSION));
+    write_one(scrape, METRIC_UPTIME, uptime);
+    write_one(scrape, METRIC_PROCESS_MEMORY, resident_bytes());
+    if (getrusage(RUSAGE_SELF, &usage) == 0)
+        write_one(scrape, METRIC_PROCESS_CPU,
+                  seconds_of(usage.ru_utime) + seconds_of(usage.ru_stime));
+    write_one(scrape, METRIC_PROCESS_FDS, open_files());
+    write_one(scrape, METRIC_PROCESS_START, (double)clock_wall_us() / 1e6 - uptime);
+}
+
+static void write_all(struct scrape *scrape)
+{
+    write_process(scrape);
+    write_http(scrape);
+    write_requests(scrape);
+    write_latency(scrape);
+    write_rows(scrape);
+    write_violations(scrape);
+    write_loaded(scrape);
+    write_ready(scrape);
+    write_steps(scrape);
+    write_errors(scrape);
+    write_control(scrape);
+}
+
+enum err_code metrics(struct call *call, struct err *err)
+{
+    struct http_response *response = &call->x->response;
+    struct snapshot *snapshot = control_snapshot(call->node->control);
+    struct scrape scrape = {.call = call, .snapshot = snapshot};
+    enum metric_format format = metric_choose_format(http_find_header(&call->x->request, "Accept"));
+    enum err_code rc = list_versions(&scrape, err);
+    if (!rc) {
+        response->content_type = metric_content_type(format);
+        metric_begin(&scrape.w, &response->body, format, call->node->options->metrics_series_max);
+        write_all(&scrape);
+        metric_end(&scrape.w);
+    }
+    snapshot_unref(snapshot);
+    return rc;
+}

@@ -1,0 +1,66 @@
+/* oip.h - the Open Inference Protocol's request as parsed, before any model is known.
+ *
+ *     POST /v2/models/{model}[/versions/{version}]/infer
+ *     { id?, parameters?, inputs: [{name, shape, datatype, parameters?, data}], outputs?: [{name}]
+ * }
+ *
+ * With the binary tensor extension the body is that JSON (its length in the header
+ * Inference-Header-Content-Length) followed by the bytes of each input that carries
+ * parameters.binary_data_size instead of data, in the order of the inputs:
+ *
+ *     +-----------------+---------------+---------------+
+ *     | JSON            | input 0 bytes | input 2 bytes |   little-endian, row-major;
+ *     +-----------------+---------------+---------------+   BYTES: u32 length + bytes each
+ */
+#ifndef SLIPWAY_API_OIP_H
+#define SLIPWAY_API_OIP_H
+
+#include "base/json.h"
+#include "base/tensor.h"
+#include "contract/contract.h"
+#include "runtime/runtime.h"
+
+enum { OIP_INPUTS_MAX = CONTRACT_FIELDS_MAX, OIP_OUTPUTS_MAX = RUNTIME_TENSORS_MAX };
+
+struct oip_input {
+    struct str name;
+    enum dtype dtype;
+    int rank;
+    int64_t shape[TENSOR_RANK_MAX];
+    int64_t element_count;
+    yyjson_val *data;  /* JSON form; NULL when binary */
+    struct str binary; /* binary form */
+};
+
+struct oip_output {
+    struct str name;
+    bool is_binary;
+};
+
+struct oip_request {
+    struct str id; /* ptr NULL: none */
+    int input_count, output_count;
+    struct oip_input *inputs;
+    struct oip_output *outputs; /* [output_count]; 0: all usual ones */
+    bool is_binary_default;     /* parameters.binary_data_output */
+};
+
+/* Parse body and header. Texts and data live in `arena` or in `body`. ERR_INVALID names the input
+ * and what was expected. */
+enum err_code oip_parse(struct str body, struct str header_length, struct arena *arena,
+                        struct oip_request *request, struct err *err);
+
+/* "[2,30]" for messages. `out` has OIP_SHAPE_BYTES. */
+enum { OIP_SHAPE_BYTES = 128 };
+const char *oip_shape_text(const int64_t *shape, int rank, char *out);
+
+/* All elements of an FP32 input, flat or nested, into out[element_count]; null is NaN. */
+enum err_code oip_read_f32(const struct oip_input *input, float *out, struct err *err);
+
+/* Element i of a numeric or BOOL binary input as a double. */
+double oip_binary_f64(const struct oip_input *input, int64_t index);
+
+/* The next element of a binary BYTES input at *offset; false when the bytes do not fit. */
+bool oip_binary_next(const struct oip_input *input, size_t *offset, struct str *element);
+
+#endif

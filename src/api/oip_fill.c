@@ -1,0 +1,275 @@
+/* oip_fill.c - one matrix, or one tensor per field, put into rows and checked for shape and type.
+ */
+#include "api/oip_fill.h"
+
+#include "base/check.h"
+
+bool oip_takes_matrix(const struct loaded *loaded)
+{
+    const struct contract *contract = loaded->contract;
+    if (!contract)
+        return true;
+    for (int i = 0; i < contract->value_count; i++)
+        if (contract->values[i]->category_count)
+            return false;
+    return true;
+}
+
+enum dtype oip_field_dtype(const struct contract_field *field)
+{
+    if (field->category_count || field->is_text)
+        return DTYPE_BYTES;
+    switch (field->type) {
+    case TYPE_INTEGER:
+        return DTYPE_I64;
+    case TYPE_BOOLEAN:
+        return DTYPE_BOOL;
+    case TYPE_NUMBER:
+        return DTYPE_F32;
+    default:
+        return DTYPE_BYTES;
+    }
+}
+
+static enum err_code check_rows_limit(const struct request *req, int64_t count, struct err *err)
+{
+    if (count > req->thread->predict_rows_max)
+        return err_set(err, ERR_LIMIT, "%lld rows in one request, at most %lld are taken",
+                       (long long)count, (long long)req->thread->predict_rows_max);
+    return ERR_OK;
+}
+
+/* ---- one matrix ---- */
+
+static enum err_code wrong_shape(const struct request *req, const struct oip_input *input,
+                                 int features, struct err *err)
+{
+    char got[OIP_SHAPE_BYTES];
+    return err_set(err, ERR_INVALID,
+                   "unexpected shape for input '%.*s' for model '%s'. Expected [-1,%d], got %s.",
+                   STR_ARG(input->name), req->loaded->model, features,
+                   oip_shape_text(input->shape, input->rank, got));
+}
+
+static enum err_code check_matrix(const struct request *req, const struct oip_input *input,
+                                  int features, struct err *err)
+{
+    if (input->dtype != DTYPE_F32)
+        return err_set(err, ERR_INVALID,
+                       "inference input '%.*s' data-type is '%s', but model '%s' expects 'FP32'",
+                       STR_ARG(input->name), dtype_name(input->dtype), req->loaded->model);
+    if (input->rank != 2 || input->shape[1] != features)
+        return wrong_shape(req, input, features, err);
+    if (input->shape[0] == 0)
+        return err_set(err, ERR_INVALID, "input '%.*s' has no rows: nothing to predict",
+                       STR_ARG(input->name));
+    return check_rows_limit(req, input->shape[0], err);
+}
+
+static float *new_matrix(const struct request *req, const struct oip_input *input, struct err *err)
+{
+    float *matrix =
+        arena_alloc_aligned(req->arena, (size_t)input->element_count * sizeof(*matrix), 64);
+    if (!matrix)
+        err_set(err, ERR_LIMIT, "no room for %lld elements", (long long)input->element_count);
+    return matrix;
+}
+
+static enum err_code fill_features(struct request *req, const struct oip_input *input,
+                                   struct err *err)
+{
+    enum err_code rc = check_matrix(req, input, req->loaded->signature->feature_count, err);
+    if (rc)
+        return rc;
+    float *matrix = new_matrix(req, input, err);
+    if (!matrix)
+        return ERR_LIMIT;
+    req->row_count = input->shape[0];
+    req->features = matrix;
+    return oip_read_f32(input, matrix, err);
+}
+
+static enum err_code fill_matrix(struct request *req, const struct oip_input *input,
+                                 struct err *err)
+{
+    const struct contract *contract = req->loaded->contract;
+    enum err_code rc = check_matrix(req, input, contract->feature_count, err);
+    if (rc)
+        return rc;
+    rc = rows_begin(&req->rows, contract, input->shape[0], req->arena, err);
+    if (rc)
+        return rc;
+    req->has_rows = true;
+    req->row_count = input->shape[0];
+    /* Rows that are exactly the features are read in place, without a second matrix. */
+    if (contract->is_feature_prefix && contract->feature_count == contract->value_count) {
+        rc = oip_read_f32(input, req->rows.values, err);
+        return rc;
+    }
+    float *matrix = new_matrix(req, input, err);
+    if (!matrix)
+        return ERR_LIMIT;
+    rc = oip_read_f32(input, matrix, err);
+    if (!rc)
+        rows_put_matrix(&req->rows, matrix);
+    return rc;
+}
+
+/* ---- one tensor per field ---- */
+
+static bool is_numeric(enum dtype dtype)
+{
+    return dtype != DTYPE_BYTES && dtype != DTYPE_F16 && dtype != DTYPE_BF16;
+}
+
+static enum err_code check_column(const struct request *req, const struct oip_input *input,
+                                  const struct contract_field *field, struct err *err)
+{
+    enum dtype expected = oip_field_dtype(field);
+    char got[OIP_SHAPE_BYTES];
+    if (expected == DTYPE_BYTES ? input->dtype != DTYPE_BYTES : !is_numeric(input->dtype))
+        return err_set(
+            err, ERR_INVALID, "inference input '%s' data-type is '%s', but model '%s' expects '%s'",
+            field->name, dtype_name(input->dtype), req->loaded->model, dtype_name(expected));
+    if (input->rank < 1 || input->rank > 2 || (input->rank == 2 && input->shape[1] != 1))
+        return err_set(err, ERR_INVALID,
+                       "unexpected shape for input '%s' for model '%s'. Expected [-1] or [-1,1], "
+                       "got %s.",
+                       field->name, req->loaded->model,
+                       oip_shape_text(input->shape, input->rank, got));
+    if (input->shape[0] != req->row_count)
+        return err_set(err, ERR_INVALID,
+                       "input '%s' batch size does not match other inputs for model '%s': expected "
+                       "%lld, got %lld",
+                       field->name, req->loaded->model, (long long)req->row_count,
+                       (long long)input->shape[0]);
+    return ERR_OK;
+}
+
+static enum err_code put_json(struct rows *rows, const struct contract_field *field, int64_t row,
+                              yyjson_val *value, struct err *err)
+{
+    if (yyjson_is_arr(value) && yyjson_arr_size(value) == 1)
+        value = yyjson_arr_get_first(value);
+    if (yyjson_is_num(value))
+        rows_put_f64(rows, row, field, yyjson_get_num(value));
+    else if (yyjson_is_str(value))
+        rows_put_str(rows, row, field, json_str(value));
+    else if (yyjson_is_bool(value))
+        rows_put_bool(rows, row, field, yyjson_get_bool(value));
+    else if (yyjson_is_null(value))
+        rows_put_missing(rows, row, field);
+    else
+        return err_set(err, ERR_INVALID, "input '%s': element %lld must be one value, got %s",
+                       field->name, (long long)row, yyjson_get_type_desc(value));
+    return ERR_OK;
+}
+
+static enum err_code fill_column_json(struct rows *rows, const struct oip_input *input,
+                                      const struct contract_field *field, struct err *err)
+{
+    size_t row, count;
+    yyjson_val *value;
+    if ((int64_t)yyjson_arr_size(input->data) != input->shape[0])
+        return err_set(err, ERR_INVALID, "input '%s': %zu elements in 'data', expected %lld",
+                       field->name, yyjson_arr_size(input->data), (long long)input->shape[0]);
+    yyjson_arr_foreach(input->data, row, count, value)
+    {
+        enum err_code rc = put_json(rows, field, (int64_t)row, value, err);
+        if (rc)
+            return rc;
+    }
+    return ERR_OK;
+}
+
+static enum err_code fill_column_bytes(struct rows *rows, const struct oip_input *input,
+                                       const struct contract_field *field, struct err *err)
+{
+    size_t offset = 0;
+    struct str element;
+    for (int64_t row = 0; row < input->element_count; row++) {
+        if (!oip_binary_next(input, &offset, &element))
+            return err_set(err, ERR_INVALID,
+                           "unexpected number of string elements %lld for inference input '%s', "
+                           "expecting %lld",
+                           (long long)row, field->name, (long long)input->element_count);
+        rows_put_str(rows, row, field, element);
+    }
+    if (offset != input->binary.len)
+        return err_set(err, ERR_INVALID, "input '%s': %zu bytes are left after the last element",
+                       field->name, input->binary.len - offset);
+    return ERR_OK;
+}
+
+static enum err_code fill_column(struct request *req, const struct oip_input *input,
+                                 const struct contract_field *field, struct err *err)
+{
+    enum err_code rc = check_column(req, input, field, err);
+    if (rc)
+        return rc;
+    if (input->data)
+        return fill_column_json(&req->rows, input, field, err);
+    if (input->dtype == DTYPE_BYTES)
+        return fill_column_bytes(&req->rows, input, field, err);
+    for (int64_t row = 0; row < input->element_count; row++) {
+        double value = oip_binary_f64(input, row);
+        if (input->dtype == DTYPE_BOOL)
+            rows_put_bool(&req->rows, row, field, value != 0);
+        else
+            rows_put_f64(&req->rows, row, field, value);
+    }
+    return ERR_OK;
+}
+
+static enum err_code fill_columns(const struct oip_request *oip, struct request *req,
+                                  struct err *err)
+{
+    const struct contract *contract = req->loaded->contract;
+    int64_t count = oip->inputs[0].rank ? oip->inputs[0].shape[0] : 0;
+    if (count == 0)
+        return err_set(err, ERR_INVALID, "input '%.*s' has no rows: nothing to predict",
+                       STR_ARG(oip->inputs[0].name));
+    enum err_code rc = check_rows_limit(req, count, err);
+    if (!rc)
+        rc = rows_begin(&req->rows, contract, count, req->arena, err);
+    if (rc)
+        return rc;
+    req->has_rows = true;
+    req->row_count = count;
+    uint8_t *seen = arena_calloc(req->arena, (size_t)contract->field_count, 1);
+    if (!seen)
+        return err_set(err, ERR_LIMIT, "the request does not fit its memory");
+    for (int i = 0; i < oip->input_count; i++) {
+        const struct contract_field *field = contract_field_find(contract, oip->inputs[i].name);
+        if (!field) {
+            rows_put_unknown(&req->rows, 0, oip->inputs[i].name);
+            continue;
+        }
+        if (seen[field - contract->fields]++)
+            return err_set(err, ERR_INVALID, "input '%s' occurs twice", field->name);
+        rc = fill_column(req, &oip->inputs[i], field, err);
+        if (rc)
+            return rc;
+    }
+    return ERR_OK;
+}
+
+enum err_code oip_fill(const struct oip_request *oip, struct request *req, struct err *err)
+{
+    const struct loaded *loaded = req->loaded;
+    const char *matrix_name = loaded->signature->inputs[0].name;
+    bool is_matrix = oip->input_count == 1 && str_equal_c(oip->inputs[0].name, matrix_name);
+    if (loaded->contract && !(is_matrix && oip_takes_matrix(loaded) &&
+                              !contract_field_find(loaded->contract, str_of(matrix_name))))
+        return fill_columns(oip, req, err);
+    if (!is_matrix) {
+        err_set(err, ERR_INVALID,
+                "expected 1 inputs but got %d inputs for model '%s'. Got input(s) ['%.*s'%s], but "
+                "missing required input(s) ['%s']. Please provide all required input(s).",
+                oip->input_count, loaded->model, STR_ARG(oip->inputs[0].name),
+                oip->input_count > 1 ? ",..." : "", matrix_name);
+        return err_hint(err, "see GET /v2/models/%s", loaded->model);
+    }
+    return loaded->contract ? fill_matrix(req, &oip->inputs[0], err)
+                            : fill_features(req, &oip->inputs[0], err);
+}

@@ -1,0 +1,141 @@
+/* problem.c - errors as callers see them; the only map from codes to HTTP statuses.
+ *
+ * Own routes answer application/problem+json (RFC 9457), /v2 the Open Inference Protocol's
+ * {"error": "text"}, where a hint follows the text after a semicolon.
+ */
+#include "api/api.h"
+#include "base/check.h"
+
+int problem_status(enum err_code code)
+{
+    switch (code) {
+    case ERR_OK:
+        return 200;
+    case ERR_INVALID:
+        return 400;
+    case ERR_VIOLATION:
+        return 422;
+    case ERR_UNAUTHORIZED:
+        return 401;
+    case ERR_DENIED:
+        return 403;
+    case ERR_NOT_FOUND:
+        return 404;
+    case ERR_EXISTS:
+    case ERR_CONFLICT:
+        return 409;
+    case ERR_LIMIT:
+        return 413;
+    case ERR_CANCELLED:
+        return 499;
+    case ERR_UNSUPPORTED:
+        return 501;
+    case ERR_UNAVAILABLE:
+        return 503;
+    case ERR_TIMEOUT:
+        return 504;
+    case ERR_DISK_FULL:
+        return 507;
+    case ERR_IO:
+    case ERR_INTERNAL:
+        break;
+    }
+    return 500;
+}
+
+static void write_violation(struct json_writer *w, const struct call *call)
+{
+    const struct violation *v = call->violation;
+    json_key(w, "violation");
+    json_begin_object(w);
+    json_key(w, "model");
+    json_put_text(w, call->violation_model);
+    json_key(w, "version");
+    json_put_i64(w, call->violation_version);
+    json_key(w, "row");
+    json_put_i64(w, v->row);
+    json_key(w, "field");
+    json_put_text(w, v->field);
+    json_key(w, "rule");
+    json_put_text(w, contract_rule_name(v->rule));
+    json_key(w, "policy");
+    json_put_text(w, contract_policy_name(v->policy));
+    json_key(w, "expected");
+    json_put_text(w, v->expected);
+    json_key(w, "got");
+    json_put_text(w, v->got);
+    json_end_object(w);
+}
+
+void problem_write_json(struct http_response *response, int status, const struct err *err,
+                        const struct call *call)
+{
+    struct json_writer w = {.out = &response->body};
+    response->status = status;
+    response->content_type = "application/problem+json";
+    buf_clear(&response->body);
+    json_begin_object(&w);
+    json_key(&w, "type");
+    json_put_text(&w, "about:blank");
+    json_key(&w, "title");
+    json_put_text(&w, http_status_text(status));
+    json_key(&w, "status");
+    json_put_i64(&w, status);
+    json_key(&w, "code");
+    json_put_text(&w, err_code_name(err->code));
+    json_key(&w, "detail");
+    json_put_text(&w, err->msg);
+    if (err->hint[0]) {
+        json_key(&w, "hint");
+        json_put_text(&w, err->hint);
+    }
+    if (call) {
+        json_key(&w, "request_id");
+        json_put_str(&w, call->request_id);
+    }
+    if (call && call->violation)
+        write_violation(&w, call);
+    json_end_object(&w);
+    buf_char(&response->body, '\n');
+}
+
+void problem_write_oip(struct http_response *response, int status, const char *message,
+                       const char *hint)
+{
+    struct json_writer w = {.out = &response->body};
+    char text[ERR_MSG_BYTES + ERR_HINT_BYTES + 4];
+    snprintf(text, sizeof(text), "%s%s%s", message, hint[0] ? "; " : "", hint);
+    response->status = status;
+    response->content_type = "application/json";
+    buf_clear(&response->body);
+    json_begin_object(&w);
+    json_key(&w, "error");
+    json_put_text(&w, text);
+    json_end_object(&w);
+}
+
+static bool is_oip(const struct call *call)
+{
+    if (call->route)
+        return call->route->form == FORM_OIP;
+    struct str path = call->x->request.path;
+    return str_equal(path, STR_LIT("/v2")) || str_starts_with(path, STR_LIT("/v2/"));
+}
+
+void problem_write(struct call *call, const struct err *err)
+{
+    struct http_response *response = &call->x->response;
+    bool is_set = response->status >= 400; /* the place that knew better: 405 */
+    int status = is_set ? response->status : problem_status(err->code);
+    if (status == 401)
+        http_add_header(response, "WWW-Authenticate", STR_LIT("Bearer"));
+    if (status == 503)
+        http_add_header(response, "Retry-After", STR_LIT("1"));
+    if (!is_oip(call)) {
+        problem_write_json(response, status, err, call);
+        return;
+    }
+    if (err->code == ERR_VIOLATION)
+        status = 400; /* what OIP clients expect of a bad tensor */
+    problem_write_oip(response, status, err->msg, err->hint);
+}

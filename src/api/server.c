@@ -1,0 +1,266 @@
+/* server.c - starts everything in order, waits for a signal, ends everything in reverse.
+ *
+ *     options -> control (folder, store, models) -> pools -> http_server -> ready
+ *     SIGHUP: certificates again        SIGTERM, SIGINT: drain, then close what was opened
+ */
+#include "api/server.h"
+
+#include <pthread.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <sys/resource.h>
+#include <unistd.h>
+
+#include "api/api.h"
+#include "base/check.h"
+#include "base/clock.h"
+#include "base/log.h"
+
+enum { FAST_THREADS = 2, PATH_BYTES = 4096, FIRST_THREAD = 0 };
+
+/* ---- what may be listened on ---- */
+
+static bool is_loopback_address(const char *listen)
+{
+    return strncmp(listen, "127.", 4) == 0 || strncmp(listen, "[::1]", 5) == 0 ||
+           strncmp(listen, "localhost:", 10) == 0;
+}
+
+static bool has_keys(struct control *control)
+{
+    return !auth_keys_is_empty(control_publisher(control)->current->keys);
+}
+
+/* Nothing but loopback without keys and TLS; a proxy in front may end TLS, it cannot replace keys.
+ */
+static enum err_code check_exposure(const struct options *options, struct control *control,
+                                    struct err *err)
+{
+    bool has_tls = options->tls_cert[0] != '\0';
+    for (int i = 0; i < options->listen.count; i++) {
+        const char *listen = options->listen.items[i];
+        if (is_loopback_address(listen) && !options->behind_proxy)
+            continue;
+        if (!has_tls && !options->behind_proxy && !is_loopback_address(listen)) {
+            err_set(err, ERR_INVALID, "%s can be reached from other machines, without TLS", listen);
+            return err_hint(err, "give --tls-cert and --tls-key, or --behind-proxy when a proxy "
+                                 "in front ends TLS");
+        }
+        if (!has_keys(control)) {
+            err_set(err, ERR_INVALID, "%s can be reached from other machines, and nobody has a key",
+                    listen);
+            return err_hint(err, "make one first: slipway key create NAME --scope admin");
+        }
+    }
+    return ERR_OK;
+}
+
+/* ---- data threads ---- */
+
+static void *thread_new(void *context, int index, struct loop *loop)
+{
+    struct node *node = context;
+    struct serve_thread *thread =
+        aligned_alloc(_Alignof(struct serve_thread), sizeof(struct serve_thread));
+    if (!thread)
+        abort();
+    memset(thread, 0, sizeof(*thread));
+    thread->node = node;
+    thread->index = index;
+    thread->predict_rows_max = node->options->predict_rows_max;
+    rand_seed_from_os(&thread->rand);
+    publisher_add(control_publisher(node->control), &thread->reader, loop);
+    node->threads[index] = thread;
+    return thread;
+}
+
+/* The counters are read by nobody any more: the listeners are closed. */
+static void thread_free(void *arg)
+{
+    struct serve_thread *thread = arg;
+    snapshot_reader_done(&thread->reader);
+}
+
+static void free_threads(struct node *node)
+{
+    for (int i = 0; i < node->thread_count; i++)
+        free(node->threads[i]);
+}
+
+/* ---- starting ---- */
+
+static int data_thread_count(const struct options *options)
+{
+    long cores = sysconf(_SC_NPROCESSORS_ONLN);
+    int64_t count = options->data_threads ? options->data_threads : cores;
+    return count < 1 ? 1 : count > HTTP_THREADS_MAX ? HTTP_THREADS_MAX : (int)count;
+}
+
+static void raise_file_limit(void)
+{
+    struct rlimit limit;
+    if (getrlimit(RLIMIT_NOFILE, &limit) == 0 && limit.rlim_cur < limit.rlim_max) {
+        limit.rlim_cur = limit.rlim_max;
+        setrlimit(RLIMIT_NOFILE, &limit);
+    }
+}
+
+static struct http_limits limits_of(const struct options *o)
+{
+    return (struct http_limits){
+        .head_bytes_max = o->http_head_bytes_max,
+        .body_bytes_max = o->http_body_bytes_max,
+        .inflated_bytes_max = o->http_inflated_bytes_max,
+        .chunks_max = (int)o->http_chunks_max,
+        .connections_max = (int)o->http_connections_max,
+        .pipeline_max = (int)o->http_pipeline_max,
+        .output_bytes_max = o->http_output_bytes_max,
+        .memory_bytes_max = o->request_memory_bytes_max,
+        .compress_bytes_min = o->http_compress_bytes_min,
+        .head_timeout_ms = o->http_head_timeout_ms,
+        .body_timeout_ms = o->http_body_timeout_ms,
+        .idle_timeout_ms = o->http_idle_timeout_ms,
+        .write_timeout_ms = o->http_write_timeout_ms,
+        .tls_timeout_ms = o->tls_timeout_ms,
+    };
+}
+
+static enum err_code start_http(struct node *node, struct err *err)
+{
+    char socket_path[PATH_BYTES];
+    const struct options *o = node->options;
+    folder_file(control_folder(node->control), "slipway.sock", socket_path, sizeof(socket_path));
+    struct http_server_config config = {
+        .listen = o->listen.items,
+        .listen_count = o->listen.count,
+        .unix_path = o->unix_socket[0] ? o->unix_socket : socket_path,
+        .tls_cert_path = o->tls_cert[0] ? o->tls_cert : NULL,
+        .tls_key_path = o->tls_key[0] ? o->tls_key : NULL,
+        .thread_count = node->thread_count,
+        .limits = limits_of(o),
+        .context = node,
+        .thread_new = thread_new,
+        .thread_free = thread_free,
+        .admit = dispatch_admit,
+        .handle = dispatch_handle,
+        .refuse = dispatch_refuse,
+        .conn_user_free = dispatch_conn_user_free,
+    };
+    return http_server_start(&config, &node->server, err);
+}
+
+static enum err_code start(struct node *node, struct err *err)
+{
+    const struct options *o = node->options;
+    struct control_config config = {
+        .data_dir = o->data_dir,
+        .create = true,
+        .has_thread = true,
+        .loads_all = true,
+        .data_thread_count = node->thread_count,
+    };
+    enum err_code rc = control_open(&config, &node->control, err);
+    if (!rc)
+        rc = check_exposure(o, node->control, err);
+    if (rc)
+        return rc;
+    node->fast_pool = pool_new("fast", FAST_THREADS, (int)o->worker_queue_max);
+    node->slow_pool = pool_new("slow", (int)o->worker_threads, (int)o->worker_queue_max);
+    return start_http(node, err);
+}
+
+static int loaded_model_count(const struct node *node)
+{
+    const struct map *endpoints = &control_publisher(node->control)->current->endpoints;
+    int count = 0;
+    for (size_t i = 0; i < endpoints->slot_count; i++) {
+        const struct endpoint *endpoint =
+            endpoints->slots[i].key.ptr ? endpoints->slots[i].value : NULL;
+        count += endpoint && endpoint->champion;
+    }
+    return count;
+}
+
+static void announce(const struct node *node, int model_count, const struct server_hooks *hooks)
+{
+    bool needs_key = has_keys(node->control) || node->options->behind_proxy;
+    int port = http_server_port(node->server);
+    log_info("server started", "port=%d threads=%d models=%d keys=%s ms=%lld", port,
+             node->thread_count, model_count, needs_key ? "required" : "none",
+             (long long)((clock_monotonic_us() - node->start_us) / 1000));
+    if (!needs_key)
+        log_warn("no API keys: every caller on this machine may do everything", "fix=%s",
+                 "slipway key create NAME --scope admin");
+    if (hooks && hooks->on_ready)
+        hooks->on_ready(hooks->arg, port, needs_key, model_count);
+}
+
+/* ---- signals ---- */
+
+static void reload(struct node *node, const struct server_hooks *hooks)
+{
+    struct err err = {0};
+    struct options fresh;
+    if (node->options->tls_cert[0] && http_server_reload_tls(node->server, &err))
+        log_error("certificates not reloaded, the old ones stay", "reason=%s", err.msg);
+    else
+        log_info("reloaded", "tls=%s", node->options->tls_cert[0] ? "true" : "false");
+    if (!hooks || !hooks->reload)
+        return;
+    options_init(&fresh);
+    if (hooks->reload(hooks->arg, &fresh, &err))
+        log_error("options not reloaded, the old ones stay", "reason=%s", err.msg);
+    else
+        log_set_level((enum log_level)fresh.log_level);
+    options_done(&fresh);
+}
+
+static void wait_for_end(struct node *node, const sigset_t *signals,
+                         const struct server_hooks *hooks)
+{
+    int number = 0;
+    while (sigwait(signals, &number) == 0) {
+        if (number != SIGHUP)
+            break;
+        reload(node, hooks);
+    }
+    log_info("stopping", "signal=%d drain_ms=%lld", number,
+             (long long)node->options->drain_timeout_ms);
+}
+
+/* Pools end before the loops: what they run still has somewhere to send its reply. */
+static void stop(struct node *node)
+{
+    atomic_store(&node->is_draining, true);
+    if (node->server)
+        http_server_stop(node->server, node->options->drain_timeout_ms);
+    pool_free(node->fast_pool);
+    pool_free(node->slow_pool);
+    control_close(node->control);
+    free_threads(node);
+}
+
+enum err_code server_run(struct options *options, const struct server_hooks *hooks, struct err *err)
+{
+    sigset_t signals;
+    struct node node = {
+        .options = options,
+        .thread_count = data_thread_count(options),
+        .start_us = clock_monotonic_us(),
+    };
+    sigemptyset(&signals);
+    sigaddset(&signals, SIGTERM);
+    sigaddset(&signals, SIGINT);
+    sigaddset(&signals, SIGHUP);
+    pthread_sigmask(SIG_BLOCK, &signals, NULL);
+    raise_file_limit();
+    enum err_code rc = start(&node, err);
+    if (!rc) {
+        announce(&node, loaded_model_count(&node), hooks);
+        wait_for_end(&node, &signals, hooks);
+    }
+    stop(&node);
+    if (!rc)
+        log_info("server stopped", "state=%s", "clean");
+    return rc;
+}
