@@ -101,33 +101,32 @@ static enum err_code refuse_nan_or_infinity(struct str bytes, size_t offset, str
     return err_hint(err, "send null where a value is missing");
 }
 
-/* yyjson's reason in our words. The offset counts from 0. */
+/* yyjson's reason in our words. (Its codes are variables, so they are no case labels.) */
+static const char *reason_of(yyjson_read_code code)
+{
+    if (code == YYJSON_READ_ERROR_UNEXPECTED_CONTENT)
+        return "something follows the JSON value";
+    if (code == YYJSON_READ_ERROR_UNEXPECTED_END)
+        return "the JSON text ends before it is complete,";
+    if (code == YYJSON_READ_ERROR_INVALID_NUMBER)
+        return "malformed or too large number";
+    if (code == YYJSON_READ_ERROR_INVALID_STRING)
+        return "malformed text (bad escape, control byte or not UTF-8)";
+    if (code == YYJSON_READ_ERROR_LITERAL)
+        return "unknown word (true, false and null are the only ones)";
+    return "not JSON: unexpected character";
+}
+
+/* Offsets count from 0. */
 static enum err_code refuse_syntax(struct str bytes, const yyjson_read_err *why, struct err *err)
 {
     size_t offset = why->pos < bytes.len ? why->pos : bytes.len;
     struct str at = {bytes.ptr + offset, bytes.len - offset};
     if (is_nan_or_infinity(at))
         return refuse_nan_or_infinity(bytes, offset, err);
-    switch (why->code) {
-    case YYJSON_READ_ERROR_EMPTY_CONTENT:
+    if (why->code == YYJSON_READ_ERROR_EMPTY_CONTENT)
         return refuse_empty(err);
-    case YYJSON_READ_ERROR_UNEXPECTED_CONTENT:
-        return err_set(err, ERR_INVALID, "something follows the JSON value at byte %zu", offset);
-    case YYJSON_READ_ERROR_UNEXPECTED_END:
-        return err_set(err, ERR_INVALID, "the JSON text ends before it is complete, at byte %zu",
-                       offset);
-    case YYJSON_READ_ERROR_INVALID_NUMBER:
-        return err_set(err, ERR_INVALID, "malformed or too large number at byte %zu", offset);
-    case YYJSON_READ_ERROR_INVALID_STRING:
-        return err_set(err, ERR_INVALID,
-                       "malformed text at byte %zu (bad escape, control byte or not UTF-8)",
-                       offset);
-    case YYJSON_READ_ERROR_LITERAL:
-        return err_set(err, ERR_INVALID, "unknown word at byte %zu; only true, false, null",
-                       offset);
-    default:
-        return err_set(err, ERR_INVALID, "not JSON: unexpected character at byte %zu", offset);
-    }
+    return err_set(err, ERR_INVALID, "%s at byte %zu", reason_of(why->code), offset);
 }
 
 static enum err_code refuse_depth(struct err *err)

@@ -73,11 +73,11 @@ static void syntax_errors_say_where_and_why(void **state)
     assert_refused(json_read, STR_LIT("[01]"), ERR_INVALID,
                    "malformed or too large number at byte 1");
     assert_refused(json_read, STR_LIT("\"\xff\""), ERR_INVALID,
-                   "malformed text at byte 1 (bad escape, control byte or not UTF-8)");
+                   "malformed text (bad escape, control byte or not UTF-8) at byte 1");
     assert_refused(json_read, STR_LIT("[1\0]"), ERR_INVALID,
                    "not JSON: unexpected character at byte 2");
     assert_refused(json_read, STR_LIT("[trux]"), ERR_INVALID,
-                   "unknown word at byte 1; only true, false, null");
+                   "unknown word (true, false and null are the only ones) at byte 1");
 }
 
 static void nan_and_infinity_are_refused_by_name(void **state)
