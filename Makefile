@@ -216,6 +216,7 @@ programs: all $(UNIT) $(REPLAY)
 fuzz-programs: $(if $(filter fuzz,$(MODE)),$(FUZZERS))
 
 IN_MODE    = +@$(MAKE) MODE=$(1) CC=$(CC) programs
+CLANG_MAKE = +@$(MAKE) MODE=debug CC=clang programs
 FUZZ_MAKE  = +@$(MAKE) MODE=fuzz CC=clang fuzz-programs
 RUN_TESTS  = tests/run --build $(BUILD) $(if $(ONLY),--only '$(ONLY)')
 # ONLY takes a test's name or a part of it; MODE chooses the build it runs in.
@@ -226,8 +227,10 @@ check: programs venv ## unit tests, cases, fuzz corpora, tidy, format: under two
 	@$(RUN_TESTS) $(CHECKS)
 
 test: programs venv compile_commands.json ## check, integration, all of it under asan and tsan, short fuzzing
+	$(if $(filter release,$(MODE)),$(call IN_MODE,debug))
 	$(if $(filter release,$(MODE)),$(call IN_MODE,asan))
 	$(if $(filter release,$(MODE)),$(call IN_MODE,tsan))
+	$(if $(filter release,$(MODE)),$(if $(shell command -v clang),$(CLANG_MAKE)))
 	$(if $(filter release,$(MODE)),$(if $(shell command -v clang),$(FUZZ_MAKE)))
 	@$(RUN_TESTS) $(call WHOLE,$(TREE)) tools tidy format clang-tidy \
 	    $(if $(filter release,$(MODE)),$(call WHOLE,asan$(WITH)) $(call WHOLE,tsan$(WITH)) fuzz=10)
