@@ -44,7 +44,8 @@ static struct token_count count_tokens(struct str bytes)
 }
 
 /* yyjson's allocator on an arena. The first block has room for every value the text can hold, so
- * growing it is free; nothing is given back before the arena is. */
+ * growing it is free; nothing is given back before the arena is. Where so much does not fit (a long
+ * text full of commas has few values), yyjson's own smaller wish is tried. */
 struct arena_allocator {
     struct arena *arena;
     size_t reserve;    /* bytes for the first block */
@@ -52,16 +53,22 @@ struct arena_allocator {
     bool is_exhausted; /* the arena refused */
 };
 
+static void *allocate_first(struct arena_allocator *a, size_t size)
+{
+    a->reserve = size < a->reserve ? a->reserve : size;
+    a->first = arena_alloc(a->arena, a->reserve);
+    if (!a->first && size < a->reserve) {
+        a->reserve = size;
+        a->first = arena_alloc(a->arena, size);
+    }
+    return a->first;
+}
+
 static void *allocate(void *ctx, size_t size)
 {
     struct arena_allocator *a = ctx;
-    size_t bytes = !a->first && size < a->reserve ? a->reserve : size;
-    void *p = arena_alloc(a->arena, bytes);
+    void *p = a->first ? arena_alloc(a->arena, size) : allocate_first(a, size);
     a->is_exhausted = a->is_exhausted || !p;
-    if (!a->first) {
-        a->first = p;
-        a->reserve = bytes;
-    }
     return p;
 }
 

@@ -123,9 +123,11 @@ bool str_to_size(struct str s, uint64_t *out)
     return true;
 }
 
-/* A decimal number taken apart: sign, up to 19 significant digits, power of ten. */
+/* A decimal number taken apart: sign, up to 19 significant digits, power of ten. Digits that were
+ * left out need no mark: 19 of them are more than a double holds exactly, so the slow way is taken.
+ */
 struct decimal {
-    bool negative, is_exact; /* is_exact: no digit was left out of `digits` */
+    bool negative;
     uint64_t digits;
     int digit_count; /* significant digits kept in `digits` */
     int64_t exponent;
@@ -138,7 +140,6 @@ static void decimal_add_digit(struct decimal *d, char c, bool after_point)
         d->digit_count += d->digits != 0;
         d->exponent -= after_point;
     } else {
-        d->is_exact = d->is_exact && c == '0';
         d->exponent += !after_point;
     }
 }
@@ -149,7 +150,7 @@ static bool decimal_parse(struct str s, struct decimal *d)
     const char *p = s.ptr, *end = s.ptr + s.len;
     bool after_point = false;
     int digits = 0;
-    *d = (struct decimal){.is_exact = true};
+    *d = (struct decimal){0};
     if (p < end && (*p == '-' || *p == '+'))
         d->negative = *p++ == '-';
     for (; p < end && (is_digit(*p) || (*p == '.' && !after_point)); p++) {
@@ -234,7 +235,7 @@ bool str_to_f64(struct str s, double *out)
         return false;
     if (!decimal_parse(s, &d))
         return to_f64_special(s, out);
-    if (!d.is_exact || d.digits > UINT64_C(1) << 53 || d.exponent < -22 || d.exponent > 22)
+    if (d.digits > UINT64_C(1) << 53 || d.exponent < -22 || d.exponent > 22)
         return to_f64_by_libc(s, out);
     double value = (double)d.digits;
     value = d.exponent < 0 ? value / powers[-d.exponent] : value * powers[d.exponent];

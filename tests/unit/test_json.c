@@ -115,6 +115,10 @@ static void depth_is_limited_and_nothing_recurses(void **state)
                    "JSON is nested deeper than 64 levels");
     assert_refused(json_read, nested(text, GREAT_DEPTH), ERR_LIMIT,
                    "JSON is nested deeper than 64 levels");
+    memset(text, '[', JSON_DEPTH_MAX + 1); /* not one container more than it takes */
+    memset(text + JSON_DEPTH_MAX + 1, ']', JSON_DEPTH_MAX + 1);
+    assert_refused(json_read, (struct str){text, 2 * (JSON_DEPTH_MAX + 1)}, ERR_LIMIT,
+                   "JSON is nested deeper than 64 levels");
     memset(text, '[', sizeof(text));
     assert_refused(json_read, (struct str){text, 10000}, ERR_INVALID,
                    "the JSON text ends before it is complete, at byte 10000");
@@ -161,6 +165,21 @@ static void the_arenas_limit_is_the_documents(void **state)
     assert_int_equal(json_read(s, enough, &root, &err), ERR_OK);
     assert_int_equal(yyjson_arr_size(root), 49999);
     arena_free(enough);
+}
+
+/* 100,000 commas could part as many values, for which there is no room; here they are one text. */
+static void commas_in_a_text_take_no_room(void **state)
+{
+    static char text[100002];
+    (void)state;
+    memset(text, ',', sizeof(text));
+    text[0] = text[sizeof(text) - 1] = '"';
+    struct arena *arena = arena_new(ARENA_BYTES);
+    struct err err;
+    yyjson_val *root = NULL;
+    assert_int_equal(json_read((struct str){text, sizeof(text)}, arena, &root, &err), ERR_OK);
+    assert_int_equal(yyjson_get_len(root), 100000);
+    arena_free(arena);
 }
 
 static void duplicate_keys_are_refused_where_it_matters(void **state)
@@ -294,6 +313,7 @@ int main(void)
         cmocka_unit_test(depth_is_limited_and_nothing_recurses),
         cmocka_unit_test(many_shallow_containers_are_not_deep),
         cmocka_unit_test(the_arenas_limit_is_the_documents),
+        cmocka_unit_test(commas_in_a_text_take_no_room),
         cmocka_unit_test(duplicate_keys_are_refused_where_it_matters),
         cmocka_unit_test(duplicates_in_a_huge_object_are_found_in_time),
         cmocka_unit_test(members_come_out_typed),

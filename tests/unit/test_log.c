@@ -81,13 +81,13 @@ static void terminals_are_told_nothing(void **state)
                                              "c=\"\xC3\xA4\" d=\"\\xff\\xc3\"\n");
 }
 
-static void empty_and_missing_values_are_quoted(void **state)
+static void empty_missing_and_pair_like_values_are_quoted(void **state)
 {
     (void)state;
     const char *volatile none = NULL; /* volatile: the compiler would warn */
     capture_begin();
-    log_info("seen", "a=%s b=%s c=%d", "", none, 1);
-    assert_string_equal(capture_end(), EPOCH "info seen a=\"\" b=\"\" c=1\n");
+    log_info("seen", "a=%s b=%s c=%d d=%s", "", none, 1, "x=y");
+    assert_string_equal(capture_end(), EPOCH "info seen a=\"\" b=\"\" c=1 d=\"x=y\"\n");
 }
 
 static void every_conversion_takes_its_own_argument(void **state)
@@ -140,7 +140,7 @@ int main(void)
         cmocka_unit_test(lines_below_the_level_are_dropped),
         cmocka_unit_test(values_cannot_forge_a_pair_or_a_line),
         cmocka_unit_test(terminals_are_told_nothing),
-        cmocka_unit_test(empty_and_missing_values_are_quoted),
+        cmocka_unit_test(empty_missing_and_pair_like_values_are_quoted),
         cmocka_unit_test(every_conversion_takes_its_own_argument),
         cmocka_unit_test(a_line_that_is_too_long_is_cut_and_says_so),
         cmocka_unit_test(a_gate_lets_one_line_a_second_through),

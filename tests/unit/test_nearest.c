@@ -6,7 +6,8 @@
 #include "base/check.h"
 #include "test.h"
 
-static const char *const names[] = {"listen", "data_dir", "tls_cert", "tls_key", "log_level"};
+static const char *const names[] = {"listen",  "data_dir",  "tls_cert",
+                                    "tls_key", "log_level", "port"};
 
 static const char *nearest(const char *got)
 {
@@ -18,7 +19,7 @@ static void one_slip_is_understood(void **state)
 {
     (void)state;
     assert_string_equal(nearest("listn"), "listen");        /* dropped */
-    assert_string_equal(nearest("lisetn"), "listen");       /* swapped */
+    assert_string_equal(nearest("prot"), "port");           /* swapped */
     assert_string_equal(nearest("listten"), "listen");      /* inserted */
     assert_string_equal(nearest("log_lavel"), "log_level"); /* replaced */
     assert_string_equal(nearest("Data-Dir"), "data_dir");   /* case and dashes are free */
