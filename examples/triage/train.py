@@ -72,7 +72,7 @@ def train(suffix, trees, parameters, names, rows):
 
 
 def write_requests(names, features, truth, probability):
-    """The clearest malignant case; and the same as a spreadsheet with a decimal comma exports it."""
+    """The clearest malignant case, and the same as a spreadsheet with decimal commas has it."""
     best = int(np.argmax(np.where(truth == 1, probability, 0)))
     row = dict(zip(names, map(float, features[best])))
     bad = {**row, "mean_radius": str(row["mean_radius"]).replace(".", ",")}

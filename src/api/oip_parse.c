@@ -255,7 +255,7 @@ static enum err_code find_members(yyjson_val *root, yyjson_val **inputs, yyjson_
 enum err_code oip_parse(struct str body, struct str header_length, struct arena *arena,
                         struct oip_request *request, struct err *err)
 {
-    struct str json, rest;
+    struct str json = {0}, rest = {0};
     yyjson_val *root, *inputs = NULL, *outputs = NULL, *parameters = NULL;
     *request = (struct oip_request){0};
     enum err_code rc = cut_body(body, header_length, &json, &rest, err);
