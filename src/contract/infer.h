@@ -20,7 +20,8 @@
  *               falling throughout, all distinct) and for a constant
  *   profile     numbers: inner edges at the deciles (those that differ), a value in more than 20 %
  *               of the rows gets a bin of its own. Categories: the 30 most frequent
- *   leakage     a hint when one input alone tells the label: AUC above 0.95
+ *   leakage     a hint when one input alone tells the label: AUC above 0.95 (of a class against the
+ *               others; of the upper half of a numeric label against the lower)
  *
  * The same rows and options give the same bytes. The whole file is read once; numbers are kept.
  */
@@ -33,10 +34,11 @@
 #include "base/err.h"
 
 enum {
-    INFER_CELLS_MAX = 32 * 1024 * 1024, /* rows x columns; a number takes 8 bytes */
+    INFER_CELLS_MAX = 20 * 1000 * 1000, /* rows x columns; a cell takes 12 bytes */
     INFER_DISTINCT_MAX = 1000,          /* texts counted per column, more are just many */
     INFER_REQUIRED_ROWS_MIN = 1000,     /* default of the option */
     INFER_CATEGORIES_MAX = 100,         /* the same */
+    INFER_CLASSES_MAX = 20,             /* more values of a numeric label: a regression */
     INFER_HINTS_MAX = 256,
 };
 
