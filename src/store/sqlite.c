@@ -404,15 +404,17 @@ static enum err_code find_path(const char *where, char *path, size_t path_bytes,
 static enum err_code check_file(const char *path, enum store_mode mode, struct err *err)
 {
     struct stat st;
-    if (lstat(path, &st) == 0 && !S_ISREG(st.st_mode))
+    bool is_there = lstat(path, &st) == 0;
+    if (is_there && !S_ISREG(st.st_mode))
         return err_set(err, ERR_INVALID, "the store %s is not a regular file", path);
-    if (mode != STORE_WRITE)
+    if (is_there)
         return ERR_OK;
+    if (mode != STORE_WRITE)
+        return err_set_errno(err, errno, "cannot open the store %s", path);
     int fd = open(path, O_RDWR | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600);
-    if (fd < 0 && errno != EEXIST)
+    if (fd < 0)
         return err_set_errno(err, errno, "cannot create the store %s", path);
-    if (fd >= 0)
-        close(fd);
+    close(fd);
     return ERR_OK;
 }
 
