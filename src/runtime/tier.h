@@ -27,7 +27,7 @@ struct tier {
     void (*score)(const void *built, const float *rows, int64_t row_count, float *margins);
 };
 
-enum { TIER_SCRATCH_BYTES = 128 * 1024, TIER_ALIGN = 64 };
+enum { TIER_SCRATCH_BYTES = 640 * 1024, TIER_ALIGN = 64 };
 
 /* The next multiple of TIER_ALIGN. */
 #define TIER_ROUND(bytes) (((bytes) + TIER_ALIGN - 1) & ~(size_t)(TIER_ALIGN - 1))

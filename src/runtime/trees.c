@@ -32,7 +32,7 @@ static const struct {
     enum trees_tier id;
     const struct tier *tier;
 } tiers[] = {
-#ifdef VBMI_LATER
+#ifdef __x86_64__
     {TREES_TIER_VBMI, &tier_vbmi},
 #endif
     {TREES_TIER_HEAP, &tier_heap},

@@ -1,0 +1,271 @@
+/* trees_bits_vbmi.c - scoring up to 256 rows at once, one bit a row.
+ *
+ *     1. ranks     a feature's rank in every row, as bytes: one feature after the other
+ *     2. splits    each distinct split of a chunk of trees becomes 256 bits: does it send row r
+ *                  right? 64 ranks are compared with one at once
+ *     3. levels    a tree's level l says for each row whether its path goes right there. It is
+ *                  the bits of one of 2^l splits, chosen by the levels above: a tournament in
+ *                  which pairs of splits are merged by "level k says right ? second : first"
+ *     4. leaves    the levels' bits, turned from columns to rows, are the number of a row's leaf;
+ *                  leaves come out of registers by that number and are added in tree order
+ *
+ * The rank byte holds rank - 1, so that 256 thresholds fit; a mask says which ranks are not 0.
+ */
+#include "runtime/trees_ranks.h"
+
+#include <immintrin.h>
+#include <string.h>
+
+#include "runtime/tier.h"
+
+enum { WORDS = RANKS_BATCH / 64, LANES = 16, GROUPS = RANKS_BATCH / LANES };
+
+#define INLINE static inline __attribute__((always_inline))
+
+/* Rows of a batch in which a feature is missing, and in which its rank is not 0. */
+struct row_masks {
+    uint64_t missing[WORDS], positive[WORDS];
+};
+
+struct batch {
+    const struct ranks *m;
+    int row_count;
+    uint8_t (*ranks)[RANKS_BATCH]; /* [used_count] rank - 1 */
+    struct row_masks *masks;       /* [used_count] */
+    __m256i *splits;               /* [RANKS_PREDICATES_MAX + 1] */
+};
+
+/* --- 1. ranks -------------------------------------------------------------------------------- */
+
+INLINE void rank_sixteen(const struct ranks *m, int u, const float *values, uint16_t *ranks)
+{
+    const __m512 pivots = _mm512_load_ps(m->pivots + 16 * u);
+    const float *thresholds = m->thresholds + 16 * m->first_row[u];
+    for (int r = 0; r < LANES; r++) {
+        __m512 x = _mm512_set1_ps(values[r]);
+        unsigned row = (unsigned)_mm_popcnt_u32(_mm512_cmp_ps_mask(x, pivots, _CMP_GE_OQ));
+        __m512 edges = _mm512_load_ps(thresholds + 16 * row);
+        ranks[r] = (uint16_t)(16 * row +
+                              (unsigned)_mm_popcnt_u32(_mm512_cmp_ps_mask(x, edges, _CMP_GE_OQ)));
+    }
+}
+
+static void rank_feature(const struct batch *b, int u, const float *rows)
+{
+    const struct ranks *m = b->m;
+    const float *column = rows + m->used[u];
+    uint16_t missing[GROUPS], positive[GROUPS];
+    for (int g = 0; g < GROUPS; g++) {
+        float values[LANES] __attribute__((aligned(64))) = {0};
+        uint16_t ranks[LANES] __attribute__((aligned(32)));
+        missing[g] = positive[g] = 0;
+        if (g * LANES >= b->row_count)
+            continue;
+        for (int r = 0; r < LANES && g * LANES + r < b->row_count; r++)
+            values[r] = column[(size_t)(g * LANES + r) * (size_t)m->feature_count];
+        __m512 x = _mm512_load_ps(values);
+        missing[g] = _mm512_cmp_ps_mask(x, x, _CMP_UNORD_Q);
+        rank_sixteen(m, u, values, ranks);
+        __m256i rank = _mm256_load_si256((const __m256i *)ranks);
+        positive[g] = _mm256_test_epi16_mask(rank, rank);
+        __m128i bytes = _mm256_cvtepi16_epi8(_mm256_subs_epu16(rank, _mm256_set1_epi16(1)));
+        _mm_storeu_si128((__m128i *)&b->ranks[u][g * LANES], bytes);
+    }
+    memcpy(b->masks[u].missing, missing, sizeof(missing));
+    memcpy(b->masks[u].positive, positive, sizeof(positive));
+}
+
+/* --- 2. splits ------------------------------------------------------------------------------- */
+
+INLINE void make_run(const struct batch *b, const struct ranks_run *run, const uint8_t *ranks,
+                     __m256i *splits)
+{
+    const struct row_masks *masks = &b->masks[run->used];
+    __m512i row_ranks[WORDS];
+    __mmask64 positive[WORDS];
+    for (int w = 0; w < WORDS; w++) {
+        row_ranks[w] = _mm512_load_si512(&b->ranks[run->used][64 * w]);
+        positive[w] = masks->positive[w];
+        if (run->is_missing_right) {
+            positive[w] |= masks->missing[w];
+            row_ranks[w] = _mm512_mask_set1_epi8(row_ranks[w], masks->missing[w], -1);
+        }
+    }
+    for (int k = 0; k < run->count; k++) {
+        const __m512i rank = _mm512_set1_epi8((char)ranks[k]);
+        uint64_t *out = (uint64_t *)&splits[k];
+        for (int w = 0; w < WORDS; w++)
+            out[w] = _mm512_mask_cmpge_epu8_mask(positive[w], row_ranks[w], rank);
+    }
+}
+
+static void make_splits(const struct batch *b, const struct ranks_chunk *chunk)
+{
+    const uint8_t *ranks = b->m->predicate_ranks + chunk->first_predicate;
+    __m256i *splits = b->splits;
+    for (int i = chunk->first_run; i < chunk->end_run; i++) {
+        const struct ranks_run *run = &b->m->runs[i];
+        make_run(b, run, ranks, splits);
+        ranks += run->count;
+        splits += run->count;
+    }
+}
+
+/* --- 3. levels ------------------------------------------------------------------------------- */
+
+INLINE __m256i split_at(const __m256i *splits, uint16_t number)
+{
+    return *(const __m256i *)(const void *)((const char *)splits + 8 * (size_t)number);
+}
+
+/* right ? b : a, bit by bit */
+INLINE __m256i choose(__m256i right, __m256i a, __m256i b)
+{
+    return _mm256_ternarylogic_epi64(right, a, b, 0xac);
+}
+
+/* The winner among 2^n splits; level[0] decides between the halves. C has no recursion in
+ * registers, so there is a function for each n. */
+#define DEFINE_WINNER(n, half)                                                                     \
+    INLINE __m256i winner_##n(const __m256i *splits, const uint16_t *numbers,                      \
+                              const __m256i *level)                                                \
+    {                                                                                              \
+        __m256i a = winner_##half(splits, numbers, level + 1);                                     \
+        __m256i b = winner_##half(splits, numbers + (1 << half), level + 1);                       \
+        return choose(level[0], a, b);                                                             \
+    }
+
+INLINE __m256i winner_0(const __m256i *splits, const uint16_t *numbers, const __m256i *level)
+{
+    (void)level;
+    return split_at(splits, numbers[0]);
+}
+
+DEFINE_WINNER(1, 0)
+DEFINE_WINNER(2, 1)
+DEFINE_WINNER(3, 2)
+DEFINE_WINNER(4, 3)
+DEFINE_WINNER(5, 4)
+DEFINE_WINNER(6, 5)
+DEFINE_WINNER(7, 6)
+
+INLINE void resolve_levels(const __m256i *splits, const uint16_t *numbers, int depth,
+                           __m256i *level)
+{
+    level[0] = winner_0(splits, numbers + 1, level);
+    level[1] = winner_1(splits, numbers + 2, level);
+    level[2] = winner_2(splits, numbers + 4, level);
+    level[3] = winner_3(splits, numbers + 8, level);
+    level[4] = winner_4(splits, numbers + 16, level);
+    level[5] = winner_5(splits, numbers + 32, level);
+    if (depth > RANKS_DEPTH_UPPER) {
+        level[6] = winner_6(splits, numbers + 64, level);
+        level[7] = winner_7(splits, numbers + 128, level);
+    }
+}
+
+/* --- 4. leaves ------------------------------------------------------------------------------- */
+
+/* The last five levels as numbers 0 ... 31, for 64 rows. */
+INLINE __m512i leaf_numbers(const uint64_t *bits, int depth, int word)
+{
+    __m512i number = _mm512_setzero_si512();
+    for (int i = 0; i < 5; i++) {
+        __mmask64 right = bits[(depth - 1 - i) * WORDS + word];
+        number = _mm512_mask_add_epi8(number, right, number, _mm512_set1_epi8((char)(1 << i)));
+    }
+    return number;
+}
+
+/* The leaf of 16 rows: 32 leaves by number, then halves by the levels above. */
+INLINE __m512 look_up_leaves(const __m512 *leaves, __m512i number, const __mmask16 *right,
+                             int depth)
+{
+    enum { TABLES_MAX = 1 << (RANKS_DEPTH_MAX - 5) };
+    __m512 found[TABLES_MAX];
+    int tables = 1 << (depth - 5);
+    for (int i = 0; i < tables; i++)
+        found[i] = _mm512_permutex2var_ps(leaves[2 * i], number, leaves[2 * i + 1]);
+    for (int k = depth - 6; k >= 0; k--)
+        for (int i = 0; i < 1 << k; i++)
+            found[i] = _mm512_mask_mov_ps(found[2 * i], right[k], found[2 * i + 1]);
+    return found[0];
+}
+
+INLINE void add_leaves(const float *tree_leaves, const __m256i *level, int depth, int words,
+                       float *sums)
+{
+    uint64_t bits[RANKS_DEPTH_MAX * WORDS] __attribute__((aligned(64)));
+    const uint16_t *halves = (const uint16_t *)(const void *)bits;
+    __m512 leaves[1 << (RANKS_DEPTH_MAX - 4)];
+    for (int l = 0; l < depth; l++)
+        _mm256_store_si256((__m256i *)(bits + l * WORDS), level[l]);
+    for (int i = 0; i < 1 << (depth - 4); i++)
+        leaves[i] = _mm512_load_ps(tree_leaves + 16 * i);
+    for (int w = 0; w < words; w++) {
+        __m512i numbers = leaf_numbers(bits, depth, w);
+        for (int g = 0; g < 4; g++) {
+            __m128i bytes = _mm512_extracti32x4_epi32(numbers, 0);
+            __mmask16 right[3];
+            for (int k = 0; k < depth - 5; k++)
+                right[k] = halves[4 * (k * WORDS + w) + g];
+            numbers = _mm512_shuffle_i32x4(numbers, numbers, 0x39); /* the next 16 rows */
+            float *sum = sums + 64 * w + 16 * g;
+            __m512 leaf = look_up_leaves(leaves, _mm512_cvtepu8_epi32(bytes), right, depth);
+            _mm512_store_ps(sum, _mm512_add_ps(_mm512_load_ps(sum), leaf));
+        }
+    }
+}
+
+/* --- all of it ------------------------------------------------------------------------------- */
+
+INLINE void add_trees(const struct batch *b, int tree, int end, int depth, float *sums)
+{
+    const size_t width = (size_t)1 << depth;
+    const int words = (b->row_count + 63) / 64;
+    for (; tree < end; tree++) {
+        __m256i level[RANKS_DEPTH_MAX];
+        resolve_levels(b->splits, b->m->predicates + (size_t)tree * width, depth, level);
+        add_leaves(b->m->leaves + (size_t)tree * width, level, depth, words, sums);
+    }
+}
+
+/* The trees of one output in one chunk; its margins are gathered into one array meanwhile. */
+static void add_output(const struct batch *b, int output, int tree, int end, float *margins)
+{
+    float sums[RANKS_BATCH] __attribute__((aligned(64))) = {0};
+    size_t outputs = (size_t)b->m->output_count;
+    for (int r = 0; r < b->row_count; r++)
+        sums[r] = margins[(size_t)r * outputs + (size_t)output];
+    if (b->m->is_deep)
+        add_trees(b, tree, end, RANKS_DEPTH_MAX, sums);
+    else
+        add_trees(b, tree, end, RANKS_DEPTH_UPPER, sums);
+    for (int r = 0; r < b->row_count; r++)
+        margins[(size_t)r * outputs + (size_t)output] = sums[r];
+}
+
+void ranks_score_batch(const struct ranks *m, const float *rows, int row_count, float *margins)
+{
+    uint8_t ranks[RANKS_USED_MAX][RANKS_BATCH] __attribute__((aligned(64)));
+    struct row_masks masks[RANKS_USED_MAX];
+    __m256i splits[RANKS_PREDICATES_MAX + 1];
+    struct batch b = {m, row_count, ranks, masks, splits};
+    _Static_assert(sizeof(ranks) + sizeof(masks) + sizeof(splits) <= TIER_SCRATCH_BYTES, "stack");
+    for (int r = 0; r < row_count; r++)
+        memcpy(margins + r * m->output_count, m->base, (size_t)m->output_count * sizeof(float));
+    for (int u = 0; u < m->used_count; u++)
+        rank_feature(&b, u, rows);
+    int output = 0;
+    for (const struct ranks_chunk *c = m->chunks; c < m->chunks + m->chunk_count; c++) {
+        make_splits(&b, c);
+        for (int tree = c->first_tree; tree < c->end_tree;) {
+            while (m->first_tree[output + 1] <= tree)
+                output++;
+            int end =
+                m->first_tree[output + 1] < c->end_tree ? m->first_tree[output + 1] : c->end_tree;
+            add_output(&b, output, tree, end, margins);
+            tree = end;
+        }
+    }
+}

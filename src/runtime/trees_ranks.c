@@ -1,0 +1,526 @@
+/* trees_ranks.c - the tier for CPUs with AVX-512 VBMI: when it fits, and how its tables are made.
+ *
+ * Compiled for any x86-64; only trees_*_vbmi.c need the CPU's instructions. trees_ranks.h draws
+ * the layout.
+ */
+#include "runtime/trees_ranks.h"
+
+#ifdef __x86_64__
+
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/check.h"
+#include "runtime/tier.h"
+
+enum {
+    BYTES_FREE = 1 << 20,
+    BYTES_FACTOR = 8, /* padding may make a forest this much larger than its nodes, not more */
+    SLOT_NONE = 0xffff,
+    STRETCHES = (RANKS_THRESHOLDS_MAX + RANKS_STRETCH - 1) / RANKS_STRETCH,
+};
+
+/* What is found out about a forest before anything is laid out. */
+struct survey {
+    const struct forest *forest;
+    int *used_of; /* [feature_count] index in used[], or -1 */
+    uint16_t used[RANKS_USED_MAX];
+    int used_count;
+    float *thresholds[RANKS_USED_MAX]; /* sorted, distinct, finite or +infinity */
+    int threshold_counts[RANKS_USED_MAX];
+    uint16_t slot_of[RANKS_USED_MAX][STRETCHES][2]; /* by missing direction, 1: right */
+    int slot_count;
+    int row_count; /* rows of 16 thresholds */
+    float *pool;   /* the thresholds of all features */
+};
+
+static bool has_instructions(void)
+{
+    return __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
+           __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512vl") &&
+           __builtin_cpu_supports("avx512vbmi") && __builtin_cpu_supports("avx512vbmi2") &&
+           __builtin_cpu_supports("avx512bitalg") && __builtin_cpu_supports("avx512vpopcntdq") &&
+           __builtin_cpu_supports("bmi2") && __builtin_cpu_supports("popcnt");
+}
+
+static int compare_floats(const void *a, const void *b)
+{
+    float x = *(const float *)a, y = *(const float *)b;
+    return (x > y) - (x < y);
+}
+
+static bool is_split(const struct forest_node *node)
+{
+    return node->left != 0;
+}
+
+static bool find_used(struct survey *s)
+{
+    const struct forest *f = s->forest;
+    for (int i = 0; i < f->feature_count; i++)
+        s->used_of[i] = -1;
+    for (int i = 0; i < f->node_count; i++)
+        if (is_split(&f->nodes[i]))
+            s->used_of[f->nodes[i].feature] = 0;
+    for (int i = 0; i < f->feature_count; i++) {
+        if (s->used_of[i] < 0)
+            continue;
+        if (s->used_count == RANKS_USED_MAX)
+            return false;
+        s->used_of[i] = s->used_count;
+        s->used[s->used_count++] = (uint16_t)i;
+    }
+    return true;
+}
+
+/* Equal thresholds become one; -0 and 0 are equal. */
+static int make_distinct(float *values, int count)
+{
+    int distinct = 0;
+    qsort(values, (size_t)count, sizeof(*values), compare_floats);
+    for (int i = 0; i < count; i++)
+        if (distinct == 0 || values[i] != values[distinct - 1])
+            values[distinct++] = values[i];
+    return distinct;
+}
+
+static bool collect_thresholds(struct survey *s)
+{
+    const struct forest *f = s->forest;
+    int counts[RANKS_USED_MAX] = {0};
+    float *next[RANKS_USED_MAX];
+    for (int i = 0; i < f->node_count; i++)
+        if (is_split(&f->nodes[i]))
+            counts[s->used_of[f->nodes[i].feature]]++;
+    float *at = s->pool;
+    for (int u = 0; u < s->used_count; u++) {
+        s->thresholds[u] = next[u] = at;
+        at += counts[u];
+    }
+    for (int i = 0; i < f->node_count; i++)
+        if (is_split(&f->nodes[i]))
+            *next[s->used_of[f->nodes[i].feature]]++ = f->nodes[i].value;
+    for (int u = 0; u < s->used_count; u++) {
+        s->threshold_counts[u] = make_distinct(s->thresholds[u], counts[u]);
+        if (s->threshold_counts[u] > RANKS_THRESHOLDS_MAX)
+            return false;
+        s->row_count += (s->threshold_counts[u] + 15) / 16;
+    }
+    return true;
+}
+
+/* Index of a split's threshold among those of its feature. */
+static int rank_of(const struct survey *s, const struct forest_node *node)
+{
+    int u = s->used_of[node->feature], low = 0, high = s->threshold_counts[u];
+    while (low < high) {
+        int middle = (low + high) / 2;
+        if (s->thresholds[u][middle] < node->value)
+            low = middle + 1;
+        else
+            high = middle;
+    }
+    return low;
+}
+
+static uint16_t *slot_of(struct survey *s, const struct forest_node *node)
+{
+    int u = s->used_of[node->feature];
+    return &s->slot_of[u][rank_of(s, node) / RANKS_STRETCH][!node->is_missing_left];
+}
+
+static bool number_slots(struct survey *s)
+{
+    const struct forest *f = s->forest;
+    memset(s->slot_of, 0xff, sizeof(s->slot_of));
+    for (int i = 0; i < f->node_count; i++) {
+        if (!is_split(&f->nodes[i]) || *slot_of(s, &f->nodes[i]) != SLOT_NONE)
+            continue;
+        if (s->slot_count == RANKS_SLOTS_MAX)
+            return false;
+        *slot_of(s, &f->nodes[i]) = (uint16_t)s->slot_count++;
+    }
+    return true;
+}
+
+static void survey_done(struct survey *s)
+{
+    free(s->used_of);
+    free(s->pool);
+}
+
+/* False when the forest does not fit; survey_done() in both cases. */
+static bool survey_init(struct survey *s, const struct forest *forest)
+{
+    *s = (struct survey){.forest = forest};
+    s->used_of = malloc((size_t)forest->feature_count * sizeof(*s->used_of));
+    s->pool = malloc(((size_t)forest->node_count + 1) * sizeof(*s->pool));
+    return s->used_of && s->pool && find_used(s) && collect_thresholds(s) && number_slots(s);
+}
+
+static size_t width_of(const struct forest *f)
+{
+    return f->depth > RANKS_DEPTH_UPPER ? 1 << RANKS_DEPTH_MAX : 1 << RANKS_DEPTH_UPPER;
+}
+
+static size_t tree_bytes(const struct forest *f)
+{
+    size_t width = width_of(f), upper = 2 << RANKS_DEPTH_UPPER;
+    size_t records = f->depth > RANKS_DEPTH_UPPER ? 64 * sizeof(struct ranks_record) : 0;
+    return upper + width * (sizeof(float) + sizeof(uint16_t)) + records;
+}
+
+static bool fits(const struct forest *f)
+{
+    struct survey survey;
+    size_t bytes_max = BYTES_FREE + BYTES_FACTOR * 16 * (size_t)f->node_count;
+    if (!has_instructions() || f->has_categorical || f->has_low_threshold ||
+        f->depth > RANKS_DEPTH_MAX || tree_bytes(f) * (size_t)f->tree_count > bytes_max)
+        return false;
+    bool is_fit = survey_init(&survey, f);
+    survey_done(&survey);
+    return is_fit;
+}
+
+/* --- chunks of trees ----------------------------------------------------------------- */
+
+/* Numbers the distinct splits of trees until there are RANKS_PREDICATES_MAX, chunk by chunk. */
+struct chunker {
+    struct survey *survey;
+    uint16_t *numbers; /* [used_count, 2, RANKS_THRESHOLDS_MAX] of the current chunk */
+    int chunk_count, run_count;
+    uint32_t predicate_count;
+    struct ranks_chunk *chunks; /* NULL while they are only counted */
+    struct ranks_run *runs;
+    uint8_t *predicate_ranks;
+};
+
+enum { ABSENT = 0, PRESENT = 1 };
+
+static uint16_t *number_of(const struct chunker *c, const struct forest_node *node)
+{
+    size_t u = (size_t)c->survey->used_of[node->feature];
+    size_t run = 2 * u + !node->is_missing_left;
+    return &c->numbers[run * RANKS_THRESHOLDS_MAX + (size_t)rank_of(c->survey, node)];
+}
+
+static int mark_tree(struct chunker *c, const struct forest_tree *tree)
+{
+    const struct forest_node *nodes = c->survey->forest->nodes + tree->root;
+    int added = 0;
+    for (int i = 0; i < tree->node_count; i++)
+        if (is_split(&nodes[i]) && *number_of(c, &nodes[i]) == ABSENT) {
+            *number_of(c, &nodes[i]) = PRESENT;
+            added++;
+        }
+    return added;
+}
+
+/* Marks become numbers, four times the split's place in the chunk. */
+static void close_chunk(struct chunker *c, int first_tree, int end_tree)
+{
+    struct ranks_chunk chunk = {first_tree, end_tree, c->run_count, 0, c->predicate_count};
+    uint16_t number = 0;
+    for (int run = 0; run < 2 * c->survey->used_count; run++) {
+        uint16_t *marks = c->numbers + (size_t)run * RANKS_THRESHOLDS_MAX;
+        uint16_t begin = number;
+        for (int k = 0; k < RANKS_THRESHOLDS_MAX; k++) {
+            if (marks[k] == ABSENT)
+                continue;
+            if (c->chunks)
+                c->predicate_ranks[c->predicate_count] = (uint8_t)k;
+            c->predicate_count++;
+            marks[k] = (uint16_t)(4 * number++);
+        }
+        if (number == begin)
+            continue;
+        if (c->chunks)
+            c->runs[c->run_count] =
+                (struct ranks_run){(uint8_t)(run / 2), run % 2, (uint16_t)(number - begin)};
+        c->run_count++;
+    }
+    chunk.end_run = c->run_count;
+    if (c->chunks)
+        c->chunks[c->chunk_count] = chunk;
+    c->chunk_count++;
+}
+
+static void clear_marks(struct chunker *c)
+{
+    memset(c->numbers, 0,
+           2 * (size_t)c->survey->used_count * RANKS_THRESHOLDS_MAX * sizeof(uint16_t));
+}
+
+/* The end of the chunk that begins with tree `first`; its splits are marked. */
+static int mark_chunk(struct chunker *c, int first)
+{
+    const struct forest *f = c->survey->forest;
+    int splits = 0, end = first;
+    clear_marks(c);
+    for (; end < f->tree_count; end++) {
+        if (splits + f->trees[end].node_count > RANKS_PREDICATES_MAX)
+            break;
+        splits += mark_tree(c, &f->trees[end]);
+    }
+    return end;
+}
+
+/* --- filling ------------------------------------------------------------------------- */
+
+struct fill {
+    struct survey *survey;
+    struct chunker *chunker;
+    size_t width;
+    uint8_t *slots, *ranks;
+    float *leaves;
+    struct ranks_record *records;
+    uint16_t *predicates;
+};
+
+static void put_split(struct fill *fill, size_t tree, size_t place, const struct forest_node *node)
+{
+    struct survey *s = fill->survey;
+    uint8_t slot = 0, rank = RANKS_NEVER;
+    if (is_split(node)) {
+        slot = (uint8_t)*slot_of(s, node);
+        rank = (uint8_t)(rank_of(s, node) % RANKS_STRETCH);
+        fill->predicates[tree * fill->width + place] = *number_of(fill->chunker, node);
+    }
+    if (place < 64) {
+        fill->slots[tree * 64 + place] = slot;
+        fill->ranks[tree * 64 + place] = rank;
+        return;
+    }
+    /* Place p of level 6 and its children share the record p - 64. */
+    size_t at = place < 128 ? place - 64 : place / 2 - 64;
+    size_t part = place < 128 ? 0 : 1 + place % 2;
+    struct ranks_record *record = &fill->records[tree * 64 + at];
+    record->slots[part] = slot;
+    record->ranks[part] = rank;
+}
+
+static void put_leaf(struct fill *fill, size_t tree, size_t leaf, float value)
+{
+    fill->leaves[tree * fill->width + leaf] = value;
+    if (fill->records) {
+        fill->records[tree * 64 + leaf / 4].leaves[leaf % 4] = value;
+        fill->records[tree * 64 + leaf / 4].ranks[3] = RANKS_NEVER;
+    }
+}
+
+static void fill_tree(struct fill *fill, size_t tree)
+{
+    const struct forest *f = fill->survey->forest;
+    int32_t places[1 << RANKS_DEPTH_MAX], below[1 << RANKS_DEPTH_MAX];
+    places[0] = f->trees[tree].root;
+    fill->ranks[tree * 64] = RANKS_NEVER;
+    for (size_t level = 1; level < fill->width; level *= 2) {
+        for (size_t i = 0; i < level; i++) {
+            const struct forest_node *node = &f->nodes[places[i]];
+            put_split(fill, tree, level + i, node);
+            below[2 * i] = node->left ? node->left : places[i];
+            below[2 * i + 1] = node->left ? node->left + 1 : places[i];
+        }
+        memcpy(places, below, 2 * level * sizeof(*places));
+    }
+    for (size_t i = 0; i < fill->width; i++)
+        put_leaf(fill, tree, i, f->nodes[places[i]].value);
+}
+
+static void fill_trees(struct fill *fill)
+{
+    struct chunker *c = fill->chunker;
+    int trees = fill->survey->forest->tree_count;
+    for (int first = 0, end; first < trees; first = end) {
+        end = mark_chunk(c, first);
+        close_chunk(c, first, end);
+        for (int t = first; t < end; t++)
+            fill_tree(fill, (size_t)t);
+    }
+}
+
+static void count_chunks(struct chunker *c)
+{
+    int trees = c->survey->forest->tree_count;
+    for (int first = 0, end; first < trees; first = end) {
+        end = mark_chunk(c, first);
+        close_chunk(c, first, end);
+    }
+}
+
+static void fill_thresholds(const struct survey *s, float *pivots, float *thresholds,
+                            uint32_t *first_row)
+{
+    uint32_t row = 0;
+    for (int i = 0; i < 16 * s->row_count; i++)
+        thresholds[i] = NAN;
+    for (int u = 0; u < s->used_count; u++) {
+        int count = s->threshold_counts[u];
+        first_row[u] = row;
+        memcpy(thresholds + 16 * row, s->thresholds[u], (size_t)count * sizeof(float));
+        for (int i = 0; i < 16; i++)
+            pivots[16 * u + i] = 16 * i + 16 < count ? s->thresholds[u][16 * i + 15] : NAN;
+        row += (uint32_t)(count + 15) / 16;
+    }
+}
+
+static void fill_slots(const struct survey *s, uint16_t *sources, uint16_t *bases, uint32_t *lefts)
+{
+    for (int u = 0; u < s->used_count; u++)
+        for (int stretch = 0; stretch < STRETCHES; stretch++)
+            for (int right = 0; right < 2; right++) {
+                uint16_t slot = s->slot_of[u][stretch][right];
+                if (slot == SLOT_NONE)
+                    continue;
+                sources[slot] = (uint16_t)u;
+                bases[slot] = (uint16_t)(stretch * RANKS_STRETCH);
+                lefts[slot / 32] |= (uint32_t)!right << slot % 32;
+            }
+}
+
+/* --- one block for everything ------------------------------------------------------------ */
+
+/* Hands out parts of the block; without a block it only adds up their sizes. */
+struct layout {
+    char *block;
+    size_t used;
+};
+
+static void *part(struct layout *l, size_t count, size_t bytes)
+{
+    size_t at = l->used;
+    l->used = TIER_ROUND(at + count * bytes);
+    return l->block ? l->block + at : NULL;
+}
+
+struct parts {
+    struct ranks *head;
+    float *base, *pivots, *thresholds;
+    int *first_tree;
+    uint16_t *used, *slot_sources, *slot_bases;
+    uint32_t *first_row, *slot_lefts;
+    struct fill fill;
+};
+
+static void lay_out(struct layout *l, struct survey *s, struct chunker *c, struct parts *p)
+{
+    size_t used = (size_t)s->used_count, outputs = (size_t)s->forest->output_count;
+    size_t trees = (size_t)s->forest->tree_count, padded = trees + RANKS_TREES_PADDED;
+    size_t width = width_of(s->forest);
+    p->head = part(l, 1, sizeof(*p->head));
+    p->used = part(l, used + 32, sizeof(*p->used));
+    p->first_row = part(l, used, sizeof(*p->first_row));
+    p->slot_sources = part(l, RANKS_SLOTS_MAX, sizeof(*p->slot_sources));
+    p->slot_bases = part(l, RANKS_SLOTS_MAX, sizeof(*p->slot_bases));
+    p->slot_lefts = part(l, RANKS_SLOTS_MAX / 32, sizeof(*p->slot_lefts));
+    p->pivots = part(l, used, 16 * sizeof(float));
+    p->thresholds = part(l, (size_t)s->row_count, 16 * sizeof(float));
+    p->base = part(l, outputs, sizeof(*p->base));
+    p->first_tree = part(l, outputs + 1, sizeof(*p->first_tree));
+    p->fill.slots = part(l, padded, 64);
+    p->fill.ranks = part(l, padded, 64);
+    p->fill.leaves = part(l, padded * width, sizeof(float));
+    p->fill.records = part(l, width > 64 ? padded : 0, 64 * sizeof(struct ranks_record));
+    p->fill.predicates = part(l, trees * width, sizeof(uint16_t));
+    c->chunks = part(l, (size_t)c->chunk_count, sizeof(*c->chunks));
+    c->runs = part(l, (size_t)c->run_count, sizeof(*c->runs));
+    c->predicate_ranks = part(l, c->predicate_count, 1);
+    p->fill.records = width > 64 ? p->fill.records : NULL;
+    p->fill.width = width;
+    p->fill.survey = s;
+    p->fill.chunker = c;
+}
+
+static void fill_head(const struct survey *s, const struct chunker *c, const struct parts *p)
+{
+    const struct forest *f = s->forest;
+    *p->head = (struct ranks){
+        .feature_count = f->feature_count,
+        .output_count = f->output_count,
+        .tree_count = f->tree_count,
+        .is_deep = f->depth > RANKS_DEPTH_UPPER,
+        .is_prefix = s->used_count == 0 || s->used[s->used_count - 1] == s->used_count - 1,
+        .used_count = s->used_count,
+        .slot_words = s->slot_count <= 64    ? 1
+                      : s->slot_count <= 128 ? 2
+                                             : 4,
+        .base = p->base,
+        .first_tree = p->first_tree,
+        .used = p->used,
+        .pivots = p->pivots,
+        .thresholds = p->thresholds,
+        .first_row = p->first_row,
+        .slot_sources = p->slot_sources,
+        .slot_bases = p->slot_bases,
+        .slot_lefts = p->slot_lefts,
+        .slots = p->fill.slots,
+        .ranks = p->fill.ranks,
+        .leaves = p->fill.leaves,
+        .records = p->fill.records,
+        .chunk_count = c->chunk_count,
+        .chunks = c->chunks,
+        .runs = c->runs,
+        .predicate_ranks = c->predicate_ranks,
+        .predicates = p->fill.predicates,
+    };
+}
+
+static void *fill_block(struct survey *s, struct chunker *c, size_t *bytes)
+{
+    struct layout layout = {0};
+    struct parts parts = {0};
+    count_chunks(c);
+    lay_out(&layout, s, c, &parts);
+    size_t size = layout.used;
+    layout = (struct layout){.block = aligned_alloc(TIER_ALIGN, size)};
+    if (!layout.block)
+        return NULL;
+    memset(layout.block, 0, size);
+    lay_out(&layout, s, c, &parts);
+    assert(layout.used == size);
+    c->chunk_count = c->run_count = 0;
+    c->predicate_count = 0;
+    fill_trees(&parts.fill);
+    fill_head(s, c, &parts);
+    fill_thresholds(s, parts.pivots, parts.thresholds, parts.first_row);
+    fill_slots(s, parts.slot_sources, parts.slot_bases, parts.slot_lefts);
+    memcpy(parts.used, s->used, (size_t)s->used_count * sizeof(*parts.used));
+    memcpy(parts.base, s->forest->base, (size_t)s->forest->output_count * sizeof(float));
+    memcpy(parts.first_tree, s->forest->first_tree,
+           ((size_t)s->forest->output_count + 1) * sizeof(int));
+    *bytes = size;
+    return layout.block;
+}
+
+static void *build(const struct forest *forest, size_t *bytes)
+{
+    struct survey survey;
+    void *block = NULL;
+    bool is_fit = survey_init(&survey, forest);
+    struct chunker chunker = {.survey = &survey};
+    size_t runs = 2 * (size_t)survey.used_count;
+    chunker.numbers = calloc(runs + 1, RANKS_THRESHOLDS_MAX * sizeof(*chunker.numbers));
+    if (is_fit && chunker.numbers)
+        block = fill_block(&survey, &chunker, bytes);
+    free(chunker.numbers);
+    survey_done(&survey);
+    return block;
+}
+
+static void score(const void *built, const float *rows, int64_t row_count, float *margins)
+{
+    const struct ranks *m = built;
+    while (row_count >= RANKS_BATCH_MIN) {
+        int count = row_count < RANKS_BATCH ? (int)row_count : RANKS_BATCH;
+        ranks_score_batch(m, rows, count, margins);
+        rows += (size_t)count * (size_t)m->feature_count;
+        margins += (size_t)count * (size_t)m->output_count;
+        row_count -= count;
+    }
+    ranks_score_rows(m, rows, row_count, margins);
+}
+
+const struct tier tier_vbmi = {"vbmi", fits, build, score};
+
+#endif

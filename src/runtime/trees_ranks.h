@@ -1,0 +1,98 @@
+/* trees_ranks.h - how the VBMI tier lays out a forest: features become ranks, splits bytes.
+ *
+ * The thresholds of each feature are sorted; a value's rank is the number of thresholds that are
+ * <= it, so x < threshold[k] is the same as rank <= k, exactly. A split then is two bytes, and
+ * comparing 64 pairs of bytes is one instruction.
+ *
+ *     slots   what a split's first byte names: a feature, where its missing values go, and which
+ *             stretch of 254 ranks, since 256 thresholds have 257 ranks and a byte has to say
+ *             "missing goes right" too (254, above every rank of a split)
+ *     places  a tree as a perfect heap of 6 levels (places 1 ... 63) or of 8 (1 ... 255); below a
+ *             leaf it repeats the leaf
+ *
+ * One row (trees_ranks_vbmi.c): slot bytes are looked up for all 63 upper places of a tree at once
+ * and compared with the rank bytes; the 64 bits are walked for eight trees in one register. The
+ * two lower levels of 8 are one record per place of level 6: slots, ranks and leaves.
+ *
+ * Batches (trees_bits_vbmi.c): a split becomes 256 bits, one per row: does it send the row right?
+ * Splits that occur several times in a chunk of trees are computed once. A level of a tree is
+ * resolved for 256 rows by selecting bits with bits.
+ */
+#ifndef SLIPWAY_RUNTIME_TREES_RANKS_H
+#define SLIPWAY_RUNTIME_TREES_RANKS_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+enum {
+    RANKS_USED_MAX = 128,       /* features that occur in splits */
+    RANKS_THRESHOLDS_MAX = 256, /* of one feature */
+    RANKS_SLOTS_MAX = 256,
+    RANKS_STRETCH = 254, /* ranks of one slot */
+    RANKS_DEPTH_UPPER = 6,
+    RANKS_DEPTH_MAX = 8,
+    RANKS_NEVER = 255,            /* a split's rank that sends nothing right */
+    RANKS_MISSING = 0xffff,       /* rank of NaN before slots are made */
+    RANKS_TREES_PADDED = 64,      /* trees that may be read behind the last */
+    RANKS_BATCH = 256,            /* rows scored together, at most */
+    RANKS_BATCH_MIN = 24,         /* fewer rows are scored one by one */
+    RANKS_PREDICATES_MAX = 16383, /* of one chunk; times 4 they fit 16 bits */
+};
+
+/* The two lower levels under one place of level 6. */
+struct ranks_record {
+    uint8_t slots[4]; /* place p, 2p, 2p + 1; the fourth byte is unused */
+    uint8_t ranks[4]; /* the fourth is RANKS_NEVER */
+    float leaves[4];
+};
+
+/* Splits of one feature and missing direction in a chunk, by ascending rank. */
+struct ranks_run {
+    uint8_t used; /* index of the feature in used[] */
+    bool is_missing_right;
+    uint16_t count;
+};
+
+/* Trees [first_tree, end_tree) and the distinct splits in them. */
+struct ranks_chunk {
+    int first_tree, end_tree;
+    int first_run, end_run;
+    uint32_t first_predicate; /* index in predicate_ranks */
+};
+
+struct ranks {
+    int feature_count, output_count, tree_count;
+    bool is_deep;               /* 8 levels, else 6 */
+    bool is_prefix;             /* used[i] == i */
+    int used_count, slot_words; /* 1, 2 or 4 words of 64 slots */
+    const float *base;
+    const int *first_tree;
+
+    const uint16_t *used;      /* [used_count, padded to 32] feature */
+    const float *pivots;       /* [used_count, 16] every 16th threshold, then NaN */
+    const float *thresholds;   /* rows of 16, each feature's rows together, then NaN */
+    const uint32_t *first_row; /* [used_count] a feature's first row in thresholds */
+
+    /* Slots: [slot_words * 64]. The left masks have a bit for each slot that sends missing left. */
+    const uint16_t *slot_sources; /* index in used[] */
+    const uint16_t *slot_bases;   /* first rank of the stretch */
+    const uint32_t *slot_lefts;   /* [slot_words * 2] */
+
+    const uint8_t *slots;               /* [trees + padding, 64] */
+    const uint8_t *ranks;               /* [trees + padding, 64] */
+    const float *leaves;                /* [trees + padding, 64 or 256] */
+    const struct ranks_record *records; /* [trees + padding, 64] when deep */
+
+    int chunk_count;
+    const struct ranks_chunk *chunks;
+    const struct ranks_run *runs;
+    const uint8_t *predicate_ranks; /* a split's rank */
+    const uint16_t *predicates;     /* [trees, 64 or 256] 4 * the split's number in its chunk */
+};
+
+/* rows [row_count, feature_count] -> margins [row_count, output_count]; a batch has at most
+ * RANKS_BATCH rows. */
+void ranks_score_rows(const struct ranks *m, const float *rows, int64_t row_count, float *margins);
+void ranks_score_batch(const struct ranks *m, const float *rows, int row_count, float *margins);
+
+#endif

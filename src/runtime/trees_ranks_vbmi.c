@@ -1,0 +1,228 @@
+/* trees_ranks_vbmi.c - scoring one row by comparing 64 splits of a tree at once.
+ *
+ * Per tree: the 64 slot bytes are replaced by the row's ranks (vpermb), compared with the 64 rank
+ * bytes, and the resulting word has a bit for every place: does it send the row right? Eight such
+ * words are walked together, i = 2 i + bit i of the word:
+ *
+ *     i = (i << 1) | (word rotated right by i) & 1      as vprorvq and vpshldq
+ *
+ * Words go through memory, eight stores for one load. The load would wait for the stores, so a
+ * block's words are made before the previous block is walked. Leaves are added one by one in the
+ * order of the trees, which is what makes sums bit-equal; that chain of additions runs beside the
+ * next block's comparisons.
+ */
+#include "runtime/trees_ranks.h"
+
+#include <immintrin.h>
+#include <string.h>
+
+enum { BLOCK = 16 }; /* trees */
+
+#define INLINE static inline __attribute__((always_inline))
+
+/* --- values to ranks ------------------------------------------------------------------- */
+
+/* Thresholds of feature u that are <= value; 0 for NaN. */
+INLINE unsigned rank_of(const struct ranks *m, int u, float value)
+{
+    __m512 x = _mm512_set1_ps(value);
+    __m512 pivots = _mm512_load_ps(m->pivots + 16 * u);
+    unsigned row = (unsigned)_mm_popcnt_u32(_mm512_cmp_ps_mask(x, pivots, _CMP_GE_OQ));
+    const float *thresholds = m->thresholds + 16 * (m->first_row[u] + row);
+    __m512 edges = _mm512_load_ps(thresholds);
+    return 16 * row + (unsigned)_mm_popcnt_u32(_mm512_cmp_ps_mask(x, edges, _CMP_GE_OQ));
+}
+
+/* Ranks of the used features, RANKS_MISSING for NaN, in words of 32. */
+INLINE void rank_row(const struct ranks *m, const float *row, uint16_t *ranks)
+{
+    float values[RANKS_USED_MAX];
+    const float *x = row;
+    if (!m->is_prefix) {
+        for (int u = 0; u < m->used_count; u++)
+            values[u] = row[m->used[u]];
+        x = values;
+    }
+    for (int u = 0; u < m->used_count; u++)
+        ranks[u] = (uint16_t)rank_of(m, u, x[u]);
+    for (int u = 0; u < m->used_count; u += 16) {
+        int count = m->used_count - u;
+        __mmask16 lanes = count >= 16 ? 0xffff : (__mmask16)((1u << count) - 1);
+        __m512 v = _mm512_maskz_loadu_ps(lanes, x + u);
+        __mmask16 missing = _mm512_cmp_ps_mask(v, v, _CMP_UNORD_Q);
+        _mm256_mask_storeu_epi16(ranks + u, missing, _mm256_set1_epi16((short)RANKS_MISSING));
+    }
+}
+
+/* The bytes of 32 slots: the rank within the slot's stretch, 0 ... 254. */
+INLINE __m256i slot_bytes(const struct ranks *m, const uint16_t *ranks, int at, bool is_wide)
+{
+    __m512i source = _mm512_load_si512(m->slot_sources + at);
+    __m512i r =
+        _mm512_permutex2var_epi16(_mm512_load_si512(ranks), source, _mm512_load_si512(ranks + 32));
+    if (is_wide) {
+        __m512i upper = _mm512_permutex2var_epi16(_mm512_load_si512(ranks + 64), source,
+                                                  _mm512_load_si512(ranks + 96));
+        __mmask32 is_upper = _mm512_cmpgt_epu16_mask(source, _mm512_set1_epi16(63));
+        r = _mm512_mask_mov_epi16(r, is_upper, upper);
+    }
+    __mmask32 missing = _mm512_cmpeq_epi16_mask(r, _mm512_set1_epi16((short)RANKS_MISSING));
+    __mmask32 to_zero = missing & m->slot_lefts[at / 32];
+    r = _mm512_subs_epu16(r, _mm512_load_si512(m->slot_bases + at));
+    r = _mm512_min_epu16(r, _mm512_set1_epi16(RANKS_STRETCH));
+    return _mm512_maskz_cvtepi16_epi8((__mmask32)~to_zero, r);
+}
+
+/* Up to four words of 64 slots. */
+struct slot_words {
+    __m512i word[4];
+};
+
+INLINE struct slot_words look_up_slots(const struct ranks *m, const float *row, int words)
+{
+    uint16_t ranks[RANKS_USED_MAX] __attribute__((aligned(64)));
+    struct slot_words s;
+    bool is_wide = m->used_count > 64;
+    rank_row(m, row, ranks);
+    for (int w = 0; w < words; w++) {
+        __m256i low = slot_bytes(m, ranks, 64 * w, is_wide);
+        __m256i high = slot_bytes(m, ranks, 64 * w + 32, is_wide);
+        s.word[w] = _mm512_inserti64x4(_mm512_castsi256_si512(low), high, 1);
+    }
+    return s;
+}
+
+/* --- trees ------------------------------------------------------------------------------ */
+
+/* A bit for each of 64 splits: does it send the row right? */
+INLINE uint64_t compare_splits(const struct slot_words *s, int words, __m512i slots, __m512i ranks)
+{
+    __m512i x;
+    if (words == 1) {
+        x = _mm512_permutexvar_epi8(slots, s->word[0]);
+    } else {
+        x = _mm512_permutex2var_epi8(s->word[0], slots, s->word[1]);
+        if (words == 4) {
+            __m512i upper = _mm512_permutex2var_epi8(s->word[2], slots, s->word[3]);
+            x = _mm512_mask_mov_epi8(x, _mm512_movepi8_mask(slots), upper);
+        }
+    }
+    return _cvtmask64_u64(_mm512_cmpgt_epu8_mask(x, ranks));
+}
+
+INLINE void compare_block(const struct ranks *m, const struct slot_words *s, int words, int tree,
+                          uint64_t *bits)
+{
+    const uint8_t *slots = m->slots + 64 * (size_t)tree, *ranks = m->ranks + 64 * (size_t)tree;
+    for (int t = 0; t < BLOCK; t++)
+        bits[t] = compare_splits(s, words, _mm512_load_si512(slots + 64 * t),
+                                 _mm512_load_si512(ranks + 64 * t));
+}
+
+/* Places of level 6, 64 ... 127, that eight trees reach. */
+INLINE __m512i walk_eight(const uint64_t *bits)
+{
+    __m512i words = _mm512_ror_epi64(_mm512_load_si512(bits), 1);
+    __m512i i = _mm512_set1_epi64(1);
+    for (int level = 0; level < RANKS_DEPTH_UPPER; level++)
+        i = _mm512_shldi_epi64(i, _mm512_rorv_epi64(words, i), 1);
+    return i;
+}
+
+INLINE float add_shallow(const struct ranks *m, int tree, int count, const uint64_t *bits,
+                         float sum)
+{
+    const float *leaves = m->leaves + 64 * ((size_t)tree - 1);
+    uint64_t places[BLOCK] __attribute__((aligned(64)));
+    for (int t = 0; t < BLOCK; t += 8)
+        _mm512_store_si512(places + t, walk_eight(bits + t));
+    if (count >= BLOCK) {
+        for (int t = 0; t < BLOCK; t++)
+            sum += leaves[64 * t + (int64_t)places[t]];
+        return sum;
+    }
+    for (int t = 0; t < count; t++)
+        sum += leaves[64 * t + (int64_t)places[t]];
+    return sum;
+}
+
+/* Byte offsets, from the first of eight trees' records, of the leaves those trees reach. */
+INLINE __m512i walk_records(const struct ranks *m, const struct slot_words *s, int words, int tree,
+                            const uint64_t *bits)
+{
+    enum { TREE = 64 * sizeof(struct ranks_record), LEAVES = 8 };
+    _Static_assert(sizeof(struct ranks_record) == 24, "16 i + 8 i below");
+    const struct ranks_record *records = m->records + 64 * (size_t)tree;
+    const __m512i first =
+        _mm512_set_epi64(7 * TREE, 6 * TREE, 5 * TREE, 4 * TREE, 3 * TREE, 2 * TREE, TREE, 0);
+    const __m512i one = _mm512_set1_epi64(1);
+    __m512i i = _mm512_and_si512(walk_eight(bits), _mm512_set1_epi64(63));
+    __m512i at = _mm512_add_epi64(_mm512_slli_epi64(i, 4), _mm512_slli_epi64(i, 3));
+    at = _mm512_add_epi64(at, first);
+    __m512i splits = _mm512_i64gather_epi64(at, records, 1);
+    uint64_t right = compare_splits(s, words, splits, _mm512_srli_epi64(splits, 32));
+    __m512i g = _mm512_cvtepu8_epi64(_mm_cvtsi64_si128((long long)right));
+    __m512i top = _mm512_and_si512(g, one);
+    __m512i low = _mm512_and_si512(_mm512_srlv_epi64(g, _mm512_add_epi64(top, one)), one);
+    at = _mm512_add_epi64(at, _mm512_slli_epi64(top, 3));
+    at = _mm512_add_epi64(at, _mm512_slli_epi64(low, 2));
+    return _mm512_add_epi64(at, _mm512_set1_epi64(LEAVES));
+}
+
+INLINE float add_deep(const struct ranks *m, const struct slot_words *s, int words, int tree,
+                      int count, const uint64_t *bits, float sum)
+{
+    const char *records = (const char *)(m->records + 64 * (size_t)tree);
+    uint64_t offsets[BLOCK] __attribute__((aligned(64)));
+    for (int t = 0; t < BLOCK; t += 8) {
+        __m512i at = walk_records(m, s, words, tree + t, bits + t);
+        at = _mm512_add_epi64(at, _mm512_set1_epi64(t * 64 * (int)sizeof(struct ranks_record)));
+        _mm512_store_si512(offsets + t, at);
+    }
+    for (int t = 0; t < BLOCK && t < count; t++)
+        sum += *(const float *)(const void *)(records + offsets[t]);
+    return sum;
+}
+
+INLINE float score_output(const struct ranks *m, const struct slot_words *s, int output, int words,
+                          bool is_deep)
+{
+    uint64_t bits[2][BLOCK] __attribute__((aligned(64)));
+    int tree = m->first_tree[output], end = m->first_tree[output + 1];
+    float sum = m->base[output];
+    compare_block(m, s, words, tree, bits[0]);
+    for (int turn = 0; tree < end; tree += BLOCK, turn ^= 1) {
+        compare_block(m, s, words, tree + BLOCK, bits[turn ^ 1]);
+        if (is_deep)
+            sum = add_deep(m, s, words, tree, end - tree, bits[turn], sum);
+        else
+            sum = add_shallow(m, tree, end - tree, bits[turn], sum);
+    }
+    return sum;
+}
+
+INLINE void score_row(const struct ranks *m, const float *row, float *margins, int words,
+                      bool is_deep)
+{
+    struct slot_words s = look_up_slots(m, row, words);
+    for (int o = 0; o < m->output_count; o++)
+        margins[o] = score_output(m, &s, o, words, is_deep);
+}
+
+void ranks_score_rows(const struct ranks *m, const float *rows, int64_t row_count, float *margins)
+{
+    for (; row_count > 0; row_count--, rows += m->feature_count, margins += m->output_count) {
+        if (m->slot_words == 1 && !m->is_deep)
+            score_row(m, rows, margins, 1, false);
+        else if (m->slot_words == 1)
+            score_row(m, rows, margins, 1, true);
+        else if (m->slot_words == 2 && !m->is_deep)
+            score_row(m, rows, margins, 2, false);
+        else if (m->slot_words == 2)
+            score_row(m, rows, margins, 2, true);
+        else if (!m->is_deep)
+            score_row(m, rows, margins, 4, false);
+        else
+            score_row(m, rows, margins, 4, true);
+    }
+}
