@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "base/check.h"
+#include "guard_page.h"
 #include "test.h"
 
 static void begin(struct metric_writer *w, struct buf *out, enum metric_format format)
@@ -185,7 +186,10 @@ static void histograms_past_the_cap_are_merged(void **state)
 
 static enum metric_format choose(const char *accept)
 {
-    return metric_choose_format(str_of(accept));
+    struct guard g = guard_init_text(accept);
+    enum metric_format format = metric_choose_format(g.text);
+    guard_done(&g);
+    return format;
 }
 
 static void the_scraper_chooses_the_format(void **state)
