@@ -64,7 +64,7 @@ def train(suffix, trees, parameters, names, rows):
     probability = booster.predict(xgboost.DMatrix(test_x, feature_names=names))
     golden = [[*map(float, row), format(float(p), ".9g")]
               for row, p in zip(test_x[:GOLDEN_ROWS], probability)]
-    write_csv(HERE / f"golden{suffix}.csv", [*names, "probability"], golden)
+    write_csv(HERE / f"golden{suffix}.csv", [*names, "score"], golden)
     print(f"model{suffix}.ubj: {trees} trees, {len(test_y)} held-out cases, accuracy "
           f"{accuracy_score(test_y, probability >= 0.5):.3f}, "
           f"AUC {roc_auc_score(test_y, probability):.3f}")
