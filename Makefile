@@ -115,6 +115,7 @@ OBJECTS  := $(patsubst %.c,$(B)/%.o,$(filter-out $(MAIN),$(SOURCES)))
 ARCHIVE  := $(B)/libslipway.a
 PROGRAM  := $(if $(MAIN),$(B)/slipway)
 UNIT     := $(patsubst tests/unit/%.c,$(B)/unit/%,$(sort $(wildcard tests/unit/test_*.c)))
+TORTURE  := $(patsubst tests/torture/%.c,$(B)/torture/%,$(sort $(wildcard tests/torture/torture_*.c)))
 REPLAY   := $(patsubst tests/fuzz/%.c,$(B)/replay/%,$(sort $(wildcard tests/fuzz/fuzz_*.c)))
 FUZZERS  := $(patsubst tests/fuzz/%.c,$(BUILD)/fuzz/%,$(sort $(wildcard tests/fuzz/fuzz_*.c)))
 BENCHES  := $(patsubst tests/bench/%.c,$(B)/bench/%,$(sort $(wildcard tests/bench/bench_*.c)))
@@ -195,6 +196,11 @@ $(B)/unit/%: tests/unit/%.c $(ARCHIVE) $(OWN_LIBRARIES) $(B)/flags
 	$(call say,TEST,$<)
 	$(Q)$(COMPILE_TEST) $< $(CMOCKA_LIBS) $(LINK_TEST)
 
+$(B)/torture/%: tests/torture/%.c $(ARCHIVE) $(OWN_LIBRARIES) $(B)/flags
+	@mkdir -p $(@D)
+	$(call say,TEST,$<)
+	$(Q)$(COMPILE_TEST) -Itests/unit $< $(CMOCKA_LIBS) $(LINK_TEST)
+
 $(B)/replay/%: tests/fuzz/%.c tests/fuzz/replay.c $(ARCHIVE) $(OWN_LIBRARIES) $(B)/flags
 	@mkdir -p $(@D)
 	$(call say,TEST,$<)
@@ -212,7 +218,7 @@ $(B)/bench/%: tests/bench/%.c $(ARCHIVE) $(OWN_LIBRARIES) $(B)/flags
 	$(Q)$(COMPILE_TEST) $< $(LINK_TEST)
 
 # Everything of one MODE that tests/run starts.
-programs: all $(UNIT) $(REPLAY)
+programs: all $(UNIT) $(TORTURE) $(REPLAY)
 fuzz-programs: $(if $(filter fuzz,$(MODE)),$(FUZZERS))
 
 IN_MODE    = +@$(MAKE) MODE=$(1) CC=$(CC) programs
