@@ -84,7 +84,8 @@ endif
 
 WARNINGS := -Wall -Wextra -Wshadow -Wstrict-prototypes -Wmissing-prototypes -Wold-style-definition \
     -Wundef -Wpointer-arith -Wwrite-strings -Wcast-qual -Wvla -Walloca -Wformat=2 \
-    -Wimplicit-fallthrough -Werror=implicit $(if $(filter true,$(CI)),-Werror)
+    -Wimplicit-fallthrough -Werror=implicit $(if $(CLANG),-Wno-string-concatenation) \
+    $(if $(filter true,$(CI)),-Werror)
 
 HARDEN := -fstack-protector-strong -U_FORTIFY_SOURCE -D_FORTIFY_SOURCE=2 \
     $(if $(filter x86_64,$(ARCH)),-fcf-protection) \
