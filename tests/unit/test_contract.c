@@ -202,10 +202,13 @@ static void the_document_names_owner_freshness_threshold_and_compatibility(void 
                                                 "  - {username: b@example.org, role: engineer}\n"
                                                 "  - {username: a@example.org, role: owner}\n"
                                                 "slaProperties:\n"
-                                                "- {property: latency, value: 36, unit: h, element: row.when}\n"
-                                                "- {property: availability, value: 99.9, unit: percent}\n"
+                                                "- {property: latency, value: 36, unit: h, element: "
+                                                "row.when}\n"
+                                                "- {property: availability, value: 99.9, unit: "
+                                                "percent}\n"
                                                 "customProperties:\n"
-                                                "- {property: slipwayDecisionThreshold, value: 0.3}\n"
+                                                "- {property: slipwayDecisionThreshold, value: "
+                                                "0.3}\n"
                                                 "- {property: slipwayCompatibility, value: none}\n"
                                                 "- {property: somebodyElses, value: [1, 2]}\n");
     assert_string_equal(c->owner, "a@example.org");
