@@ -37,53 +37,89 @@ struct batch {
 
 /* --- 1. ranks -------------------------------------------------------------------------------- */
 
-INLINE void rank_sixteen(const struct ranks *m, int u, const float *values, uint16_t *ranks)
+/* One feature in all rows, in passes over them, so that no load waits for a store just before. */
+struct column {
+    float values[RANKS_BATCH] __attribute__((aligned(64)));
+    uint32_t rows[RANKS_BATCH] __attribute__((aligned(64))); /* of 16 thresholds: 0 ... 15 */
+    uint16_t below[RANKS_BATCH]
+        __attribute__((aligned(64))); /* a bit for each of the 16 <= value */
+};
+
+static void read_column(const struct batch *b, int u, const float *rows, struct column *c)
 {
-    const __m512 pivots = _mm512_load_ps(m->pivots + 16 * u);
-    const float *thresholds = m->thresholds + 16 * m->first_row[u];
-    for (int r = 0; r < LANES; r++) {
-        __m512 x = _mm512_set1_ps(values[r]);
-        unsigned row = (unsigned)_mm_popcnt_u32(_mm512_cmp_ps_mask(x, pivots, _CMP_GE_OQ));
-        __m512 edges = _mm512_load_ps(thresholds + 16 * row);
-        ranks[r] = (uint16_t)(16 * row +
-                              (unsigned)_mm_popcnt_u32(_mm512_cmp_ps_mask(x, edges, _CMP_GE_OQ)));
+    size_t stride = (size_t)b->m->feature_count;
+    rows += b->m->used[u];
+    for (int r = 0; r < b->row_count; r++)
+        c->values[r] = rows[(size_t)r * stride];
+}
+
+/* The row of thresholds in which each value's rank lies: pivots that are <= it, by bisection. */
+static void find_rows(const float *feature_pivots, int groups, struct column *c)
+{
+    const __m512 pivots = _mm512_load_ps(feature_pivots);
+    for (int g = 0; g < groups; g++) {
+        __m512 x = _mm512_load_ps(c->values + g * LANES);
+        __m512i row = _mm512_setzero_si512();
+        for (int step = 8; step > 0; step /= 2) {
+            __m512i probe = _mm512_add_epi32(row, _mm512_set1_epi32(step - 1));
+            __m512 pivot = _mm512_permutexvar_ps(probe, pivots);
+            __mmask16 is_below = _mm512_cmp_ps_mask(x, pivot, _CMP_GE_OQ);
+            row = _mm512_mask_add_epi32(row, is_below, row, _mm512_set1_epi32(step));
+        }
+        _mm512_store_si512(c->rows + g * LANES, row);
     }
 }
 
-static void rank_feature(const struct batch *b, int u, const float *rows)
+static void compare_rows(const float *thresholds, int row_count, struct column *c)
+{
+    for (int r = 0; r < row_count; r++) {
+        __m512 x = _mm512_set1_ps(c->values[r]);
+        __m512 edges = _mm512_load_ps(thresholds + 16 * (size_t)c->rows[r]);
+        c->below[r] = _mm512_cmp_ps_mask(x, edges, _CMP_GE_OQ);
+    }
+}
+
+static void count_ranks(const struct column *c, int groups, uint8_t *ranks, struct row_masks *masks)
+{
+    uint16_t missing[GROUPS] = {0}, positive[GROUPS] = {0};
+    for (int g = 0; g < groups; g++) {
+        __m512 x = _mm512_load_ps(c->values + g * LANES);
+        __m512i row = _mm512_load_si512(c->rows + g * LANES);
+        __m256i below = _mm256_load_si256((const __m256i *)(const void *)(c->below + g * LANES));
+        __m256i rank = _mm512_cvtepi32_epi16(_mm512_slli_epi32(row, 4));
+        rank = _mm256_add_epi16(rank, _mm256_popcnt_epi16(below));
+        missing[g] = _mm512_cmp_ps_mask(x, x, _CMP_UNORD_Q);
+        positive[g] = _mm256_test_epi16_mask(rank, rank);
+        rank = _mm256_subs_epu16(rank, _mm256_set1_epi16(1));
+        _mm_store_si128((__m128i *)(void *)(ranks + g * LANES), _mm256_cvtepi16_epi8(rank));
+    }
+    memcpy(masks->missing, missing, sizeof(missing));
+    memcpy(masks->positive, positive, sizeof(positive));
+}
+
+static void make_ranks(const struct batch *b, const float *rows)
 {
     const struct ranks *m = b->m;
-    const float *column = rows + m->used[u];
-    uint16_t missing[GROUPS], positive[GROUPS];
-    for (int g = 0; g < GROUPS; g++) {
-        float values[LANES] __attribute__((aligned(64))) = {0};
-        uint16_t ranks[LANES] __attribute__((aligned(32)));
-        missing[g] = positive[g] = 0;
-        if (g * LANES >= b->row_count)
-            continue;
-        for (int r = 0; r < LANES && g * LANES + r < b->row_count; r++)
-            values[r] = column[(size_t)(g * LANES + r) * (size_t)m->feature_count];
-        __m512 x = _mm512_load_ps(values);
-        missing[g] = _mm512_cmp_ps_mask(x, x, _CMP_UNORD_Q);
-        rank_sixteen(m, u, values, ranks);
-        __m256i rank = _mm256_load_si256((const __m256i *)ranks);
-        positive[g] = _mm256_test_epi16_mask(rank, rank);
-        __m128i bytes = _mm256_cvtepi16_epi8(_mm256_subs_epu16(rank, _mm256_set1_epi16(1)));
-        _mm_storeu_si128((__m128i *)&b->ranks[u][g * LANES], bytes);
+    int groups = (b->row_count + LANES - 1) / LANES;
+    struct column column;
+    memset(&column, 0, sizeof(column));
+    for (int u = 0; u < m->used_count; u++) {
+        read_column(b, u, rows, &column);
+        find_rows(m->pivots + 16 * u, groups, &column);
+        compare_rows(m->thresholds + 16 * (size_t)m->first_row[u], b->row_count, &column);
+        count_ranks(&column, groups, b->ranks[u], &b->masks[u]);
     }
-    memcpy(b->masks[u].missing, missing, sizeof(missing));
-    memcpy(b->masks[u].positive, positive, sizeof(positive));
 }
 
 /* --- 2. splits ------------------------------------------------------------------------------- */
 
 INLINE void make_run(const struct batch *b, const struct ranks_run *run, const uint8_t *ranks,
-                     __m256i *splits)
+                     int words, __m256i *splits)
 {
     const struct row_masks *masks = &b->masks[run->used];
     __m512i row_ranks[WORDS];
     __mmask64 positive[WORDS];
-    for (int w = 0; w < WORDS; w++) {
+    for (int w = 0; w < words; w++) {
         row_ranks[w] = _mm512_load_si512(&b->ranks[run->used][64 * w]);
         positive[w] = masks->positive[w];
         if (run->is_missing_right) {
@@ -94,21 +130,31 @@ INLINE void make_run(const struct batch *b, const struct ranks_run *run, const u
     for (int k = 0; k < run->count; k++) {
         const __m512i rank = _mm512_set1_epi8((char)ranks[k]);
         uint64_t *out = (uint64_t *)&splits[k];
-        for (int w = 0; w < WORDS; w++)
+        for (int w = 0; w < words; w++)
             out[w] = _mm512_mask_cmpge_epu8_mask(positive[w], row_ranks[w], rank);
     }
 }
 
-static void make_splits(const struct batch *b, const struct ranks_chunk *chunk)
+INLINE void make_runs(const struct batch *b, const struct ranks_chunk *chunk, int words)
 {
     const uint8_t *ranks = b->m->predicate_ranks + chunk->first_predicate;
     __m256i *splits = b->splits;
     for (int i = chunk->first_run; i < chunk->end_run; i++) {
         const struct ranks_run *run = &b->m->runs[i];
-        make_run(b, run, ranks, splits);
+        make_run(b, run, ranks, words, splits);
         ranks += run->count;
         splits += run->count;
     }
+}
+
+static void make_splits(const struct batch *b, const struct ranks_chunk *chunk)
+{
+    if (b->row_count <= 64)
+        make_runs(b, chunk, 1);
+    else if (b->row_count <= 128)
+        make_runs(b, chunk, 2);
+    else
+        make_runs(b, chunk, WORDS);
 }
 
 /* --- 3. levels ------------------------------------------------------------------------------- */
@@ -254,8 +300,7 @@ void ranks_score_batch(const struct ranks *m, const float *rows, int row_count, 
     _Static_assert(sizeof(ranks) + sizeof(masks) + sizeof(splits) <= TIER_SCRATCH_BYTES, "stack");
     for (int r = 0; r < row_count; r++)
         memcpy(margins + r * m->output_count, m->base, (size_t)m->output_count * sizeof(float));
-    for (int u = 0; u < m->used_count; u++)
-        rank_feature(&b, u, rows);
+    make_ranks(&b, rows);
     int output = 0;
     for (const struct ranks_chunk *c = m->chunks; c < m->chunks + m->chunk_count; c++) {
         make_splits(&b, c);

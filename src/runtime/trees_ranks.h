@@ -35,7 +35,7 @@ enum {
     RANKS_MISSING = 0xffff,       /* rank of NaN before slots are made */
     RANKS_TREES_PADDED = 64,      /* trees that may be read behind the last */
     RANKS_BATCH = 256,            /* rows scored together, at most */
-    RANKS_BATCH_MIN = 24,         /* fewer rows are scored one by one */
+    RANKS_BATCH_MIN = 48,         /* fewer rows are scored one by one */
     RANKS_PREDICATES_MAX = 16383, /* of one chunk; times 4 they fit 16 bits */
 };
 

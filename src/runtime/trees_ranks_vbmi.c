@@ -22,21 +22,46 @@ enum { BLOCK = 16 }; /* trees */
 
 /* --- values to ranks ------------------------------------------------------------------- */
 
+/* Bits set in a mask. The empty statement hides from gcc that 16 bits would do: a 16-bit popcnt
+ * merges into its target and so waits for it. */
+INLINE unsigned count_bits(__mmask16 mask)
+{
+    unsigned bits = _cvtmask16_u32(mask);
+    __asm__("" : "+r"(bits));
+    return (unsigned)_mm_popcnt_u32(bits);
+}
+
 /* Thresholds of feature u that are <= value; 0 for NaN. */
 INLINE unsigned rank_of(const struct ranks *m, int u, float value)
 {
     __m512 x = _mm512_set1_ps(value);
     __m512 pivots = _mm512_load_ps(m->pivots + 16 * u);
-    unsigned row = (unsigned)_mm_popcnt_u32(_mm512_cmp_ps_mask(x, pivots, _CMP_GE_OQ));
-    const float *thresholds = m->thresholds + 16 * (m->first_row[u] + row);
-    __m512 edges = _mm512_load_ps(thresholds);
-    return 16 * row + (unsigned)_mm_popcnt_u32(_mm512_cmp_ps_mask(x, edges, _CMP_GE_OQ));
+    unsigned row = count_bits(_mm512_cmp_ps_mask(x, pivots, _CMP_GE_OQ));
+    __m512 edges = _mm512_load_ps(m->thresholds + 16 * (size_t)(m->first_row[u] + row));
+    return 16 * row + count_bits(_mm512_cmp_ps_mask(x, edges, _CMP_GE_OQ));
 }
 
-/* Ranks of the used features, RANKS_MISSING for NaN, in words of 32. */
-INLINE void rank_row(const struct ranks *m, const float *row, uint16_t *ranks)
+/* Ranks of up to 128 used features, RANKS_MISSING for NaN, in words of 32. */
+struct rank_words {
+    __m512i word[RANKS_USED_MAX / 32];
+};
+
+/* Features [32 word, 32 word + 32) that are NaN. */
+INLINE __mmask32 missing_in(const float *x, int count, int word)
+{
+    int left = count - 32 * word;
+    __mmask32 lanes = left >= 32 ? 0xffffffff : (1u << left) - 1;
+    __m512 low = _mm512_maskz_loadu_ps((__mmask16)lanes, x + 32 * word);
+    __m512 high = _mm512_maskz_loadu_ps((__mmask16)(lanes >> 16), x + 32 * word + 16);
+    return _mm512_cmp_ps_mask(low, low, _CMP_UNORD_Q) |
+           (__mmask32)_mm512_cmp_ps_mask(high, high, _CMP_UNORD_Q) << 16;
+}
+
+INLINE struct rank_words rank_row(const struct ranks *m, const float *row, bool is_wide)
 {
     float values[RANKS_USED_MAX];
+    uint16_t ranks[RANKS_USED_MAX] __attribute__((aligned(64))) = {0};
+    struct rank_words r;
     const float *x = row;
     if (!m->is_prefix) {
         for (int u = 0; u < m->used_count; u++)
@@ -45,24 +70,23 @@ INLINE void rank_row(const struct ranks *m, const float *row, uint16_t *ranks)
     }
     for (int u = 0; u < m->used_count; u++)
         ranks[u] = (uint16_t)rank_of(m, u, x[u]);
-    for (int u = 0; u < m->used_count; u += 16) {
-        int count = m->used_count - u;
-        __mmask16 lanes = count >= 16 ? 0xffff : (__mmask16)((1u << count) - 1);
-        __m512 v = _mm512_maskz_loadu_ps(lanes, x + u);
-        __mmask16 missing = _mm512_cmp_ps_mask(v, v, _CMP_UNORD_Q);
-        _mm256_mask_storeu_epi16(ranks + u, missing, _mm256_set1_epi16((short)RANKS_MISSING));
+    for (int w = 0; w < (is_wide ? 4 : 2); w++) {
+        r.word[w] = _mm512_load_si512(ranks + 32 * w);
+        if (32 * w < m->used_count)
+            r.word[w] = _mm512_mask_set1_epi16(r.word[w], missing_in(x, m->used_count, w),
+                                               (short)RANKS_MISSING);
     }
+    return r;
 }
 
 /* The bytes of 32 slots: the rank within the slot's stretch, 0 ... 254. */
-INLINE __m256i slot_bytes(const struct ranks *m, const uint16_t *ranks, int at, bool is_wide)
+INLINE __m256i slot_bytes(const struct ranks *m, const struct rank_words *ranks, int at,
+                          bool is_wide)
 {
     __m512i source = _mm512_load_si512(m->slot_sources + at);
-    __m512i r =
-        _mm512_permutex2var_epi16(_mm512_load_si512(ranks), source, _mm512_load_si512(ranks + 32));
+    __m512i r = _mm512_permutex2var_epi16(ranks->word[0], source, ranks->word[1]);
     if (is_wide) {
-        __m512i upper = _mm512_permutex2var_epi16(_mm512_load_si512(ranks + 64), source,
-                                                  _mm512_load_si512(ranks + 96));
+        __m512i upper = _mm512_permutex2var_epi16(ranks->word[2], source, ranks->word[3]);
         __mmask32 is_upper = _mm512_cmpgt_epu16_mask(source, _mm512_set1_epi16(63));
         r = _mm512_mask_mov_epi16(r, is_upper, upper);
     }
@@ -80,13 +104,12 @@ struct slot_words {
 
 INLINE struct slot_words look_up_slots(const struct ranks *m, const float *row, int words)
 {
-    uint16_t ranks[RANKS_USED_MAX] __attribute__((aligned(64)));
     struct slot_words s;
     bool is_wide = m->used_count > 64;
-    rank_row(m, row, ranks);
+    struct rank_words ranks = rank_row(m, row, is_wide);
     for (int w = 0; w < words; w++) {
-        __m256i low = slot_bytes(m, ranks, 64 * w, is_wide);
-        __m256i high = slot_bytes(m, ranks, 64 * w + 32, is_wide);
+        __m256i low = slot_bytes(m, &ranks, 64 * w, is_wide);
+        __m256i high = slot_bytes(m, &ranks, 64 * w + 32, is_wide);
         s.word[w] = _mm512_inserti64x4(_mm512_castsi256_si512(low), high, 1);
     }
     return s;
