@@ -38,6 +38,10 @@
     "SELECT id, alias, kind, from_version, to_version, reason, actor, at_us, revision "            \
     "FROM alias_history WHERE model = ?1 AND alias = ?2 ORDER BY revision DESC LIMIT ?3"           \
     ") AS last_moves ORDER BY revision"
+#define SQL_HISTORY_ALL                                                                            \
+    "SELECT id, alias, kind, from_version, to_version, reason, actor, at_us FROM ("                \
+    "SELECT id, alias, kind, from_version, to_version, reason, actor, at_us "                      \
+    "FROM alias_history WHERE model = ?1 ORDER BY id DESC LIMIT ?2) AS last_moves ORDER BY id"
 
 /* An alias with its place in the chain. */
 struct alias_row {
@@ -398,14 +402,19 @@ enum err_code alias_history(struct store *store, const char *model, const char *
                             struct arena *arena, struct alias_change **changes, int *count,
                             struct err *err)
 {
-    const struct store_value params[] = {
-        STORE_CSTR(model), STORE_CSTR(alias),
-        STORE_INT(limit < ALIAS_HISTORY_MAX ? limit : ALIAS_HISTORY_MAX)};
+    int64_t rows = limit < ALIAS_HISTORY_MAX ? limit : ALIAS_HISTORY_MAX;
+    const struct store_value all[] = {STORE_CSTR(model), STORE_INT(rows)};
+    const struct store_value one[] = {STORE_CSTR(model), STORE_CSTR(alias), STORE_INT(rows)};
     struct history_context c = {.arena = arena};
     assert(limit >= 0);
-    if (registry_check_model(store, model, err) || registry_check_name("an alias", alias, err) ||
-        registry_each_row(store, SQL_HISTORY, params, 3, read_change, &c, err))
+    if (registry_check_model(store, model, err) ||
+        (alias && registry_check_name("an alias", alias, err)))
         return err->code;
+    enum err_code rc =
+        alias ? registry_each_row(store, SQL_HISTORY, one, 3, read_change, &c, err)
+              : registry_each_row(store, SQL_HISTORY_ALL, all, 2, read_change, &c, err);
+    if (rc)
+        return rc;
     *changes = c.list;
     *count = c.count;
     return ERR_OK;

@@ -127,7 +127,8 @@ enum err_code alias_get(struct store *store, const char *model, const char *name
 /* Of one model, or of all when model is NULL. */
 enum err_code alias_list(struct store *store, const char *model, struct arena *arena,
                          struct alias **aliases, int *count, struct err *err);
-/* The last `limit` (and ALIAS_HISTORY_MAX) moves, oldest first; also of an alias that is gone. */
+/* The last `limit` (and ALIAS_HISTORY_MAX) moves, oldest first; also of an alias that is gone. Of
+ * all the model's aliases when alias is NULL. */
 enum err_code alias_history(struct store *store, const char *model, const char *alias, int limit,
                             struct arena *arena, struct alias_change **changes, int *count,
                             struct err *err);

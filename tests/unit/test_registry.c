@@ -466,6 +466,25 @@ static void history_tells_every_move_oldest_first(void **state)
     assert_string_equal(changes[1].kind, "delete");
 }
 
+static void history_of_all_aliases_is_one_list(void **state)
+{
+    struct fixture *f = *state;
+    struct alias_change *changes;
+    int count = -1;
+    make_model(f, 2);
+    set_alias(f, ALIAS_CHAMPION, 1);
+    set_alias(f, "challenger", 2);
+    set_alias(f, ALIAS_CHAMPION, 2);
+    assert_ok(f, alias_history(f->store, "churn", NULL, 100, f->arena, &changes, &count, &f->err));
+    assert_int_equal(count, 3);
+    assert_string_equal(changes[0].alias, ALIAS_CHAMPION);
+    assert_string_equal(changes[1].alias, "challenger");
+    assert_string_equal(changes[2].alias, ALIAS_CHAMPION);
+    assert_ok(f, alias_history(f->store, "churn", NULL, 1, f->arena, &changes, &count, &f->err));
+    assert_int_equal(count, 1);
+    assert_int_equal(changes[0].to, 2);
+}
+
 static void aliases_are_listed_of_one_model_or_of_all(void **state)
 {
     struct fixture *f = *state;
@@ -650,6 +669,7 @@ int main(void)
         with_store(an_alias_may_not_look_like_a_version),
         with_store(a_model_has_a_limited_number_of_aliases),
         with_store(history_tells_every_move_oldest_first),
+        with_store(history_of_all_aliases_is_one_list),
         with_store(aliases_are_listed_of_one_model_or_of_all),
         with_store(a_long_chain_rolls_back_to_its_first_link),
         with_store(what_fails_leaves_nothing_in_its_savepoint),
