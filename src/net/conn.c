@@ -1,0 +1,975 @@
+/* conn.c - the life of a connection. Read conn_feed first.
+ *
+ *     accept -> [handshake] -> IDLE -> HEAD -> BODY -> (handler) -> reply -> IDLE ... -> close
+ *
+ * Texts of a request point into the thread's read buffer. A handler that answers later keeps that
+ * buffer: the connection holds it and the thread goes on with another one.
+ */
+#include "net/conn.h"
+
+#include <arpa/inet.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+
+#include "base/check.h"
+#include "base/clock.h"
+#include "net/http_encoding.h"
+
+enum { HEADER_BYTES_MAX = 32 * 1024, LINGER_MS = 2000 };
+
+static void feed(struct http_conn *conn, const char *bytes, size_t size);
+static void flush(struct http_conn *conn);
+static void set_reading(struct http_conn *conn, bool is_reading);
+static void close_conn(struct http_conn *conn);
+
+/* ---- buffers and exchanges of a thread ---- */
+
+static void *must_alloc(size_t size)
+{
+    void *p = malloc(size);
+    if (!p)
+        abort();
+    return p;
+}
+
+static struct chunk *take_chunk(struct http_thread *thread)
+{
+    struct chunk *chunk = thread->free_chunks;
+    if (chunk) {
+        thread->free_chunks = chunk->next;
+        thread->free_chunk_count--;
+    } else {
+        chunk = must_alloc(sizeof(*chunk));
+    }
+    chunk->refs = 1;
+    return chunk;
+}
+
+static void drop_chunk(struct http_thread *thread, struct chunk *chunk)
+{
+    if (!chunk || --chunk->refs > 0)
+        return;
+    if (thread->free_chunk_count == CHUNKS_KEPT_MAX) {
+        free(chunk);
+        return;
+    }
+    chunk->next = thread->free_chunks;
+    thread->free_chunks = chunk;
+    thread->free_chunk_count++;
+}
+
+static struct box *new_box(struct http_thread *thread)
+{
+    const struct http_limits *limits = &thread->config->limits;
+    struct box *box = calloc(1, sizeof(*box));
+    if (!box)
+        abort();
+    box->thread = thread;
+    box->x.thread = thread->user;
+    box->x.arena = arena_new(limits->memory_bytes_max);
+    box->message.request = &box->x.request;
+    buf_init(&box->message.head, limits->head_bytes_max);
+    buf_init(&box->message.body, limits->body_bytes_max);
+    buf_init(&box->inflated, limits->inflated_bytes_max);
+    buf_init(&box->x.response.headers, HEADER_BYTES_MAX);
+    buf_init(&box->x.response.body, limits->memory_bytes_max);
+    return box;
+}
+
+static void free_box(struct box *box)
+{
+    arena_free(box->x.arena);
+    buf_done(&box->message.head);
+    buf_done(&box->message.body);
+    buf_done(&box->inflated);
+    buf_done(&box->x.response.headers);
+    buf_done(&box->x.response.body);
+    free(box);
+}
+
+static struct box *take_box(struct http_conn *conn)
+{
+    struct http_thread *thread = conn->thread;
+    struct box *box = thread->free_boxes;
+    if (box) {
+        thread->free_boxes = box->next;
+        thread->free_box_count--;
+    } else {
+        box = new_box(thread);
+    }
+    thread->box_count++;
+    box->x.conn = conn;
+    box->x.peer = &conn->peer;
+    box->x.user = NULL;
+    box->x.cancel = NULL;
+    box->x.conn_user = conn->conn_user;
+    box->x.response.status = 200;
+    box->x.response.content_type = NULL;
+    box->x.response.is_closing = false;
+    box->is_answered = false;
+    return box;
+}
+
+/* Large memory is not kept for the next request. */
+static void trim(struct buf *buf)
+{
+    buf_clear(buf);
+    buf->is_full = false;
+    if (buf->capacity > REPLY_BYTES_KEPT_MAX)
+        buf_done(buf);
+}
+
+static void give_box(struct box *box)
+{
+    struct http_thread *thread = box->thread;
+    arena_reset(box->x.arena);
+    drop_chunk(thread, box->held);
+    box->held = NULL;
+    trim(&box->message.head);
+    trim(&box->message.body);
+    trim(&box->inflated);
+    trim(&box->x.response.headers);
+    trim(&box->x.response.body);
+    thread->box_count--;
+    if (thread->free_box_count == EXCHANGES_KEPT_MAX) {
+        free_box(box);
+        return;
+    }
+    box->next = thread->free_boxes;
+    thread->free_boxes = box;
+    thread->free_box_count++;
+}
+
+/* ---- phases and their timeouts ---- */
+
+static void unlist(struct http_conn *conn)
+{
+    struct phase_list *list = &conn->thread->phases[conn->listed];
+    if (conn->listed == PHASE_NONE)
+        return;
+    if (conn->previous_in_phase)
+        conn->previous_in_phase->next_in_phase = conn->next_in_phase;
+    else
+        list->first = conn->next_in_phase;
+    if (conn->next_in_phase)
+        conn->next_in_phase->previous_in_phase = conn->previous_in_phase;
+    else
+        list->last = conn->previous_in_phase;
+    conn->listed = PHASE_NONE;
+}
+
+static void enlist(struct http_conn *conn, enum phase phase, uint64_t from_ms)
+{
+    struct phase_list *list = &conn->thread->phases[phase];
+    unlist(conn);
+    conn->listed = (uint8_t)phase;
+    conn->deadline_ms = from_ms + list->timeout_ms;
+    conn->next_in_phase = NULL;
+    conn->previous_in_phase = list->last;
+    if (list->last)
+        list->last->next_in_phase = conn;
+    else
+        list->first = conn;
+    list->last = conn;
+}
+
+static uint64_t now_ms(const struct http_conn *conn)
+{
+    return uv_now(loop_uv(conn->thread->loop));
+}
+
+/* Idle and waiting connections are not moved at once: the list they stand in finds them out when
+ * their old deadline comes, so that an ordinary request touches no list. */
+static void enter(struct http_conn *conn, enum phase phase)
+{
+    conn->phase = (uint8_t)phase;
+    if (phase == PHASE_NONE)
+        return;
+    if (phase == PHASE_IDLE && conn->listed == PHASE_IDLE)
+        return;
+    enlist(conn, phase, now_ms(conn));
+}
+
+static void time_out(struct http_conn *conn)
+{
+    static const struct http_refusal late = {408, "the request did not come in time",
+                                             "send the whole request without long pauses"};
+    counter_add(&conn->thread->stats.timeouts, 1);
+    bool has_begun = conn->phase == PHASE_HEAD || conn->phase == PHASE_BODY;
+    if (!has_begun || !conn->box) {
+        close_conn(conn);
+        return;
+    }
+    conn->thread->config->refuse(&late, &conn->box->x.response);
+    conn->box->x.response.is_closing = true;
+    http_reply(&conn->box->x);
+}
+
+static void check_late(struct http_conn *conn, uint64_t now)
+{
+    uint64_t timeout_ms = conn->thread->phases[conn->listed].timeout_ms;
+    if (conn->phase == PHASE_NONE)
+        enlist(conn, PHASE_IDLE, now); /* looked at again later */
+    else if (conn->phase == PHASE_IDLE && conn->touched_ms + timeout_ms > now)
+        enlist(conn, PHASE_IDLE, conn->touched_ms);
+    else
+        time_out(conn);
+}
+
+void conn_tick(struct http_thread *thread)
+{
+    uint64_t now = uv_now(loop_uv(thread->loop));
+    for (int phase = 0; phase < PHASE_COUNT; phase++) {
+        struct phase_list *list = &thread->phases[phase];
+        struct http_conn *last = list->last;
+        while (list->first && list->first->deadline_ms <= now) {
+            struct http_conn *conn = list->first;
+            check_late(conn, now);
+            if (conn == last)
+                break; /* those put behind it were looked at already */
+        }
+    }
+}
+
+/* ---- closing ---- */
+
+static void on_closed(uv_handle_t *handle)
+{
+    struct http_conn *conn = CONTAINER_OF(handle, struct http_conn, handle);
+    struct http_thread *thread = conn->thread;
+    buf_done(&conn->out);
+    buf_done(&conn->writing);
+    tls_free(conn->tls);
+    thread->conn_count--;
+    free(conn);
+    http_thread_check_end(thread);
+}
+
+static void forget_conn(struct http_conn *conn)
+{
+    struct http_thread *thread = conn->thread;
+    if (conn->previous)
+        conn->previous->next = conn->next;
+    else
+        thread->conns = conn->next;
+    if (conn->next)
+        conn->next->previous = conn->previous;
+    counter_add(&thread->stats.open, (uint64_t)-1);
+}
+
+/* The exchange lives on without its client until its handler replies. */
+static void orphan(struct http_conn *conn)
+{
+    struct box *box = conn->box;
+    conn->box = NULL;
+    box->x.conn = NULL;
+    if (box->x.cancel)
+        box->x.cancel(&box->x);
+}
+
+static void leave_again(struct http_conn *conn)
+{
+    struct http_conn **at = &conn->thread->again;
+    if (!conn->is_again)
+        return;
+    while (*at != conn)
+        at = &(*at)->next_again;
+    *at = conn->next_again;
+    conn->is_again = false;
+}
+
+static void free_conn_user(struct http_conn *conn)
+{
+    if (conn->conn_user && conn->thread->config->conn_user_free)
+        conn->thread->config->conn_user_free(conn->conn_user);
+    conn->conn_user = NULL;
+}
+
+static void close_conn(struct http_conn *conn)
+{
+    if (conn->is_closing)
+        return;
+    conn->is_closing = true;
+    unlist(conn);
+    forget_conn(conn);
+    leave_again(conn);
+    if (conn->box && conn->is_waiting)
+        orphan(conn);
+    else if (conn->box)
+        give_box(conn->box);
+    conn->box = NULL;
+    drop_chunk(conn->thread, conn->held);
+    conn->held = NULL;
+    free_conn_user(conn);
+    uv_close(&conn->handle, on_closed);
+}
+
+/* ---- writing ---- */
+
+static void on_shut(uv_shutdown_t *shutdown, int status)
+{
+    (void)shutdown, (void)status; /* reading goes on until the client closes or time is over */
+}
+
+/* Everything is said. A client that is still sending must not lose the reply to a reset, so what it
+ * sends is read and thrown away for a while. */
+static void end(struct http_conn *conn)
+{
+    if (!conn->is_cut_short || conn->phase == PHASE_LINGER) {
+        close_conn(conn);
+        return;
+    }
+    if (uv_shutdown(&conn->shutdown, &conn->stream, on_shut) != 0) {
+        close_conn(conn);
+        return;
+    }
+    enter(conn, PHASE_LINGER);
+    set_reading(conn, true);
+}
+
+static void after_write(struct http_conn *conn)
+{
+    if (conn->out.len) {
+        flush(conn);
+        return;
+    }
+    if (conn->is_last) {
+        end(conn);
+        return;
+    }
+    if (conn->phase == PHASE_WRITE)
+        enter(conn, PHASE_IDLE);
+    if (!conn->is_waiting)
+        feed(conn, conn->pending.ptr, conn->pending.len);
+}
+
+static void on_written(uv_write_t *write, int status)
+{
+    struct http_conn *conn = write->data;
+    conn->is_writing = false;
+    trim(&conn->writing);
+    if (conn->is_closing)
+        return;
+    if (status < 0)
+        close_conn(conn);
+    else
+        after_write(conn);
+}
+
+static void write_later(struct http_conn *conn, size_t done)
+{
+    struct buf swap = conn->writing;
+    conn->writing = conn->out;
+    conn->out = swap;
+    uv_buf_t rest = uv_buf_init(conn->writing.data + done, (unsigned)(conn->writing.len - done));
+    conn->write.data = conn;
+    if (uv_write(&conn->write, &conn->stream, &rest, 1, on_written) != 0) {
+        close_conn(conn);
+        return;
+    }
+    conn->is_writing = true;
+    enter(conn, PHASE_WRITE);
+}
+
+/* Hand everything to the socket in one write. */
+static void flush(struct http_conn *conn)
+{
+    if (conn->is_closing || conn->is_writing || conn->is_feeding)
+        return;
+    if (conn->out.len == 0) {
+        if (conn->is_last && !conn->is_waiting)
+            end(conn);
+        return;
+    }
+    uv_buf_t all = uv_buf_init(conn->out.data, (unsigned)conn->out.len);
+    int n = uv_try_write(&conn->stream, &all, 1);
+    if (n < 0 && n != UV_EAGAIN) {
+        close_conn(conn);
+        return;
+    }
+    counter_add(&conn->thread->stats.bytes_out, conn->out.len);
+    if (n == (int)conn->out.len) {
+        trim(&conn->out);
+        if (conn->is_last && !conn->is_waiting)
+            end(conn);
+        return;
+    }
+    write_later(conn, n > 0 ? (size_t)n : 0);
+}
+
+static void put_bytes(struct http_conn *conn, const void *bytes, size_t size)
+{
+    if (!conn->tls)
+        buf_append(&conn->out, bytes, size);
+    else if (tls_write(conn->tls, bytes, size))
+        tls_take(conn->tls, &conn->out);
+    else
+        conn->is_last = true;
+}
+
+/* ---- the reply ---- */
+
+static void update_date(struct http_thread *thread, uint64_t now)
+{
+    time_t seconds = (time_t)(clock_wall_us() / CLOCK_SECOND_US);
+    struct tm parts;
+    gmtime_r(&seconds, &parts);
+    thread->date_second = now / 1000;
+    thread->date_bytes =
+        strftime(thread->date, sizeof(thread->date), "Date: %a, %d %b %Y %H:%M:%S GMT\r\n", &parts);
+}
+
+static void put_status_line(struct buf *head, int status)
+{
+    if (status == 200) {
+        buf_lit(head, "HTTP/1.1 200 OK\r\n");
+        return;
+    }
+    buf_lit(head, "HTTP/1.1 ");
+    buf_i64(head, status);
+    buf_char(head, ' ');
+    buf_text(head, http_status_text(status));
+    buf_lit(head, "\r\n");
+}
+
+static void put_head(struct http_conn *conn, struct buf *head, const struct http_response *response,
+                     size_t body_bytes, enum http_coding coding)
+{
+    struct http_thread *thread = conn->thread;
+    uint64_t now = now_ms(conn);
+    if (now / 1000 != thread->date_second || !thread->date_bytes)
+        update_date(thread, now);
+    put_status_line(head, response->status);
+    buf_append(head, thread->date, thread->date_bytes);
+    if (response->content_type) {
+        buf_lit(head, "Content-Type: ");
+        buf_text(head, response->content_type);
+        buf_lit(head, "\r\n");
+    }
+    if (response->status != 204 && response->status != 304) {
+        buf_lit(head, "Content-Length: ");
+        buf_u64(head, body_bytes);
+        buf_lit(head, "\r\n");
+    }
+    if (coding == HTTP_CODING_GZIP)
+        buf_lit(head, "Content-Encoding: gzip\r\n");
+    else if (coding == HTTP_CODING_DEFLATE)
+        buf_lit(head, "Content-Encoding: deflate\r\n");
+    buf_append(head, response->headers.data, response->headers.len);
+    if (conn->is_last)
+        buf_lit(head, "Connection: close\r\n");
+    buf_lit(head, "\r\n");
+}
+
+/* Compressed when the client asked for it and it pays. */
+static enum http_coding pack(struct box *box, struct buf *packed)
+{
+    const struct http_response *response = &box->x.response;
+    struct str accept = box->message.request->known.accept_encoding;
+    if (!accept.ptr || response->body.len < box->thread->config->limits.compress_bytes_min)
+        return HTTP_CODING_IDENTITY;
+    enum http_coding coding = http_choose_coding(accept);
+    if (coding == HTTP_CODING_IDENTITY || http_find_header(&box->x.request, "Range").ptr)
+        return HTTP_CODING_IDENTITY;
+    buf_init(packed, response->body.len);
+    return http_deflate(coding, buf_view(&response->body), packed) ? coding : HTTP_CODING_IDENTITY;
+}
+
+static void put_reply(struct http_conn *conn, struct box *box)
+{
+    const struct http_response *response = &box->x.response;
+    struct buf packed = {0}, head;
+    enum http_coding coding = pack(box, &packed);
+    const struct buf *body = coding == HTTP_CODING_IDENTITY ? &response->body : &packed;
+    bool has_body = box->x.request.method != HTTP_METHOD_HEAD && response->status != 204 &&
+                    response->status != 304;
+    if (conn->tls) {
+        buf_init(&head, 2 * HEADER_BYTES_MAX);
+        put_head(conn, &head, response, body->len, coding);
+        put_bytes(conn, head.data, head.len);
+        buf_done(&head);
+    } else {
+        put_head(conn, &conn->out, response, body->len, coding);
+    }
+    if (has_body && body->len)
+        put_bytes(conn, body->data, body->len);
+    buf_done(&packed);
+}
+
+void http_reply(struct http_exchange *x)
+{
+    struct box *box = CONTAINER_OF(x, struct box, x);
+    struct http_conn *conn = x->conn;
+    struct http_thread *thread = box->thread;
+    assert(!box->is_answered);
+    box->is_answered = true;
+    if (!conn) { /* the client went away */
+        give_box(box);
+        http_thread_check_end(thread);
+        return;
+    }
+    conn->conn_user = x->conn_user;
+    if (x->response.is_closing || !box->message.is_keeping_alive || thread->is_draining)
+        conn->is_last = true;
+    counter_add(&thread->stats.requests, 1);
+    put_reply(conn, box);
+    conn->touched_ms = now_ms(conn);
+    enter(conn, PHASE_IDLE);
+    if (box->is_in_feed)
+        return; /* conn_feed goes on */
+    conn->box = NULL;
+    give_box(box);
+    conn->is_waiting = false;
+    if (conn->is_last)
+        flush(conn);
+    else
+        feed(conn, conn->pending.ptr, conn->pending.len);
+}
+
+/* ---- reading ---- */
+
+static void refuse(struct http_conn *conn, const struct http_refusal *refusal)
+{
+    struct box *box = conn->box;
+    counter_add(&conn->thread->stats.parse_errors, 1);
+    conn->thread->config->refuse(refusal, &box->x.response);
+    if (refusal->status == 415)
+        http_add_header(&box->x.response, "Accept-Encoding", STR_LIT("gzip, deflate"));
+    box->x.response.is_closing = true;
+    conn->is_cut_short = true;
+    http_reply(&box->x);
+}
+
+static void admit(struct http_conn *conn, bool is_body_here)
+{
+    struct box *box = conn->box;
+    struct http_admission admission = {.body_bytes_max =
+                                           conn->thread->config->limits.body_bytes_max};
+    box->x.start_ns = clock_monotonic_ns();
+    conn->thread->config->admit(&box->x, &admission);
+    if (admission.is_refused) {
+        box->x.response.is_closing = true;
+        conn->is_cut_short = true;
+        http_reply(&box->x);
+        return;
+    }
+    conn->parser.body_bytes_max = admission.body_bytes_max;
+    if (box->message.is_expecting_continue && !is_body_here &&
+        box->message.content_length <= admission.body_bytes_max)
+        put_bytes(conn, "HTTP/1.1 100 Continue\r\n\r\n", 25);
+}
+
+static bool unpack(struct http_conn *conn)
+{
+    struct box *box = conn->box;
+    struct err err = {0};
+    struct http_refusal refusal = {.message = err.msg, .hint = err.hint};
+    if (box->message.coding == HTTP_CODING_IDENTITY || !box->message.has_body)
+        return true;
+    enum err_code rc = http_inflate(box->message.coding, box->x.request.body, &box->inflated, &err);
+    if (!rc) {
+        box->x.request.body = buf_view(&box->inflated);
+        return true;
+    }
+    refusal.status = rc == ERR_LIMIT ? 413 : 400;
+    refuse(conn, &refusal);
+    return false;
+}
+
+static void handle(struct http_conn *conn)
+{
+    if (!unpack(conn))
+        return;
+    enter(conn, PHASE_NONE);
+    conn->thread->config->handle(&conn->box->x);
+}
+
+static void begin(struct http_conn *conn)
+{
+    conn->box = take_box(conn);
+    conn->box->is_in_feed = true;
+    http_parser_begin(&conn->parser, &conn->box->message);
+}
+
+/* More bytes are needed for the request that has begun. */
+static void wait_for_more(struct http_conn *conn)
+{
+    bool is_body = conn->parser.state == HTTP_PARSE_IN_BODY;
+    if (is_body || conn->phase != PHASE_HEAD)
+        enter(conn, is_body ? PHASE_BODY : PHASE_HEAD);
+}
+
+/* One event of the parser; false when no further byte is to be parsed now. */
+static bool step(struct http_conn *conn, const char **bytes, size_t *size)
+{
+    size_t taken;
+    if (!conn->box)
+        begin(conn);
+    struct box *box = conn->box;
+    box->is_in_feed = true;
+    enum http_parse_event event = http_parser_feed(&conn->parser, *bytes, *size, &taken);
+    *bytes += taken;
+    *size -= taken;
+    switch (event) {
+    case HTTP_PARSE_MORE:
+        wait_for_more(conn);
+        break;
+    case HTTP_PARSE_HEAD:
+        admit(conn, *size > 0);
+        break;
+    case HTTP_PARSE_DONE:
+        handle(conn);
+        break;
+    case HTTP_PARSE_BAD:
+        refuse(conn, &conn->parser.refusal);
+        break;
+    }
+    box->is_in_feed = false;
+    if (box->is_answered) {
+        conn->box = NULL;
+        give_box(box);
+        return !conn->is_last;
+    }
+    conn->is_waiting = event == HTTP_PARSE_DONE;
+    return event != HTTP_PARSE_MORE && !conn->is_waiting;
+}
+
+static bool is_output_full(const struct http_conn *conn)
+{
+    return conn->out.len + conn->writing.len > conn->thread->config->limits.output_bytes_max;
+}
+
+static void alloc_chunk(uv_handle_t *handle, size_t suggested, uv_buf_t *buf)
+{
+    struct http_conn *conn = CONTAINER_OF(handle, struct http_conn, handle);
+    (void)suggested;
+    *buf = uv_buf_init(conn->thread->chunk->bytes, CHUNK_BYTES);
+}
+
+static void on_read(uv_stream_t *stream, ssize_t size, const uv_buf_t *buf);
+
+static void set_reading(struct http_conn *conn, bool is_reading)
+{
+    if (conn->is_closing || conn->is_reading == is_reading)
+        return;
+    conn->is_reading = is_reading;
+    if (is_reading)
+        uv_read_start(&conn->stream, alloc_chunk, on_read);
+    else
+        uv_read_stop(&conn->stream);
+}
+
+/* The chunk that bytes being fed lie in: the connection's own, else the one read last. */
+static struct chunk *source_of(struct http_conn *conn)
+{
+    if (conn->held)
+        return conn->held;
+    return conn->tls ? conn->thread->plain : conn->thread->chunk;
+}
+
+/* Texts of the unanswered request and unparsed bytes stay where they are: the chunk is kept by who
+ * needs it, and the thread reads into another one. */
+static void keep_bytes(struct http_conn *conn, const char *bytes, size_t size)
+{
+    struct http_thread *thread = conn->thread;
+    struct chunk *source = source_of(conn);
+    bool was_held = conn->held != NULL;
+    conn->pending = (struct str){bytes, size};
+    conn->held = NULL;
+    if (conn->is_waiting) {
+        conn->box->held = source;
+        source->refs++;
+    }
+    if (size) {
+        conn->held = source;
+        source->refs++;
+    }
+    if (was_held) {
+        drop_chunk(thread, source);
+    } else if (source->refs > 1) {
+        struct chunk **place = conn->tls ? &thread->plain : &thread->chunk;
+        source->refs--;
+        *place = take_chunk(thread);
+    }
+}
+
+static void on_idle(uv_idle_t *idle)
+{
+    conn_run_again(idle->data);
+}
+
+static void join_again(struct http_conn *conn)
+{
+    struct http_thread *thread = conn->thread;
+    if (conn->is_again)
+        return;
+    conn->is_again = true;
+    conn->next_again = thread->again;
+    thread->again = conn;
+    uv_idle_start(&thread->idle, on_idle);
+}
+
+void conn_run_again(struct http_thread *thread)
+{
+    struct http_conn *list = thread->again, *next;
+    thread->again = NULL;
+    uv_idle_stop(&thread->idle);
+    for (struct http_conn *conn = list; conn; conn = next) {
+        next = conn->next_again;
+        conn->is_again = false;
+        feed(conn, conn->pending.ptr, conn->pending.len);
+    }
+}
+
+/* The head is admitted and no body follows: the parser ends the request without further bytes. */
+static bool is_complete(const struct http_conn *conn)
+{
+    return conn->box && conn->parser.state == HTTP_PARSE_IN_BODY && !conn->box->message.has_body;
+}
+
+/* Parse, admit, handle: as many requests as there are (and pipeline_max), then one write. */
+static void feed(struct http_conn *conn, const char *bytes, size_t size)
+{
+    int left = conn->thread->config->limits.pipeline_max;
+    conn->is_feeding = true;
+    while ((size || is_complete(conn)) && !is_output_full(conn) && left > 0) {
+        left -= conn->box == NULL;
+        if (!step(conn, &bytes, &size))
+            break;
+    }
+    conn->is_feeding = false;
+    if (conn->is_last && !conn->is_waiting)
+        size = 0;
+    keep_bytes(conn, bytes, size);
+    flush(conn);
+    if (conn->is_closing || conn->phase == PHASE_LINGER)
+        return;
+    set_reading(conn, !conn->is_waiting && !size && !conn->is_last && !is_output_full(conn));
+    if (size && !conn->is_waiting && !conn->is_writing)
+        join_again(conn);
+}
+
+/* The client has closed its half. */
+static void on_end(struct http_conn *conn)
+{
+    set_reading(conn, false);
+    if (conn->phase == PHASE_LINGER || !conn->box) {
+        conn->is_last = true;
+        conn->is_cut_short = false;
+        flush(conn);
+        return;
+    }
+    if (http_parser_end(&conn->parser) == HTTP_PARSE_BAD) {
+        refuse(conn, &conn->parser.refusal);
+        conn->is_cut_short = false;
+    }
+}
+
+static void handshake_done(struct http_conn *conn)
+{
+    if (conn->phase == PHASE_TLS && tls_is_ready(conn->tls))
+        enter(conn, PHASE_IDLE);
+}
+
+/* Encrypted bytes -> as many plain ones as there are, fed a chunk at a time. */
+static void on_encrypted(struct http_conn *conn, const char *bytes, size_t size)
+{
+    int n;
+    tls_put(conn->tls, bytes, size);
+    while (!conn->is_closing && !conn->is_waiting && !conn->pending.len &&
+           (n = tls_read(conn->tls, conn->thread->plain->bytes, CHUNK_BYTES)) != 0) {
+        if (n > 0) {
+            handshake_done(conn);
+            feed(conn, conn->thread->plain->bytes, (size_t)n);
+        } else if (n == -1) {
+            on_end(conn);
+            return;
+        } else {
+            counter_add(&conn->thread->stats.tls_errors, 1);
+            tls_take(conn->tls, &conn->out); /* the alert */
+            conn->is_last = true;
+            flush(conn);
+            return;
+        }
+    }
+    if (conn->is_closing)
+        return;
+    handshake_done(conn);
+    tls_take(conn->tls, &conn->out);
+    flush(conn);
+}
+
+static void on_read(uv_stream_t *stream, ssize_t size, const uv_buf_t *buf)
+{
+    struct http_conn *conn = CONTAINER_OF(stream, struct http_conn, stream);
+    if (size == 0)
+        return;
+    if (size < 0) {
+        if (size == UV_EOF)
+            on_end(conn);
+        else
+            close_conn(conn);
+        return;
+    }
+    counter_add(&conn->thread->stats.bytes_in, (uint64_t)size);
+    if (conn->phase == PHASE_LINGER)
+        return;
+    if (conn->tls)
+        on_encrypted(conn, buf->base, (size_t)size);
+    else
+        feed(conn, buf->base, (size_t)size);
+}
+
+/* ---- accepting ---- */
+
+static void describe_tcp(struct http_conn *conn)
+{
+    struct sockaddr_storage address;
+    int size = sizeof(address);
+    char text[INET6_ADDRSTRLEN] = "?";
+    struct http_peer *peer = &conn->peer;
+    if (uv_tcp_getpeername(&conn->tcp, (struct sockaddr *)&address, &size) != 0)
+        return;
+    if (address.ss_family == AF_INET) {
+        const struct sockaddr_in *in = (const struct sockaddr_in *)(const void *)&address;
+        inet_ntop(AF_INET, &in->sin_addr, text, sizeof(text));
+        snprintf(peer->address, sizeof(peer->address), "%s:%d", text, ntohs(in->sin_port));
+        peer->is_loopback = (ntohl(in->sin_addr.s_addr) >> 24) == 127;
+    } else if (address.ss_family == AF_INET6) {
+        const struct sockaddr_in6 *in = (const struct sockaddr_in6 *)(const void *)&address;
+        inet_ntop(AF_INET6, &in->sin6_addr, text, sizeof(text));
+        snprintf(peer->address, sizeof(peer->address), "[%s]:%d", text, ntohs(in->sin6_port));
+        peer->is_loopback = IN6_IS_ADDR_LOOPBACK(&in->sin6_addr);
+    }
+}
+
+/* False when the kernel cannot say who it is. */
+static bool describe_unix(struct http_conn *conn)
+{
+    struct ucred credentials;
+    socklen_t size = sizeof(credentials);
+    int fd;
+    if (uv_fileno(&conn->handle, &fd) != 0 ||
+        getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &credentials, &size) != 0)
+        return false;
+    conn->peer.is_unix = conn->peer.is_loopback = true;
+    conn->peer.uid = credentials.uid;
+    conn->peer.gid = credentials.gid;
+    conn->peer.pid = credentials.pid;
+    snprintf(conn->peer.address, sizeof(conn->peer.address), "unix");
+    return true;
+}
+
+static struct http_conn *conn_new(struct http_thread *thread)
+{
+    const struct http_limits *limits = &thread->config->limits;
+    struct http_conn *conn = calloc(1, sizeof(*conn));
+    if (!conn)
+        abort();
+    conn->thread = thread;
+    conn->phase = conn->listed = PHASE_NONE;
+    http_parser_init(&conn->parser, limits);
+    buf_init(&conn->out, SIZE_MAX / 2); /* bounded by is_output_full and by each reply's limit */
+    buf_init(&conn->writing, SIZE_MAX / 2);
+    thread->conn_count++;
+    conn->next = thread->conns;
+    if (thread->conns)
+        thread->conns->previous = conn;
+    thread->conns = conn;
+    counter_add(&thread->stats.open, 1);
+    return conn;
+}
+
+static void start_conn(struct http_conn *conn, bool is_unix, struct tls_context *tls)
+{
+    if (is_unix) {
+        if (!describe_unix(conn)) {
+            close_conn(conn);
+            return;
+        }
+    } else {
+        uv_tcp_nodelay(&conn->tcp, 1);
+        describe_tcp(conn);
+    }
+    if (tls && !is_unix) {
+        conn->tls = tls_new(tls);
+        conn->peer.is_tls = true;
+    }
+    conn->touched_ms = now_ms(conn);
+    enter(conn, conn->tls ? PHASE_TLS : PHASE_IDLE);
+    set_reading(conn, true);
+}
+
+void conn_accept(struct http_thread *thread, uv_stream_t *listener, bool is_unix,
+                 struct tls_context *tls)
+{
+    struct http_conn *conn = conn_new(thread);
+    uv_loop_t *loop = loop_uv(thread->loop);
+    if (is_unix)
+        uv_pipe_init(loop, &conn->pipe, 0);
+    else
+        uv_tcp_init(loop, &conn->tcp);
+    if (uv_accept(listener, &conn->stream) != 0) {
+        close_conn(conn);
+    } else if (thread->conn_count > thread->config->limits.connections_max) {
+        counter_add(&thread->stats.refused, 1);
+        close_conn(conn);
+    } else {
+        counter_add(&thread->stats.accepted, 1);
+        start_conn(conn, is_unix, tls);
+    }
+}
+
+/* ---- the end ---- */
+
+void conn_drain_all(struct http_thread *thread)
+{
+    struct http_conn *next;
+    for (struct http_conn *conn = thread->conns; conn; conn = next) {
+        next = conn->next;
+        if (!conn->box && !conn->out.len && !conn->is_writing && !conn->pending.len)
+            close_conn(conn);
+    }
+}
+
+void conn_close_all(struct http_thread *thread)
+{
+    while (thread->conns)
+        close_conn(thread->conns);
+}
+
+bool conn_is_quiet(const struct http_thread *thread)
+{
+    return thread->conn_count == 0 && thread->box_count == 0;
+}
+
+void http_thread_init(struct http_thread *thread)
+{
+    const struct http_limits *limits = &thread->config->limits;
+    const int64_t timeouts[PHASE_COUNT] = {
+        [PHASE_IDLE] = limits->idle_timeout_ms, [PHASE_HEAD] = limits->head_timeout_ms,
+        [PHASE_BODY] = limits->body_timeout_ms, [PHASE_WRITE] = limits->write_timeout_ms,
+        [PHASE_TLS] = limits->tls_timeout_ms,   [PHASE_LINGER] = LINGER_MS,
+    };
+    for (int i = 0; i < PHASE_COUNT; i++)
+        thread->phases[i].timeout_ms = (uint64_t)timeouts[i];
+    thread->chunk = take_chunk(thread);
+    thread->plain = take_chunk(thread);
+}
+
+void http_thread_done(struct http_thread *thread)
+{
+    assert(conn_is_quiet(thread));
+    drop_chunk(thread, thread->chunk);
+    drop_chunk(thread, thread->plain);
+    for (struct chunk *chunk = thread->free_chunks, *next; chunk; chunk = next) {
+        next = chunk->next;
+        free(chunk);
+    }
+    for (struct box *box = thread->free_boxes, *next; box; box = next) {
+        next = box->next;
+        free_box(box);
+    }
+}

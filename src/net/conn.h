@@ -1,0 +1,157 @@
+/* conn.h - one connection: bytes in, exchanges, bytes out. Inside net/ only.
+ *
+ *     read --[tls]--> parse --> admit --> [inflate] --> handle --> reply --[tls]--> one write
+ *
+ * A connection belongs to one loop thread for life. Exchanges and read buffers are recycled by the
+ * thread, so a request that comes whole and is answered at once allocates nothing.
+ */
+#ifndef SLIPWAY_NET_CONN_H
+#define SLIPWAY_NET_CONN_H
+
+#include <stdatomic.h>
+#include <uv.h>
+
+#include "base/histogram.h"
+#include "net/http_parse.h"
+#include "net/http_server.h"
+#include "net/tls.h"
+
+enum {
+    CHUNK_BYTES = 64 * 1024,          /* one read */
+    EXCHANGES_KEPT_MAX = 64,          /* free ones a thread keeps for the next requests */
+    CHUNKS_KEPT_MAX = 16,             /* the same for read buffers */
+    REPLY_BYTES_KEPT_MAX = 64 * 1024, /* a larger reply's memory is given back */
+    DATE_BYTES = 40,
+};
+
+/* Where a connection is; each has one timeout and one list ordered by deadline. */
+enum phase {
+    PHASE_IDLE,   /* between requests */
+    PHASE_HEAD,   /* a head has begun */
+    PHASE_BODY,   /* a body has begun */
+    PHASE_WRITE,  /* the client does not take its reply */
+    PHASE_TLS,    /* handshake */
+    PHASE_LINGER, /* the last reply is out; what the client still sends is thrown away */
+    PHASE_COUNT,
+    PHASE_NONE = PHASE_COUNT, /* a handler has the request */
+};
+
+struct phase_list {
+    struct http_conn *first, *last; /* earliest deadline first */
+    uint64_t timeout_ms;
+};
+
+/* A read buffer; kept while texts of an unanswered request or unparsed bytes are in it. */
+struct chunk {
+    struct chunk *next; /* in the thread's free list */
+    int refs;           /* the thread's, a connection's, an exchange's */
+    char bytes[CHUNK_BYTES];
+};
+
+/* An exchange and what net keeps with it. */
+struct box {
+    struct http_exchange x; /* first: http_reply gets from one to the other */
+    struct http_message message;
+    struct buf inflated;
+    struct chunk *held; /* where its texts are, while it is unanswered; or NULL */
+    struct http_thread *thread;
+    struct box *next; /* in the free list */
+    bool is_in_feed;  /* the handler runs inside conn_feed */
+    bool is_answered;
+};
+
+/* Counters of one thread, read by others. */
+struct thread_stats {
+    _Atomic uint64_t accepted, refused, open, requests, bytes_in, bytes_out, timeouts, parse_errors,
+        tls_errors;
+};
+
+struct http_thread {
+    struct http_server *server;
+    const struct http_server_config *config;
+    struct loop *loop;
+    int index;
+    void *user; /* what config->thread_new returned */
+    uv_timer_t timer;
+    uv_tcp_t listeners[HTTP_LISTEN_MAX];
+    uv_pipe_t unix_listener;
+    int listener_count;
+    bool has_unix_listener;
+    int conn_count, box_count; /* open connections; unanswered exchanges */
+    bool is_draining, is_ended;
+    struct phase_list phases[PHASE_COUNT];
+    struct http_conn *conns; /* all, for the end */
+    struct http_conn *again; /* those with pipelined requests left, after the others' turn */
+    uv_idle_t idle;          /* runs while there are some */
+    struct box *free_boxes;
+    int free_box_count;
+    struct chunk *chunk; /* the next read goes here */
+    struct chunk *free_chunks;
+    int free_chunk_count;
+    struct chunk *plain; /* decrypted bytes */
+    char date[DATE_BYTES];
+    size_t date_bytes;
+    uint64_t date_second;
+    struct thread_stats stats;
+    struct loop_message message; /* drain, then end */
+};
+
+struct http_conn {
+    union {
+        uv_handle_t handle;
+        uv_stream_t stream;
+        uv_tcp_t tcp;
+        uv_pipe_t pipe;
+    };
+    struct http_thread *thread;
+    struct tls *tls; /* NULL: plain */
+    struct http_parser parser;
+    struct box *box;    /* the request being read or answered; NULL between requests */
+    struct str pending; /* read, but not parsed yet */
+    struct chunk *held; /* where `pending` is; NULL when there is none */
+    struct buf out;     /* replies not handed to the socket yet */
+    struct buf writing; /* handed to uv_write */
+    uv_write_t write;
+    uv_shutdown_t shutdown;
+    bool is_writing; /* uv_write has `writing` */
+    bool is_reading;
+    bool is_waiting; /* a handler has the request */
+    bool is_feeding; /* inside feed: replies are gathered */
+    bool is_closing;
+    bool is_last;      /* close after what is in `out` */
+    bool is_cut_short; /* the client may still be sending what nobody reads */
+    bool is_again;     /* in thread->again */
+    struct http_conn *next_again;
+    uint8_t phase, listed; /* what it is in; which list it stands in (lazy: may differ) */
+    uint64_t deadline_ms;  /* of the list */
+    uint64_t touched_ms;   /* end of the last request */
+    struct http_conn *previous_in_phase, *next_in_phase;
+    struct http_conn *previous, *next; /* in thread->conns */
+    struct http_peer peer;
+    void *conn_user;
+};
+
+void http_thread_init(struct http_thread *thread);
+void http_thread_done(struct http_thread *thread);
+
+/* A client waits on this listener. */
+void conn_accept(struct http_thread *thread, uv_stream_t *listener, bool is_unix,
+                 struct tls_context *tls);
+
+/* Close what stands between requests; the others close after their reply. */
+void conn_drain_all(struct http_thread *thread);
+void conn_close_all(struct http_thread *thread);
+
+/* Go on with the pipelined requests of thread->again. */
+void conn_run_again(struct http_thread *thread);
+
+/* Timeouts that are over. Called by the thread's timer. */
+void conn_tick(struct http_thread *thread);
+
+/* Has everything of this thread ended? */
+bool conn_is_quiet(const struct http_thread *thread);
+
+/* Called by conn.c when a connection or an exchange of a draining thread has ended. */
+void http_thread_check_end(struct http_thread *thread);
+
+#endif

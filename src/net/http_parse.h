@@ -1,0 +1,75 @@
+/* http_parse.h - from bytes of one connection to requests, in whatever pieces they arrive (llhttp).
+ *
+ *     feed -> MORE ... -> HEAD -> feed -> MORE ... -> DONE -> next request
+ *
+ * A request that lies whole in one piece is not copied: its texts point into that piece. What came
+ * in several pieces is gathered in the message's own buffers. Everything that two programs could
+ * read in two ways (request smuggling) is refused: llhttp runs without its lenient flags, and the
+ * checks it leaves to others are made here.
+ */
+#ifndef SLIPWAY_NET_HTTP_PARSE_H
+#define SLIPWAY_NET_HTTP_PARSE_H
+
+#include <llhttp.h>
+
+#include "net/http.h"
+#include "net/http_encoding.h"
+#include "net/http_server.h"
+
+/* One request on its way in. The caller zeroes it once and keeps the buffers for the next one. */
+struct http_message {
+    struct http_request *request;
+    struct buf head; /* a head that came in pieces, from its target on */
+    struct buf body; /* a body that came in pieces */
+
+    /* Known from HTTP_PARSE_HEAD on. */
+    bool has_body, is_chunked;
+    uint64_t content_length; /* when not chunked */
+    bool is_expecting_continue;
+    bool is_keeping_alive;
+    bool is_http_1_0;
+    enum http_coding coding; /* of the body */
+};
+
+enum http_parse_state {
+    HTTP_PARSE_IDLE, /* between requests */
+    HTTP_PARSE_IN_HEAD,
+    HTTP_PARSE_IN_BODY,
+    HTTP_PARSE_ENDED, /* after HTTP_PARSE_BAD */
+};
+
+struct http_parser {
+    llhttp_t llhttp;
+    const struct http_limits *limits;
+    struct http_message *message;
+    const char *piece_start; /* of the bytes being fed */
+    size_t head_bytes;       /* of this head in earlier pieces */
+    size_t body_bytes, body_bytes_max;
+    size_t extra_bytes; /* of chunk heads, extensions and trailers */
+    int chunk_count;
+    uint8_t state; /* enum http_parse_state */
+    uint8_t token; /* what llhttp gave last */
+    struct http_refusal refusal;
+};
+
+enum http_parse_event {
+    HTTP_PARSE_MORE, /* everything was taken, more is needed */
+    HTTP_PARSE_HEAD, /* head complete: set body_bytes_max, then feed the rest */
+    HTTP_PARSE_DONE, /* request complete; message must be handled before the next feed */
+    HTTP_PARSE_BAD,  /* parser->refusal says why; the connection is beyond use */
+};
+
+void http_parser_init(struct http_parser *parser, const struct http_limits *limits);
+
+/* The request that the next bytes begin is put here. Between requests only. */
+void http_parser_begin(struct http_parser *parser, struct http_message *message);
+
+/* Take up to `size` bytes; *taken says how many. After MORE the texts of an unfinished head are in
+ * message->head; after HEAD the whole head is there when the body is not in this piece. */
+enum http_parse_event http_parser_feed(struct http_parser *parser, const char *bytes, size_t size,
+                                       size_t *taken);
+
+/* The bytes end here (the client closed its half): BAD when they end inside a request. */
+enum http_parse_event http_parser_end(struct http_parser *parser);
+
+#endif
