@@ -73,7 +73,7 @@ static enum err_code find_foreign(int folder_fd, const char *path, char *foreign
 static enum err_code refuse_absent(const char *path, struct err *err)
 {
     err_set(err, ERR_NOT_FOUND, "there is no data folder at %s", path);
-    return err_hint(err, "name it with --data-dir; slipway serve makes a new one");
+    return err_hint(err, "name it with --data; slipway serve makes a new one");
 }
 
 /* Ours is a folder with our database, or with nothing that is not ours. */
@@ -88,7 +88,7 @@ static enum err_code check_contents(int fd, const char *path, bool create, struc
         return err->code;
     if (foreign[0]) {
         err_set(err, ERR_INVALID, "%s is not a data folder: it has '%s' in it", path, foreign);
-        return err_hint(err, "name a folder of its own with --data-dir");
+        return err_hint(err, "name a folder of its own with --data");
     }
     return is_empty && !create ? refuse_absent(path, err) : ERR_OK;
 }

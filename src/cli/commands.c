@@ -1,0 +1,554 @@
+/* commands.c - every command: its words, what they mean, an example.
+ *
+ * Help, completion, man pages and docs/cli.md are made from these rows.
+ */
+#include "cli/handlers.h"
+
+const struct command_flag cli_common_flags[] = {
+    {.name = "json", .help = "Print JSON: the API's own reply where there is one"},
+    {.name = "help", .help = "Usage and an example"},
+    {0},
+};
+
+const struct command_flag cli_api_flags[] = {
+    {.name = "data",
+     .value = "DIR",
+     .kind = WORD_FOLDER,
+     .help = "The data folder; else SLIPWAY_DATA_DIR, else ./slipway-data"},
+    {.name = "server",
+     .value = "URL",
+     .help = "A server instead of a folder, such as https://ml.example.org; else SLIPWAY_SERVER"},
+    {.name = "key",
+     .value = "KEY",
+     .help = "API key for --server, or @FILE that has it; else SLIPWAY_KEY"},
+    {.name = "ca",
+     .value = "FILE",
+     .kind = WORD_FILE,
+     .help = "PEM file of the roots that vouch for --server; else the system's"},
+    {0},
+};
+
+/* ---- arguments that several commands share ---- */
+
+#define ARG_MODEL {.name = "NAME", .kind = WORD_MODEL, .help = "The model"}
+#define FLAG_REASON                                                                                \
+    {.name = "reason", .value = "TEXT", .help = "Why, for the history and the audit trail"}
+#define FLAG_IF_REVISION                                                                           \
+    {.name = "if-revision",                                                                        \
+     .value = "N",                                                                                 \
+     .kind = WORD_NUMBER,                                                                          \
+     .help = "Only when the alias is at this revision; 0: only when it does not exist"}
+
+static const struct command_arg arg_model[] = {ARG_MODEL, {0}};
+
+static const struct command_arg arg_model_or_version[] = {
+    {.name = "NAME[:VERSION]",
+     .kind = WORD_MODEL,
+     .help = "The model; a version by number, alias or latest"},
+    {0},
+};
+
+/* ---- models ---- */
+
+static const struct command_arg register_args[] = {
+    {.name = "NAME", .kind = WORD_MODEL, .help = "The model; a new name makes a new model"},
+    {.name = "FILE", .kind = WORD_FILE, .help = "The trained model"},
+    {0},
+};
+
+static const struct command_flag register_flags[] = {
+    {.name = "contract",
+     .value = "FILE",
+     .kind = WORD_FILE,
+     .help = "What it accepts and returns, as YAML; slipway contract infer drafts one"},
+    {.name = "owner",
+     .value = "WHO",
+     .help = "Person or team that answers for the model; needed for a new one"},
+    {.name = "golden",
+     .value = "FILE",
+     .kind = WORD_FILE,
+     .help = "CSV rows with the answers expected, which it must give before it is registered"},
+    {.name = "note", .value = "TEXT", .help = "What is new in this version and why"},
+    {.name = "alias", .value = "ALIAS", .help = "Give it this alias at once, such as champion"},
+    FLAG_IF_REVISION,
+    {.name = "lineage",
+     .value = "KEY=VALUE",
+     .may_repeat = true,
+     .help = "Where it comes from, such as code_commit=4f2a91c"},
+    {.name = "runtime",
+     .value = "NAME",
+     .help = "What runs it, such as trees; else found out from the file"},
+    {.name = "description", .value = "TEXT", .help = "What the model is for"},
+    {0},
+};
+
+static const struct command_flag list_flags[] = {
+    {.name = "names", .help = "Only the names, one a line"},
+    {0},
+};
+
+static const struct command_flag show_flags[] = {
+    {.name = "limit",
+     .value = "N",
+     .kind = WORD_NUMBER,
+     .help = "Versions to show, newest first; 20 when not given"},
+    {0},
+};
+
+static const struct command_flag update_flags[] = {
+    {.name = "owner", .value = "WHO", .help = "Person or team that answers for the model"},
+    {.name = "description", .value = "TEXT", .help = "What the model is for"},
+    {0},
+};
+
+static const struct command_flag reason_flags[] = {FLAG_REASON, {0}};
+
+/* ---- aliases ---- */
+
+static const struct command_arg alias_set_args[] = {
+    ARG_MODEL,
+    {.name = "ALIAS", .help = "The alias, such as champion"},
+    {.name = "VERSION", .help = "A version's number, another alias, or latest"},
+    {0},
+};
+
+static const struct command_flag alias_set_flags[] = {FLAG_REASON, FLAG_IF_REVISION, {0}};
+
+static const struct command_arg alias_delete_args[] = {
+    ARG_MODEL,
+    {.name = "ALIAS", .help = "The alias; champion can only be moved"},
+    {0},
+};
+
+static const struct command_flag alias_delete_flags[] = {FLAG_IF_REVISION, {0}};
+
+/* ---- predictions ---- */
+
+static const struct command_flag predict_flags[] = {
+    {.name = "json",
+     .value = "JSON",
+     .help = "One row or {\"rows\": [...]}; @FILE reads a file, - standard input. The reply is "
+             "printed as it comes"},
+    {.name = "csv",
+     .value = "FILE",
+     .kind = WORD_FILE,
+     .help = "Rows, the first line naming the columns; - reads standard input"},
+    {.name = "out",
+     .value = "FILE",
+     .kind = WORD_FILE,
+     .help = "Where the answers to --csv go; else standard output"},
+    {.name = "errors",
+     .value = "FILE",
+     .kind = WORD_FILE,
+     .help = "Where rows that break the contract are noted; else FILE.errors.csv"},
+    {.name = "ignore",
+     .value = "COLUMN",
+     .may_repeat = true,
+     .help = "A column of --csv that is not sent"},
+    {0},
+};
+
+/* ---- contracts ---- */
+
+static const struct command_arg infer_args[] = {
+    {.name = "FILE.csv", .kind = WORD_FILE, .help = "Training rows; - reads standard input"},
+    {0},
+};
+
+static const struct command_flag infer_flags[] = {
+    {.name = "target", .value = "COLUMN", .help = "The column with the truth"},
+    {.name = "classes",
+     .value = "A,B",
+     .may_repeat = true,
+     .help = "Names of the classes in the model's order"},
+    {.name = "name", .value = "NAME", .help = "Name of the model"},
+    {.name = "owner", .value = "WHO", .help = "Person or team that answers for the model"},
+    {.name = "key",
+     .value = "COLUMN",
+     .may_repeat = true,
+     .help = "A column that identifies a row and is no feature"},
+    {.name = "segment",
+     .value = "COLUMN",
+     .may_repeat = true,
+     .help = "A column kept for slicing that is no feature"},
+    {.name = "ignore",
+     .value = "COLUMN",
+     .may_repeat = true,
+     .help = "A column that callers do not send"},
+    {.name = "unit",
+     .value = "FIELD=UNIT",
+     .may_repeat = true,
+     .help = "A field's unit as a UCUM code, such as mean_radius=mm"},
+    {.name = "categories",
+     .value = "FIELD=A,B",
+     .may_repeat = true,
+     .help = "A field's categories in the order of the codes the model was trained with"},
+    {.name = "out",
+     .value = "FILE",
+     .kind = WORD_FILE,
+     .help = "Where the contract goes; else standard output"},
+    {.name = "force", .help = "Replace the file of --out"},
+    {0},
+};
+
+static const struct command_arg check_args[] = {
+    {.name = "CONTRACT",
+     .kind = WORD_MODEL,
+     .help = "NAME[:VERSION], or a contract's file (a name with / or .yaml)"},
+    {.name = "ROWS.csv", .kind = WORD_FILE, .help = "The rows; - reads standard input"},
+    {0},
+};
+
+static const struct command_flag check_flags[] = {
+    {.name = "strict", .help = "Exit 1 for rows that break any rule, not only for refused ones"},
+    {0},
+};
+
+static const struct command_arg diff_args[] = {
+    {.name = "BEFORE", .kind = WORD_FILE, .help = "A contract's file, or NAME[:VERSION]"},
+    {.name = "AFTER", .kind = WORD_FILE, .help = "The one that would replace it"},
+    {0},
+};
+
+static const struct command_flag contract_show_flags[] = {
+    {.name = "schema", .help = "JSON Schema of one row instead, as with --json"},
+    {0},
+};
+
+/* ---- keys ---- */
+
+static const struct command_arg key_name_args[] = {
+    {.name = "NAME", .help = "What people call the key, such as ci"},
+    {0},
+};
+
+static const struct command_arg key_args[] = {
+    {.name = "KEY", .help = "The key's name or id"},
+    {0},
+};
+
+static const struct command_flag key_flags[] = {
+    {.name = "scope",
+     .value = "LIST",
+     .is_required = true,
+     .help = "What it may do: predict, observe, review, operate, admin, with commas between"},
+    {.name = "expires",
+     .value = "TIME",
+     .help = "When it ends, such as 12h, 30d, 8w, 1y; never when not given"},
+    {0},
+};
+
+/* ---- care of the folder ---- */
+
+static const struct command_arg backup_args[] = {
+    {.name = "FOLDER", .kind = WORD_FOLDER, .help = "A new or empty folder"},
+    {0},
+};
+
+static const struct command_arg restore_args[] = {
+    {.name = "FOLDER", .kind = WORD_FOLDER, .help = "What slipway backup made"},
+    {0},
+};
+
+static const struct command_flag restore_flags[] = {
+    {.name = "data",
+     .value = "DIR",
+     .kind = WORD_FOLDER,
+     .is_required = true,
+     .help = "The data folder to make; must be empty or absent"},
+    {0},
+};
+
+static const struct command_flag gc_flags[] = {
+    {.name = "dry-run", .help = "Only say what would be removed"},
+    {0},
+};
+
+static const struct command_flag audit_flags[] = {
+    {.name = "after",
+     .value = "N",
+     .kind = WORD_NUMBER,
+     .help = "Only events behind this sequence number"},
+    {.name = "subject",
+     .value = "PREFIX",
+     .help = "Only events whose subject begins so, such as model/churn"},
+    {.name = "limit", .value = "N", .kind = WORD_NUMBER, .help = "At most this many events"},
+    {0},
+};
+
+/* ---- the program ---- */
+
+static const struct command_arg completion_args[] = {
+    {.name = "SHELL", .kind = WORD_CHOICE, .choices = "bash|zsh", .help = "bash or zsh"},
+    {0},
+};
+
+static const struct command_arg words_args[] = {
+    {.name = "COMMAND", .kind = WORD_COMMAND, .is_optional = true, .help = "A command or group"},
+    {.name = "SUBCOMMAND", .is_optional = true, .help = "Its second word"},
+    {0},
+};
+
+static const struct command_flag man_flags[] = {
+    {.name = "list", .help = "Names of all pages, one a line"},
+    {0},
+};
+
+const struct command commands[] = {
+    {
+        .name = "serve",
+        .summary = "Serve the models of a folder over HTTP until SIGTERM",
+        .run = cli_serve,
+        .takes_options = true,
+        .is_local = true,
+        .detail = "Every flag may also stand in a file (--config FILE; slipway help config prints "
+                  "one) or in the environment as SLIPWAY_NAME. SIGHUP reads certificates and "
+                  "what reloads again; SIGTERM lets running requests finish.",
+        .example = "slipway serve --data ./slipway-data --listen 127.0.0.1:8080\n"
+                   "slipway serve --config slipway.yaml",
+    },
+    {
+        .name = "model register",
+        .summary = "Register a trained model as a new version",
+        .run = cli_model_register,
+        .args = register_args,
+        .flags = register_flags,
+        .detail = "The version is loaded, fitted to its contract and answers its golden rows "
+                  "before anything is written. The first version of a model becomes its champion, "
+                  "the one that answers; a later one answers when it gets that alias.",
+        .example = "slipway model register churn model.ubj --owner me@example.org \\\n"
+                   "    --contract contract.yaml --golden golden.csv --note \"first try\"",
+    },
+    {
+        .name = "model list",
+        .summary = "All models with owner and champion",
+        .run = cli_model_list,
+        .flags = list_flags,
+        .example = "slipway model list",
+    },
+    {
+        .name = "model show",
+        .summary = "One model with its aliases and versions, or one version",
+        .run = cli_model_show,
+        .args = arg_model_or_version,
+        .flags = show_flags,
+        .detail = "With --json and no version: {\"model\": ..., \"versions\": [...]}, both as the "
+                  "API gives them.",
+        .example = "slipway model show churn\nslipway model show churn:champion",
+    },
+    {
+        .name = "model history",
+        .summary = "Every move of every alias of a model: when, who, from, to, why",
+        .run = cli_model_history,
+        .args = arg_model,
+        .example = "slipway model history churn",
+    },
+    {
+        .name = "model update",
+        .summary = "Change a model's owner or description",
+        .run = cli_model_update,
+        .args = arg_model,
+        .flags = update_flags,
+        .example = "slipway model update churn --owner growth-team@example.org",
+    },
+    {
+        .name = "alias set",
+        .summary = "Move an alias to a version; champion is the one that answers",
+        .run = cli_alias_set,
+        .args = alias_set_args,
+        .flags = alias_set_flags,
+        .detail = "The version is loaded and answers its golden rows before the alias moves; when "
+                  "that fails the one before goes on answering.",
+        .example = "slipway alias set churn champion 2 --reason \"better on March data\"",
+    },
+    {
+        .name = "alias delete",
+        .summary = "Remove an alias",
+        .run = cli_alias_delete,
+        .args = alias_delete_args,
+        .flags = alias_delete_flags,
+        .example = "slipway alias delete churn candidate",
+    },
+    {
+        .name = "rollback",
+        .summary = "The champion before this one answers again",
+        .run = cli_rollback,
+        .args = arg_model,
+        .flags = reason_flags,
+        .detail = "A second rollback goes one step further back; it never toggles.",
+        .example = "slipway rollback churn --reason \"complaints since noon\"",
+    },
+    {
+        .name = "predict",
+        .summary = "Ask a model: one JSON body, or the rows of a CSV file",
+        .run = cli_predict,
+        .args = arg_model_or_version,
+        .flags = predict_flags,
+        .detail = "Answers to --csv are CSV too: line, id, label, probability, one probability per "
+                  "class and quality, or line, id, value and quality. Rows that break the contract "
+                  "are left out, noted with line, field, expected and got in the side file, and "
+                  "make the exit status 1.",
+        .example = "slipway predict churn --json '{\"tenure\": 3, \"plan\": \"basic\"}'\n"
+                   "slipway predict churn:2 --csv rows.csv --out answers.csv",
+    },
+    {
+        .name = "contract infer",
+        .summary = "Draft a contract from training rows",
+        .run = cli_contract_infer,
+        .args = infer_args,
+        .flags = infer_flags,
+        .is_local = true,
+        .detail = "What a person should look at, such as a column that gives the answer away, is "
+                  "said on standard error. With --json: {\"rows\", \"fields\", \"hints\": "
+                  "[{\"field\", \"text\"}], \"contract\": \"YAML\"}.",
+        .example = "slipway contract infer train.csv --target churned --classes no,yes \\\n"
+                   "    --name churn --owner me@example.org --out contract.yaml",
+    },
+    {
+        .name = "contract check",
+        .summary = "Check rows against a contract; nothing is scored",
+        .run = cli_contract_check,
+        .args = check_args,
+        .flags = check_flags,
+        .detail = "The exit status is 1 when a row would be refused.",
+        .example = "slipway contract check churn rows.csv\n"
+                   "slipway contract check contract.yaml rows.csv",
+    },
+    {
+        .name = "contract diff",
+        .summary = "May a version with the second contract replace one with the first?",
+        .run = cli_contract_diff,
+        .args = diff_args,
+        .detail = "The exit status is 1 when callers of the first would break. With --json: "
+                  "{\"compatible\", \"changes\": [{\"kind\", \"field\", \"text\"}]}.",
+        .example = "slipway contract diff contract_v1.yaml contract_v2.yaml\n"
+                   "slipway contract diff churn:1 contract.yaml",
+    },
+    {
+        .name = "contract show",
+        .summary = "A version's contract as it was registered",
+        .run = cli_contract_show,
+        .args = arg_model_or_version,
+        .flags = contract_show_flags,
+        .example = "slipway contract show churn:2 > contract.yaml",
+    },
+    {
+        .name = "key create",
+        .summary = "Make an API key; its secret is shown once",
+        .run = cli_key_create,
+        .args = key_name_args,
+        .flags = key_flags,
+        .detail = "The secret alone goes to standard output.",
+        .example = "slipway key create ci --scope predict,observe --expires 30d",
+    },
+    {
+        .name = "key list",
+        .summary = "All keys with scopes and expiry",
+        .run = cli_key_list,
+        .example = "slipway key list",
+    },
+    {
+        .name = "key revoke",
+        .summary = "End a key: the next request with it is refused",
+        .run = cli_key_revoke,
+        .args = key_args,
+        .example = "slipway key revoke ci",
+    },
+    {
+        .name = "status",
+        .summary = "Program, folder, and whether it serves",
+        .run = cli_status,
+        .example = "slipway status",
+    },
+    {
+        .name = "doctor",
+        .summary = "Verify store, artifacts and audit trail",
+        .run = cli_doctor,
+        .detail = "The exit status is 1 when something is wrong.",
+        .example = "slipway doctor",
+    },
+    {
+        .name = "audit",
+        .summary = "The audit trail, oldest first",
+        .run = cli_audit,
+        .flags = audit_flags,
+        .example = "slipway audit --subject model/churn\nslipway audit --after 1200 --json",
+    },
+    {
+        .name = "backup",
+        .summary = "Copy store and artifacts into a new folder, verified; also while it serves",
+        .run = cli_backup,
+        .args = backup_args,
+        .detail = "The folder gets the layout of a data folder and backup.json, which has the size "
+                  "and SHA-256 of each file and is written last.",
+        .example = "slipway backup /var/backups/slipway-2026-01-31",
+    },
+    {
+        .name = "restore",
+        .summary = "Make a data folder from a backup, verified",
+        .run = cli_restore,
+        .args = restore_args,
+        .flags = restore_flags,
+        .is_local = true,
+        .example = "slipway restore /var/backups/slipway-2026-01-31 --data ./slipway-data",
+    },
+    {
+        .name = "gc",
+        .summary = "Remove artifacts that no version names",
+        .run = cli_gc,
+        .flags = gc_flags,
+        .detail =
+            "What was uploaded within the hour stays: a registration may be about to name it.",
+        .example = "slipway gc --dry-run",
+    },
+    {
+        .name = "completion",
+        .summary = "Completion of commands, flags and model names for a shell",
+        .run = cli_completion,
+        .args = completion_args,
+        .is_local = true,
+        .example = "source <(slipway completion bash)",
+    },
+    {
+        .name = "man",
+        .summary = "Manual pages, as roff",
+        .run = cli_man,
+        .args = words_args,
+        .flags = man_flags,
+        .is_local = true,
+        .example = "slipway man model register | man -l -",
+    },
+    {
+        .name = "help",
+        .summary = "What there is; also: help exit-codes, help config",
+        .run = cli_help,
+        .args = words_args,
+        .is_local = true,
+        .example = "slipway help alias set\nslipway help exit-codes\n"
+                   "slipway help config > slipway.yaml",
+    },
+    {
+        .name = "version",
+        .summary = "The program's version",
+        .run = cli_version,
+        .is_local = true,
+        .example = "slipway version",
+    },
+    {
+        .name = "complete",
+        .summary = "Words that may stand at the end of a line",
+        .run = cli_complete,
+        .takes_words = true,
+        .is_hidden = true,
+        .example = "slipway complete -- model sh",
+    },
+    {
+        .name = "reference",
+        .summary = "This table as Markdown",
+        .run = cli_reference,
+        .is_local = true,
+        .is_hidden = true,
+        .example = "slipway reference > docs/cli.md",
+    },
+    {0},
+};

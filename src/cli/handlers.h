@@ -1,0 +1,24 @@
+/* handlers.h - the functions that commands.c names, by file. */
+#ifndef SLIPWAY_CLI_HANDLERS_H
+#define SLIPWAY_CLI_HANDLERS_H
+
+#include "cli/cli.h"
+
+command_fn cli_serve;                                         /* serve.c */
+command_fn cli_model_list, cli_model_show, cli_model_history; /* model.c */
+command_fn cli_model_update, cli_rollback;                    /* model.c */
+command_fn cli_model_register;                                /* register.c */
+command_fn cli_alias_set, cli_alias_delete;                   /* alias.c */
+command_fn cli_predict;                                       /* predict.c */
+command_fn cli_contract_infer;                                /* contract_infer.c */
+command_fn cli_contract_check, cli_contract_diff;             /* contract.c */
+command_fn cli_contract_show;                                 /* contract.c */
+command_fn cli_key_create, cli_key_list, cli_key_revoke;      /* key.c */
+command_fn cli_gc, cli_doctor, cli_audit, cli_status;         /* admin.c */
+command_fn cli_backup;                                        /* backup.c */
+command_fn cli_restore;                                       /* restore.c */
+command_fn cli_completion, cli_complete;                      /* completion.c */
+command_fn cli_man, cli_reference;                            /* man.c */
+command_fn cli_help, cli_version;                             /* help_commands.c */
+
+#endif
