@@ -53,6 +53,26 @@ bool table_is_listed(const struct column *c)
 
 /* --- reading ---------------------------------------------------------------------------------- */
 
+static bool is_field_name(struct str name)
+{
+    for (size_t i = 0; i < name.len; i++)
+        if ((unsigned char)name.ptr[i] < 0x20 || name.ptr[i] == 0x7f)
+            return false;
+    return name.len > 0 && name.len <= CONTRACT_NAME_BYTES_MAX && str_is_utf8(name);
+}
+
+static enum err_code check_cell(const struct csv *csv, const struct column *column, struct str cell,
+                                struct err *err)
+{
+    if (!str_is_utf8(cell))
+        return err_set(err, ERR_INVALID, "line %lld, column '%s': the cell is not UTF-8",
+                       (long long)csv_line(csv), column->name);
+    if (cell.len > CONTRACT_TEXT_BYTES_MAX)
+        return err_set(err, ERR_LIMIT, "line %lld, column '%s': more than %d bytes of text",
+                       (long long)csv_line(csv), column->name, (int)CONTRACT_TEXT_BYTES_MAX);
+    return ERR_OK;
+}
+
 static enum err_code read_header(struct table *t, struct csv *csv, struct err *err)
 {
     const struct str *names;
@@ -73,7 +93,7 @@ static enum err_code read_header(struct table *t, struct csv *csv, struct err *e
         const char *copy = arena_copy(t->arena, name.ptr, name.len);
         if (!copy)
             return err_set(err, ERR_LIMIT, "no room for the header");
-        if (name.len == 0 || name.len > CONTRACT_NAME_BYTES_MAX || !str_is_utf8(name))
+        if (!is_field_name(name))
             return err_set(err, ERR_INVALID, "column %d: expected a name of 1 to %d bytes in UTF-8",
                            i + 1, (int)CONTRACT_NAME_BYTES_MAX);
         column_init(&t->columns[t->column_count++], copy);
@@ -93,9 +113,9 @@ static enum err_code add_row(struct table *t, const struct csv *csv, const struc
         return err_hint(err, "infer the contract from a random sample of the rows");
     }
     for (int i = 0; i < count; i++) {
-        if (!str_is_utf8(cells[i]))
-            return err_set(err, ERR_INVALID, "line %lld, column '%s': the cell is not UTF-8",
-                           (long long)csv_line(csv), t->columns[i].name);
+        enum err_code code = check_cell(csv, &t->columns[i], cells[i], err);
+        if (code)
+            return code;
         if (!column_add(&t->columns[i], cells[i], t->arena))
             return err_set(err, ERR_LIMIT, "line %lld: no room for more texts",
                            (long long)csv_line(csv));
@@ -375,6 +395,14 @@ static void judge_whole(struct table *t)
         table_hint(t, "", "no label was given: the answer is not described");
 }
 
+static enum err_code check_inputs(const struct table *t, struct err *err)
+{
+    for (int i = 0; i < t->column_count; i++)
+        if (t->columns[i].role == ROLE_FEATURE && !t->columns[i].is_ignored)
+            return ERR_OK;
+    return err_set(err, ERR_INVALID, "the file has no column that could be an input of a model");
+}
+
 static enum err_code infer(struct table *t, struct csv *csv, struct buf *yaml, struct err *err)
 {
     enum err_code code;
@@ -383,8 +411,7 @@ static enum err_code infer(struct table *t, struct csv *csv, struct buf *yaml, s
         (code = check_given(t, err)))
         return code;
     judge_columns(t);
-    code = find_classes(t, err);
-    if (code)
+    if ((code = check_inputs(t, err)) || (code = find_classes(t, err)))
         return code;
     table_find_leaks(t);
     judge_whole(t);

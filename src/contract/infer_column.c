@@ -1,6 +1,7 @@
 /* infer_column.c - types, missing markers and order statistics of one column. */
 #include "contract/infer_column.h"
 
+#include <float.h>
 #include <math.h>
 #include <stdlib.h>
 
@@ -105,7 +106,7 @@ static double classify(struct column *c, struct str cell)
         c->flag_count++;
         c->word_flag_count += cell.len > 1;
     }
-    if (str_to_f64(cell, &number) && isfinite(number)) {
+    if (str_to_f64(cell, &number) && fabs(number) <= (double)FLT_MAX) {
         c->number_count++;
         c->whole_count += str_to_i64(cell, &whole);
         return number;

@@ -250,6 +250,8 @@ static void add_listed(struct writer *w, value *property, const struct column *c
 static double rounded_out(double x, double range, bool is_up)
 {
     double step = pow(10, floor(log10(range)) - 2);
+    if (step < 1e-300)
+        return x;
     double at = is_up ? ceil(x / step) : floor(x / step);
     /* Dividing by a power of ten above 1 gives the nearest double to the decimal. */
     return step < 1 ? at / round(1 / step) : at * step;

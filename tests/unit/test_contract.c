@@ -196,21 +196,20 @@ static void profiles_have_counts_per_bin(void **state)
 static void the_document_names_owner_freshness_threshold_and_compatibility(void **state)
 {
     (void)state;
-    struct contract *c = contract_of(CONTRACT_TEXT(
-        "  - {name: x, logicalType: number}\n") "team:\n"
-                                                "  members:\n"
-                                                "  - {username: b@example.org, role: engineer}\n"
-                                                "  - {username: a@example.org, role: owner}\n"
-                                                "slaProperties:\n"
-                                                "- {property: latency, value: 36, unit: h, element: "
-                                                "row.when}\n"
-                                                "- {property: availability, value: 99.9, unit: "
-                                                "percent}\n"
-                                                "customProperties:\n"
-                                                "- {property: slipwayDecisionThreshold, value: "
-                                                "0.3}\n"
-                                                "- {property: slipwayCompatibility, value: none}\n"
-                                                "- {property: somebodyElses, value: [1, 2]}\n");
+    const char *text = CONTRACT_TEXT("  - {name: x, logicalType: number}\n")
+        /* behind the fields */
+        "team:\n"
+        "  members:\n"
+        "  - {username: b@example.org, role: engineer}\n"
+        "  - {username: a@example.org, role: owner}\n"
+        "slaProperties:\n"
+        "- {property: latency, value: 36, unit: h, element: row.when}\n"
+        "- {property: availability, value: 99.9, unit: percent}\n"
+        "customProperties:\n"
+        "- {property: slipwayDecisionThreshold, value: 0.3}\n"
+        "- {property: slipwayCompatibility, value: none}\n"
+        "- {property: somebodyElses, value: [1, 2]}\n";
+    struct contract *c = contract_of(text);
     assert_string_equal(c->owner, "a@example.org");
     assert_int_equal(c->freshness_us, INT64_C(36) * 3600 * 1000000);
     assert_string_equal(c->freshness_field, "when");
