@@ -213,9 +213,14 @@ static void send_to_pool(struct call *call)
     call->loop = call->thread->reader.loop;
     call->task.fn = run_on_pool;
     call->message.fn = on_pool_done;
-    call->rc = pool_submit(pool, &call->task, &call->err);
-    if (call->rc)
-        finish_and_reply(call);
+    struct err err = {0};
+    /* Once it is submitted the call belongs to the worker: its rc and err may be set already. */
+    enum err_code rc = pool_submit(pool, &call->task, &err);
+    if (!rc)
+        return;
+    call->rc = rc;
+    call->err = err;
+    finish_and_reply(call);
 }
 
 void dispatch_admit(struct http_exchange *x, struct http_admission *admission)
