@@ -110,14 +110,12 @@ static enum err_code read_key(struct cli *cli, const char **key, struct err *err
 static enum err_code open_transport(struct cli *cli, struct err *err)
 {
     extern char **environ;
-    struct transport_config config = {
-        .ca_path = cli_flag(cli, "ca"),
-        .data_dir = cli_flag(cli, "data"),
-        .environment = (const char *const *)environ,
-        .create = strcmp(cli->command->name, "model register") == 0,
-    };
+    struct transport_config config = {.environment = (const char *const *)environ};
     if (cli->transport)
         return ERR_OK;
+    config.ca_path = cli_flag(cli, "ca");
+    config.data_dir = cli_flag(cli, "data");
+    config.create = strcmp(cli->command->name, "model register") == 0;
     /* A folder that is named on the line is meant, whatever the environment says. */
     config.server_url = config.data_dir ? cli_flag(cli, "server")
                                         : flag_or_environment(cli, "server", "SLIPWAY_SERVER");
