@@ -59,7 +59,10 @@ static void put_value(struct rows *rows, int64_t row, const struct contract_fiel
 {
     switch (yyjson_get_type(value)) {
     case YYJSON_TYPE_NUM:
-        rows_put_f64(rows, row, field, yyjson_get_num(value));
+        if (field->is_text && yyjson_is_int(value) && yyjson_get_num(value) < 0x1p63)
+            rows_put_i64(rows, row, field, yyjson_get_sint(value)); /* a key keeps its digits */
+        else
+            rows_put_f64(rows, row, field, yyjson_get_num(value));
         break;
     case YYJSON_TYPE_STR:
         rows_put_str(rows, row, field, json_str(value));

@@ -235,9 +235,10 @@ static void describe(struct rows *rows, const struct finding *f, struct violatio
     }
 }
 
+/* A field that nobody knows is often a required one misspelt: the cause is named first. */
 static int place_of(const struct finding *f)
 {
-    return f->field ? f->field->index : f->rule == RULE_SHAPE ? -1 : INT_MAX;
+    return f->field ? f->field->index : f->rule == RULE_SHAPE ? -2 : -1;
 }
 
 /* Rejecting before others, then by row, then by the field's place. */

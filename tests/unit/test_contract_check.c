@@ -620,12 +620,27 @@ static void the_first_violation_is_that_of_the_first_row_and_field(void **state)
     begin(&f, ALL, 3);
     for (int row = 0; row < 3; row++)
         put_good_row(&f, row);
-    rows_put_unknown(&f.rows, 1, STR_LIT("zzz"));
+    rows_put_unknown(&f.rows, 2, STR_LIT("zzz"));
     rows_put_str(&f.rows, 2, field(&f, "mean_radius"), STR_LIT("a"));
+    rows_put_str(&f.rows, 1, field(&f, "flag"), STR_LIT("a"));
     rows_put_f64(&f.rows, 1, field(&f, "count"), -1);
     rows_put_str(&f.rows, 0, field(&f, "colour"), STR_LIT("mauve")); /* only counted */
     expect_rejected(&f, "row 1: field 'count': expected a whole number >= 0, got -1");
     assert_int_equal(f.rows.first.row, 1);
+    end(&f);
+}
+
+/* A misspelt field leaves the right one missing; what was misspelt is the thing to say. */
+static void an_unknown_field_is_named_before_a_missing_one(void **state)
+{
+    struct fixture f;
+    (void)state;
+    begin(&f, ALL, 1);
+    put_good_row(&f, 0);
+    rows_put_missing(&f.rows, 0, field(&f, "mean_radius"));
+    rows_put_unknown(&f.rows, 0, STR_LIT("mean_radios"));
+    expect_rejected(&f, "row 0: unknown field 'mean_radios'");
+    assert_string_equal(f.err.hint, "did you mean 'mean_radius'?");
     end(&f);
 }
 
@@ -725,6 +740,7 @@ int main(void)
         cmocka_unit_test(a_callers_nan_is_missing_whatever_its_bits),
         cmocka_unit_test(features_are_gathered_around_other_columns),
         cmocka_unit_test(the_first_violation_is_that_of_the_first_row_and_field),
+        cmocka_unit_test(an_unknown_field_is_named_before_a_missing_one),
         cmocka_unit_test(a_wrong_shape_is_said_of_the_whole),
         cmocka_unit_test(an_answer_sent_as_input_is_called_by_its_role),
         cmocka_unit_test(a_listener_hears_of_every_violation),
