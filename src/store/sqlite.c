@@ -429,11 +429,28 @@ static enum err_code open_database(const char *path, enum store_mode mode, sqlit
     return sqlite_prepare_connection(*db, err);
 }
 
+/* Some file systems cannot share the memory that WAL needs; SQLite then stays as it was. */
+static enum err_code check_journal(sqlite3 *db, struct err *err)
+{
+    sqlite3_stmt *stmt = NULL;
+    int rc = sqlite3_prepare_v2(db, "PRAGMA journal_mode = WAL", -1, &stmt, NULL);
+    if (rc == SQLITE_OK)
+        rc = sqlite3_step(stmt);
+    const char *mode = rc == SQLITE_ROW ? (const char *)sqlite3_column_text(stmt, 0) : NULL;
+    enum err_code code = ERR_OK;
+    if (rc != SQLITE_ROW)
+        code = sqlite_fail(db, rc, "store", err);
+    else if (!mode || strcmp(mode, "wal") != 0)
+        code = err_set(err, ERR_UNSUPPORTED, "the file system cannot hold a store in WAL mode");
+    sqlite3_finalize(stmt);
+    return code;
+}
+
 /* Reads the file for the first time, so that what is wrong with it is said by open. */
-static enum err_code enter_wal(sqlite3 *db, enum store_mode mode, struct err *err)
+static enum err_code read_header(sqlite3 *db, enum store_mode mode, struct err *err)
 {
     if (mode == STORE_WRITE)
-        return sqlite_run(db, "PRAGMA journal_mode = WAL", err);
+        return check_journal(db, err);
     return sqlite_run(db, "SELECT 1 FROM sqlite_schema LIMIT 1", err);
 }
 
@@ -467,7 +484,7 @@ static enum err_code sqlite_open(const char *where, enum store_mode mode, struct
     store->head.ops = &store_sqlite;
     store->magic = STORE_MAGIC;
     store->mode = mode;
-    if (open_database(path, mode, &store->db, err) || enter_wal(store->db, mode, err)) {
+    if (open_database(path, mode, &store->db, err) || read_header(store->db, mode, err)) {
         sqlite_close_store(store);
         return err_wrap(err, "%s", path);
     }

@@ -1,5 +1,9 @@
 /* torture_io_errors.c - the n-th write or sync of the database fails, for every n.
  *
+ *     torture_io_errors [rounds]
+ *
+ * In five ways; without an argument each n in one of them, with any in all of them.
+ *
  * Once, or all from then on; with an I/O error, or without room; a failed write may have written
  * half of its bytes. After each failure:
  *
@@ -47,6 +51,9 @@ static void check_reopened(struct run *r)
     close_store(f);
 }
 
+enum { WAYS = 5 };
+static int stride = WAYS;
+
 /* True while there was an n-th call. */
 static bool fail_call(struct fixture *f, int n)
 {
@@ -68,14 +75,16 @@ static bool fail_call(struct fixture *f, int n)
 
 static void fail_each_call(struct fixture *f, int code, bool forever, bool half)
 {
-    int n = 1;
+    static int ways_begun;
+    int n = 1 + ways_begun++ % stride;
+    int failed = 0;
     faults.code = code;
     faults.forever = forever;
     faults.half = half;
-    while (n < CALLS_MAX && fail_call(f, n))
-        n++;
+    for (; n < CALLS_MAX && fail_call(f, n); n += stride)
+        failed++;
     assert_true(n > 50); /* the work does write */
-    print_message("# %d calls failed one by one\n", n - 1);
+    print_message("# %d calls failed, one a run\n", failed);
 }
 
 static void an_io_error_once(void **state)
@@ -105,8 +114,9 @@ static void no_room_from_some_moment_on(void **state)
 
 #define with_folder(fn) cmocka_unit_test_setup_teardown(fn, setup_folder, teardown)
 
-int main(void)
+int main(int argc, char **argv)
 {
+    (void)argv;
     const struct CMUnitTest tests[] = {
         with_folder(an_io_error_once),
         with_folder(an_io_error_once_after_half_a_write),
@@ -114,6 +124,8 @@ int main(void)
         with_folder(no_room_once),
         with_folder(no_room_from_some_moment_on),
     };
+    if (argc > 1)
+        stride = 1;
     log_set_level(LOG_ERROR);
     install_shim();
     return cmocka_run_group_tests_name("torture_io_errors", tests, NULL, NULL);

@@ -12,6 +12,7 @@
  *     a logged rollback that was acknowledged is in the log or in the store
  */
 #include <errno.h>
+#include <poll.h>
 #include <signal.h>
 #include <sys/wait.h>
 #include <time.h>
@@ -22,7 +23,8 @@
 #include "consistency.h"
 #include "store/folder.h"
 
-enum { ROUNDS_DEFAULT = 50, GROUP_MAX = 8, MODELS = 3, KILL_AFTER_US_MAX = 30000 };
+enum { ROUNDS_DEFAULT = 50, GROUP_MAX = 8, MODELS = 3 };
+enum { OPENING_US_MAX = 3000, WORKING_US_MAX = 60000, START_MS_MAX = 10000 };
 
 static int rounds = ROUNDS_DEFAULT;
 
@@ -224,6 +226,19 @@ static void read_messages(int fd, struct ledger *ledger)
     assert_int_equal(got, 0); /* a message is smaller than PIPE_BUF, so it is whole or not there */
 }
 
+/* Often while it is opening, so that a half made schema is seen too; else once it works, however
+ * slow the machine is. */
+static void wait_to_kill(struct worker *w, int fd)
+{
+    struct pollfd first = {.fd = fd, .events = POLLIN};
+    bool is_early = below(w, 4) == 0;
+    int after_us = below(w, is_early ? OPENING_US_MAX : WORKING_US_MAX);
+    const struct timespec wait = {0, after_us * 1000L};
+    if (!is_early)
+        poll(&first, 1, START_MS_MAX);
+    nanosleep(&wait, NULL);
+}
+
 static void run_and_kill(struct worker *w, struct ledger *ledger)
 {
     int ends[2], status;
@@ -237,10 +252,7 @@ static void run_and_kill(struct worker *w, struct ledger *ledger)
         work_until_killed(w);
     }
     close(ends[1]);
-    /* Often while it is opening, so that a half made schema is seen too. */
-    int after_us = below(w, below(w, 4) ? KILL_AFTER_US_MAX : 3000);
-    const struct timespec wait = {0, after_us * 1000L};
-    nanosleep(&wait, NULL);
+    wait_to_kill(w, ends[0]);
     kill(child, SIGKILL);
     waitpid(child, &status, 0);
     if (!WIFSIGNALED(status) || WTERMSIG(status) != SIGKILL)
