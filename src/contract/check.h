@@ -86,7 +86,7 @@ void rows_put_wrong(struct rows *rows, int64_t row, const struct contract_field 
                     const char *got);
 
 /* Text as CSV has it: parsed by the field's type; an empty cell and the field's missing markers
- * become missing. Numbers may stand between spaces; "nan" is missing. */
+ * become missing. All but strings may stand between spaces; "nan" is missing. */
 void rows_put_csv(struct rows *rows, int64_t row, const struct contract_field *field,
                   struct str value);
 

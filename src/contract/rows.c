@@ -251,14 +251,13 @@ static void put_csv_number(struct rows *rows, int64_t row, const struct contract
 {
     double number;
     bool flag;
-    struct str trimmed = str_trim(text);
-    if (trimmed.len == 0)
+    if (text.len == 0)
         rows_put_missing(rows, row, field);
-    else if (is_marker(field, text) || is_marker(field, trimmed))
+    else if (is_marker(field, text))
         put_marker(rows, row, field);
-    else if (field->type == TYPE_BOOLEAN && text_to_bool(trimmed, &flag))
+    else if (field->type == TYPE_BOOLEAN && text_to_bool(text, &flag))
         rows_put_bool(rows, row, field, flag);
-    else if (field->type != TYPE_BOOLEAN && str_to_f64(trimmed, &number))
+    else if (field->type != TYPE_BOOLEAN && str_to_f64(text, &number))
         rows_put_f64(rows, row, field, number);
     else
         refuse_text(rows, row, field, RULE_TYPE, text);
@@ -267,6 +266,8 @@ static void put_csv_number(struct rows *rows, int64_t row, const struct contract
 void rows_put_csv(struct rows *rows, int64_t row, const struct contract_field *field,
                   struct str value)
 {
+    if (field->type != TYPE_STRING)
+        value = str_trim(value);
     if (!field->is_text && !field->is_coded)
         put_csv_number(rows, row, field, value);
     else if (value.len == 0 && !map_find(&field->category_codes, value))

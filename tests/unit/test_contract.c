@@ -7,6 +7,7 @@
 #include <stdlib.h>
 
 #include "base/file.h"
+#include "contract/check.h"
 #include "guard_page.h"
 #include "test.h"
 
@@ -377,6 +378,37 @@ static void the_published_example_parses(void **state)
     buf_done(&text);
 }
 
+/* docs/contract.md shows one contract and what it says to a row. */
+static void the_contract_of_the_manual_does_what_the_manual_says(void **state)
+{
+    struct buf page;
+    struct err err = {0};
+    struct contract *c = NULL;
+    struct rows rows;
+    (void)state;
+    assert_int_equal(file_read("docs/contract.md", 1 << 20, &page, &err), ERR_OK);
+    const char *begin = strstr(buf_c(&page), "```yaml\n") + strlen("```yaml\n");
+    struct str text = {begin, (size_t)(strstr(begin, "```") - begin)};
+    if (contract_parse(text, &c, &err) != ERR_OK)
+        fail_msg("%s", err.msg);
+    assert_int_equal(c->feature_count, 3);
+    assert_string_equal(c->owner, "revenue@example.org");
+    struct arena *arena = arena_new(1 << 20);
+    assert_int_equal(rows_begin(&rows, c, 1, arena, &err), ERR_OK);
+    rows_put_str(&rows, 0, field(c, "booking_id"), STR_LIT("B000001"));
+    rows_put_f64(&rows, 0, field(c, "lead_time"), 800);
+    rows_put_f64(&rows, 0, field(c, "adr"), 900);
+    rows_put_str(&rows, 0, field(c, "meal"), STR_LIT("Undefined"));
+    assert_int_equal(rows_check(&rows, &err), ERR_VIOLATION);
+    assert_string_equal(err.msg,
+                        "row 0: field 'lead_time': expected a whole number in [0, 730] d, got 800");
+    assert_non_null(strstr(page.data, err.msg));
+    assert_int_equal(rows.is_suspect[0], 1);
+    arena_free(arena);
+    contract_free(c);
+    buf_done(&page);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -393,6 +425,7 @@ int main(void)
         cmocka_unit_test(a_document_beyond_its_size_is_refused_unread),
         cmocka_unit_test(a_beginning_of_a_document_is_an_error_or_a_contract),
         cmocka_unit_test(the_published_example_parses),
+        cmocka_unit_test(the_contract_of_the_manual_does_what_the_manual_says),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

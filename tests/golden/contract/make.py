@@ -2,8 +2,8 @@
 
     python3 tests/golden/contract/make.py
 
-writes rows.csv and expected.json beside itself. Quantiles are numpy's default (linear), bins are counted
-on float32 values, AUC is the share of pairs in the right order, counted one by one.
+writes rows.csv and expected.json beside itself. Quantiles are numpy's default (linear), bins are
+counted on float32 values, AUC is the share of pairs in the right order, counted one by one.
 """
 
 import csv
@@ -53,7 +53,8 @@ def edges_of(values, whole):
     edges = list(np.unique(np.quantile(values, np.arange(1, 10) / 10).astype(np.float64)))
     for v in list(edges):
         if v > values.min() and np.count_nonzero(values == v) > 0.2 * ROWS:
-            edges.append(v - 1 if whole else float(np.nextafter(np.float32(v), np.float32(-np.inf))))
+            below = np.nextafter(np.float32(v), np.float32(-np.inf))
+            edges.append(v - 1 if whole else float(below))
     return sorted({np.float32(e) for e in edges})
 
 
