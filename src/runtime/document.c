@@ -2,6 +2,7 @@
 #include "runtime/document.h"
 
 #include <math.h>
+#include <string.h>
 #include <yyjson.h>
 
 #include "base/check.h"
@@ -16,6 +17,11 @@ static enum err_code read_json(const void *bytes, size_t size, struct arena *are
                                struct document_value *root, struct err *err)
 {
     yyjson_read_err failure;
+    if (size > DOCUMENT_JSON_BYTES_MAX) {
+        err_set(err, ERR_LIMIT, "the JSON has %zu bytes, the limit is %d", size,
+                DOCUMENT_JSON_BYTES_MAX);
+        return err_hint(err, "save it as UBJSON: Booster.save_model(\"model.ubj\")");
+    }
     /* Without YYJSON_READ_INSITU the text is copied, never written. */
     yyjson_doc *doc = yyjson_read_opts((char *)(uintptr_t)bytes, size,
                                        YYJSON_READ_ALLOW_INF_AND_NAN, NULL, &failure);

@@ -15,6 +15,10 @@
 #include "base/err.h"
 #include "base/str.h"
 
+enum {
+    DOCUMENT_JSON_BYTES_MAX = 256 * 1024 * 1024
+}; /* JSON needs many times its size to be read */
+
 struct ubjson_value;
 struct yyjson_val;
 

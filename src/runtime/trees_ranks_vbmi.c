@@ -155,17 +155,17 @@ INLINE __m512i walk_eight(const uint64_t *bits)
 INLINE float add_shallow(const struct ranks *m, int tree, int count, const uint64_t *bits,
                          float sum)
 {
-    const float *leaves = m->leaves + 64 * ((size_t)tree - 1);
+    const float *leaves = m->leaves + 64 * (size_t)tree;
     uint64_t places[BLOCK] __attribute__((aligned(64)));
     for (int t = 0; t < BLOCK; t += 8)
         _mm512_store_si512(places + t, walk_eight(bits + t));
     if (count >= BLOCK) {
         for (int t = 0; t < BLOCK; t++)
-            sum += leaves[64 * t + (int64_t)places[t]];
+            sum += leaves[64 * t + (int64_t)places[t] - 64];
         return sum;
     }
     for (int t = 0; t < count; t++)
-        sum += leaves[64 * t + (int64_t)places[t]];
+        sum += leaves[64 * t + (int64_t)places[t] - 64];
     return sum;
 }
 

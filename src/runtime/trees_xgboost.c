@@ -1,4 +1,4 @@
-/* trees_xgboost.c - an XGBoost model file (JSON or UBJSON, 1.0 and later) -> forest.
+/* trees_xgboost.c - an XGBoost model file (JSON or UBJSON) -> forest.
  *
  *     learner
  *       learner_model_param   num_feature, num_class, num_target, base_score: all as text
@@ -354,41 +354,65 @@ static enum err_code read_trees(struct reader *r)
     return rc;
 }
 
-/* The trees of iterations 0 ... best_iteration; all without the attribute or when there are no
- * more (a sliced model keeps the attribute). */
+/* Trees of one iteration; files before 1.6 do not say, but have best_ntree_limit, the trees of an
+ * output up to and with the best iteration. */
+static enum err_code count_parallel(struct reader *r, struct document_value model, int64_t best,
+                                    int64_t *parallel)
+{
+    struct document_value param = document_find(model, "gbtree_model_param");
+    struct document_value attributes = document_find(r->learner, "attributes");
+    int64_t limit;
+    *parallel = 1;
+    if (document_kind(document_find(param, "num_parallel_tree")) != DOCUMENT_ABSENT) {
+        enum err_code rc =
+            get_integer(r, param, "gbtree_model_param", "num_parallel_tree", parallel);
+        if (rc)
+            return rc;
+    } else if (integer_of(document_find(attributes, "best_ntree_limit"), &limit)) {
+        *parallel = limit / (best + 1);
+    }
+    if (*parallel < 1 || *parallel > FOREST_TREES_MAX)
+        return err_set(r->err, ERR_INVALID, "%lld trees per iteration", (long long)*parallel);
+    return ERR_OK;
+}
+
+/* The trees of iterations 0 ... best. */
+static enum err_code trees_until(struct reader *r, struct document_value model, int64_t best,
+                                 int64_t *limit)
+{
+    struct document_value indptr = document_find(model, "iteration_indptr");
+    const int32_t *first;
+    int64_t parallel;
+    size_t count;
+    enum err_code rc;
+    if (document_kind(indptr) != DOCUMENT_ARRAY) {
+        rc = count_parallel(r, model, best, &parallel);
+        if (!rc)
+            *limit = (best + 1) * parallel * r->outputs;
+        return rc;
+    }
+    rc = document_ints(indptr, "iteration_indptr", r->arena, &first, &count, r->err);
+    if (!rc && (size_t)best + 1 < count)
+        *limit = first[best + 1];
+    if (!rc && *limit < 0)
+        rc = err_set(r->err, ERR_INVALID, "iteration_indptr has a negative number");
+    return rc;
+}
+
+/* All trees without the attribute, or when there are no more (a sliced model keeps it). */
 static enum err_code limit_trees(struct reader *r, struct document_value model)
 {
     struct document_value attributes = document_find(r->learner, "attributes");
     struct document_value best_value = document_find(attributes, "best_iteration");
-    struct document_value indptr = document_find(model, "iteration_indptr");
-    int64_t best, parallel = 1;
+    int64_t best, limit = r->tree_count;
     if (document_kind(best_value) == DOCUMENT_ABSENT)
         return ERR_OK;
     if (!integer_of(best_value, &best) || best < 0 || best >= FOREST_TREES_MAX)
         return err_set(r->err, ERR_INVALID, "attributes.best_iteration is not a number of trees");
-    int64_t limit = r->tree_count;
-    if (document_kind(indptr) == DOCUMENT_ARRAY) {
-        const int32_t *first;
-        size_t count;
-        enum err_code rc =
-            document_ints(indptr, "iteration_indptr", r->arena, &first, &count, r->err);
-        if (rc)
-            return rc;
-        if ((size_t)best + 1 < count)
-            limit = first[best + 1];
-    } else {
-        enum err_code rc = get_integer_opt(r, document_find(model, "gbtree_model_param"),
-                                           "gbtree_model_param", "num_parallel_tree", &parallel);
-        if (rc)
-            return rc;
-        if (parallel < 1 || parallel > FOREST_TREES_MAX)
-            return err_set(r->err, ERR_INVALID, "num_parallel_tree is %lld", (long long)parallel);
-        limit = (best + 1) * parallel * r->outputs;
-    }
-    if (limit < 0)
-        return err_set(r->err, ERR_INVALID, "iteration_indptr has a negative number");
-    r->tree_count = limit < r->tree_count ? limit : r->tree_count;
-    return ERR_OK;
+    enum err_code rc = trees_until(r, model, best, &limit);
+    if (!rc && limit < r->tree_count)
+        r->tree_count = limit;
+    return rc;
 }
 
 static enum err_code read_weights(struct reader *r)

@@ -1,4 +1,4 @@
-/* trees_xgboost.h - an XGBoost model file (JSON or UBJSON, 1.0 and later) -> forest. */
+/* trees_xgboost.h - an XGBoost model file (JSON or UBJSON) -> forest. */
 #ifndef SLIPWAY_RUNTIME_TREES_XGBOOST_H
 #define SLIPWAY_RUNTIME_TREES_XGBOOST_H
 

@@ -32,6 +32,7 @@ struct reader {
     struct err *err;
     struct frame stack[UBJSON_DEPTH_MAX];
     int depth;
+    int value_count;
 };
 
 static size_t offset_of(const struct reader *r)
@@ -277,13 +278,14 @@ static enum err_code at_close(struct reader *r, bool *is_closed)
 static enum err_code take_child(struct reader *r)
 {
     struct frame *f = &r->stack[r->depth - 1];
-    struct ubjson_value *child = arena_calloc(r->arena, 1, sizeof(*child));
+    struct ubjson_value *child = NULL;
     enum err_code rc = ERR_OK;
     char marker = 0;
+    if (r->value_count++ < UBJSON_VALUES_MAX)
+        child = arena_calloc(r->arena, 1, sizeof(*child));
     if (!child)
-        return err_set(r->err, ERR_LIMIT,
-                       "UBJSON at byte %zu: too many values for a file of %zu bytes", offset_of(r),
-                       (size_t)(r->end - r->begin));
+        return err_set(r->err, ERR_LIMIT, "UBJSON at byte %zu: the file has too many values",
+                       offset_of(r));
     if (f->container->kind == UBJSON_OBJECT)
         rc = take_text(r, "a key", &child->key);
     if (!rc)

@@ -17,7 +17,10 @@
 #include "base/err.h"
 #include "base/str.h"
 
-enum { UBJSON_DEPTH_MAX = 32 };
+enum {
+    UBJSON_DEPTH_MAX = 32,
+    UBJSON_VALUES_MAX = 1 << 22, /* apart from those in packed arrays; each takes some 70 bytes */
+};
 
 enum ubjson_kind {
     UBJSON_NULL,
@@ -46,7 +49,8 @@ struct ubjson_value {
 };
 
 /* Read one document that fills bytes[0..size). Fails with ERR_INVALID or ERR_UNSUPPORTED that
- * names the byte offset, or ERR_LIMIT past UBJSON_DEPTH_MAX or the arena's limit. */
+ * names the byte offset, or ERR_LIMIT past UBJSON_DEPTH_MAX,
+ * UBJSON_VALUES_MAX or the arena's limit. */
 enum err_code ubjson_read(const void *bytes, size_t size, struct arena *arena,
                           const struct ubjson_value **root, struct err *err);
 

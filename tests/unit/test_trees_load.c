@@ -131,6 +131,25 @@ static void best_iteration_ends_the_model(void **state)
     free(text);
 }
 
+/* Before 1.6 a file has best_ntree_limit and no num_parallel_tree: 2 trees at iteration 0. */
+static void old_files_count_trees(void **state)
+{
+    (void)state;
+    const float row[3] = {0, 0, 0};
+    void *model = NULL;
+    struct err err = {0};
+    char *text = edit("\"attributes\":{},\"feature_names\":[\"a\",\"b\",\"c\"],"
+                      "\"feature_types\":[\"q\",\"int\",\"c\"],\"gradient_booster\":{\"model\":{"
+                      "\"gbtree_model_param\":{\"num_parallel_tree\":\"1\",\"num_trees\":\"2\"},"
+                      "\"iteration_indptr\":[0,1,2],",
+                      "\"attributes\":{\"best_iteration\":\"0\",\"best_ntree_limit\":\"2\"},"
+                      "\"gradient_booster\":{\"model\":{\"gbtree_model_param\":{},");
+    assert_int_equal(load_text(text, &model, &err), ERR_OK);
+    assert_true(margin_of(model, row, 3) == 2 - 1.5f + 0.125f);
+    runtime_trees.free(model);
+    free(text);
+}
+
 static const struct {
     const char *from, *to;
     enum err_code code;
@@ -363,6 +382,7 @@ int main(void)
         cmocka_unit_test(a_small_model_predicts_what_its_text_says),
         cmocka_unit_test(a_model_describes_itself),
         cmocka_unit_test(best_iteration_ends_the_model),
+        cmocka_unit_test(old_files_count_trees),
         cmocka_unit_test(damage_is_refused_by_name),
         cmocka_unit_test(truncated_files_are_refused),
         cmocka_unit_test(depth_has_a_limit),

@@ -1,0 +1,99 @@
+/* trees_check.h - the property of both fuzz targets for model files: loading fails with a message,
+ * or the model predicts the same bits in every tier that takes it. */
+#ifndef SLIPWAY_TESTS_FUZZ_TREES_CHECK_H
+#define SLIPWAY_TESTS_FUZZ_TREES_CHECK_H
+
+#include <math.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/check.h"
+#include "runtime/trees.h"
+
+enum { TREES_ROWS = 70, TREES_VALUES_MAX = 1 << 20, TREES_ARENA_BYTES = 1 << 28 };
+
+/* Small numbers as codes and thresholds have them, odd floats, and the file's own bytes. */
+static inline void trees_fill(float *rows, size_t count, const uint8_t *data, size_t size)
+{
+    static const float odd[] = {0.0f, -0.0f, NAN, INFINITY, -INFINITY, 1e-45f, 16777216.0f, -1.0f};
+    for (size_t i = 0; i < count; i++) {
+        uint32_t bits = 0;
+        if (size >= sizeof(bits))
+            memcpy(&bits, data + i * 7 % (size - sizeof(bits) + 1), sizeof(bits));
+        if (i % 3 == 0)
+            rows[i] = odd[bits % (sizeof(odd) / sizeof(odd[0]))];
+        else if (i % 3 == 1)
+            rows[i] = (float)(bits % 64) / 4.0f - 4.0f;
+        else
+            memcpy(&rows[i], &bits, sizeof(bits));
+    }
+}
+
+static inline void trees_predict(const void *model, float *rows, int row_count, struct arena *arena,
+                                 struct tensor *out)
+{
+    static const bool both[2] = {true, true};
+    const struct signature *s = runtime_trees.describe(model);
+    struct tensor in = {.dtype = DTYPE_F32, .rank = 2, .shape = {row_count, s->feature_count}};
+    struct err err = {0};
+    int out_count = 0;
+    in.data = rows;
+    enum err_code code = runtime_trees.predict(model, &in, 1, both, arena, out, &out_count, &err);
+    assert(code == ERR_OK && out_count == 2);
+}
+
+/* Margins may overflow to infinities and so to NaN, whose bits say nothing. */
+static inline void trees_compare(const struct tensor *a, const struct tensor *b)
+{
+    const float *x = a->data, *y = b->data;
+    int64_t count = tensor_elements(a->shape, a->rank);
+    assert(count == tensor_elements(b->shape, b->rank));
+    for (int64_t i = 0; i < count; i++)
+        assert(memcmp(&x[i], &y[i], sizeof(float)) == 0 || (isnan(x[i]) && isnan(y[i])));
+}
+
+static inline void trees_check_tiers(const uint8_t *data, size_t size, const void *best)
+{
+    const struct signature *s = runtime_trees.describe(best);
+    size_t per_row = (size_t)s->feature_count + 2 * (size_t)s->outputs[1].shape[1];
+    int rows = TREES_ROWS * per_row > TREES_VALUES_MAX ? 1 : TREES_ROWS;
+    struct arena *arena = arena_new(TREES_ARENA_BYTES);
+    size_t count = (size_t)rows * (size_t)s->feature_count;
+    float *values = arena_alloc(arena, count * sizeof(float));
+    struct tensor expected[2], out[2];
+    trees_fill(values, count, data, size);
+    trees_predict(best, values, rows, arena, expected);
+    for (int tier = TREES_TIER_SPARSE; tier <= TREES_TIER_VBMI; tier++) {
+        struct err err = {0};
+        void *model = NULL;
+        enum err_code code = trees_load_tier(data, size, (enum trees_tier)tier, &model, &err);
+        assert(code == ERR_OK || (code == ERR_UNSUPPORTED && tier != TREES_TIER_SPARSE));
+        if (code)
+            continue;
+        trees_predict(model, values, rows, arena, out);
+        trees_compare(&expected[1], &out[1]);
+        trees_compare(&expected[0], &out[0]);
+        trees_predict(model, values, 1, arena, out);
+        assert(memcmp(expected[1].data, out[1].data, sizeof(float)) == 0 ||
+               isnan(*(float *)out[1].data));
+        runtime_trees.free(model);
+    }
+    arena_free(arena);
+}
+
+static inline void trees_check(const uint8_t *data, size_t size)
+{
+    struct err err = {0};
+    void *model = NULL;
+    (void)runtime_trees.recognise(data, size);
+    if (runtime_trees.load(data, size, &model, &err)) {
+        assert(err.msg[0] != '\0' && model == NULL);
+        return;
+    }
+    trees_check_tiers(data, size, model);
+    runtime_trees.free(model);
+}
+
+#endif
