@@ -16,7 +16,7 @@ enum {
     REPEATED_MIN = 3,      /* columns that share a sentinel */
 };
 
-void table_hint(struct table *t, const char *field, const char *fmt, ...)
+void infer_hint_add(struct infer_table *t, const char *field, const char *fmt, ...)
 {
     char text[256];
     va_list args;
@@ -31,12 +31,12 @@ void table_hint(struct table *t, const char *field, const char *fmt, ...)
         t->report->hints[t->report->hint_count++] = (struct infer_hint){field_copy, text_copy};
 }
 
-static int categories_max(const struct table *t)
+static int categories_max(const struct infer_table *t)
 {
     return t->options->categories_max ? t->options->categories_max : INFER_CATEGORIES_MAX;
 }
 
-bool table_is_categorical(const struct table *t, const struct column *c)
+bool infer_is_categorical(const struct infer_table *t, const struct infer_column *c)
 {
     if (c->given)
         return true;
@@ -44,7 +44,7 @@ bool table_is_categorical(const struct table *t, const struct column *c)
            c->distinct_count <= categories_max(t);
 }
 
-bool table_is_listed(const struct column *c)
+bool infer_is_listed(const struct infer_column *c)
 {
     return c->type == TYPE_INTEGER && c->number_distinct_count > 1 &&
            c->number_distinct_count <= LISTED_MAX &&
@@ -61,8 +61,8 @@ static bool is_field_name(struct str name)
     return name.len > 0 && name.len <= CONTRACT_NAME_BYTES_MAX && str_is_utf8(name);
 }
 
-static enum err_code check_cell(const struct csv *csv, const struct column *column, struct str cell,
-                                struct err *err)
+static enum err_code check_cell(const struct csv *csv, const struct infer_column *column,
+                                struct str cell, struct err *err)
 {
     if (!str_is_utf8(cell))
         return err_set(err, ERR_INVALID, "line %lld, column '%s': the cell is not UTF-8",
@@ -73,7 +73,7 @@ static enum err_code check_cell(const struct csv *csv, const struct column *colu
     return ERR_OK;
 }
 
-static enum err_code read_header(struct table *t, struct csv *csv, struct err *err)
+static enum err_code read_header(struct infer_table *t, struct csv *csv, struct err *err)
 {
     const struct str *names;
     int count;
@@ -96,12 +96,12 @@ static enum err_code read_header(struct table *t, struct csv *csv, struct err *e
         if (!is_field_name(name))
             return err_set(err, ERR_INVALID, "column %d: expected a name of 1 to %d bytes in UTF-8",
                            i + 1, (int)CONTRACT_NAME_BYTES_MAX);
-        column_init(&t->columns[t->column_count++], copy);
+        infer_column_init(&t->columns[t->column_count++], copy);
     }
     return ERR_OK;
 }
 
-static enum err_code add_row(struct table *t, const struct csv *csv, const struct str *cells,
+static enum err_code add_row(struct infer_table *t, const struct csv *csv, const struct str *cells,
                              int count, struct err *err)
 {
     if (count != t->column_count)
@@ -116,7 +116,7 @@ static enum err_code add_row(struct table *t, const struct csv *csv, const struc
         enum err_code code = check_cell(csv, &t->columns[i], cells[i], err);
         if (code)
             return code;
-        if (!column_add(&t->columns[i], cells[i], t->arena))
+        if (!infer_column_add(&t->columns[i], cells[i], t->arena))
             return err_set(err, ERR_LIMIT, "line %lld: no room for more texts",
                            (long long)csv_line(csv));
     }
@@ -124,7 +124,7 @@ static enum err_code add_row(struct table *t, const struct csv *csv, const struc
     return ERR_OK;
 }
 
-static enum err_code read_rows(struct table *t, struct csv *csv, struct err *err)
+static enum err_code read_rows(struct infer_table *t, struct csv *csv, struct err *err)
 {
     const struct str *cells;
     int count;
@@ -141,8 +141,8 @@ static enum err_code read_rows(struct table *t, struct csv *csv, struct err *err
 
 /* --- options ---------------------------------------------------------------------------------- */
 
-static enum err_code find_column(struct table *t, const char *option, const char *name,
-                                 struct column **out, struct err *err)
+static enum err_code find_column(struct infer_table *t, const char *option, const char *name,
+                                 struct infer_column **out, struct err *err)
 {
     const char *names[NEAREST_NAMES_MAX];
     for (int i = 0; i < t->column_count; i++) {
@@ -160,12 +160,12 @@ static enum err_code find_column(struct table *t, const char *option, const char
     return near < count ? err_hint(err, "did you mean '%s'?", names[near]) : ERR_INVALID;
 }
 
-static enum err_code set_roles(struct table *t, const char *option, const char *const *names,
+static enum err_code set_roles(struct infer_table *t, const char *option, const char *const *names,
                                int count, enum contract_role role, struct err *err)
 {
     enum err_code code = ERR_OK;
     for (int i = 0; i < count && !code; i++) {
-        struct column *column = NULL;
+        struct infer_column *column = NULL;
         code = find_column(t, option, names[i], &column, err);
         if (!code)
             column->role = role;
@@ -173,10 +173,10 @@ static enum err_code set_roles(struct table *t, const char *option, const char *
     return code;
 }
 
-static enum err_code apply_options(struct table *t, struct err *err)
+static enum err_code apply_options(struct infer_table *t, struct err *err)
 {
     const struct infer_options *o = t->options;
-    struct column *column = NULL;
+    struct infer_column *column = NULL;
     enum err_code code = ERR_OK;
     for (int i = 0; i < o->ignored_count && !code; i++) {
         code = find_column(t, "ignored column", o->ignored[i], &column, err);
@@ -205,7 +205,7 @@ static enum err_code apply_options(struct table *t, struct err *err)
     return code;
 }
 
-static enum err_code check_names(const struct table *t, struct err *err)
+static enum err_code check_names(const struct infer_table *t, struct err *err)
 {
     struct map seen;
     enum err_code code = ERR_OK;
@@ -221,10 +221,10 @@ static enum err_code check_names(const struct table *t, struct err *err)
 }
 
 /* Every value of a column must be in the list that was given for it. */
-static enum err_code check_given(const struct table *t, struct err *err)
+static enum err_code check_given(const struct infer_table *t, struct err *err)
 {
     for (int i = 0; i < t->column_count; i++) {
-        const struct column *c = &t->columns[i];
+        const struct infer_column *c = &t->columns[i];
         for (int k = 0; c->given && k < c->distinct_count; k++) {
             bool is_listed = false;
             for (int n = 0; n < c->given->count && !is_listed; n++)
@@ -239,18 +239,18 @@ static enum err_code check_given(const struct table *t, struct err *err)
 
 /* --- missing markers that are numbers --------------------------------------------------------- */
 
-static bool is_same_sentinel(const struct sentinel *a, double value)
+static bool is_same_sentinel(const struct infer_sentinel *a, double value)
 {
     return a->is_there && a->value == value;
 }
 
 /* Far from the others here, or far in one column and an end of several. */
-static bool is_marker(const struct table *t, const struct sentinel *s)
+static bool is_marker(const struct infer_table *t, const struct infer_sentinel *s)
 {
     int repeated = 0;
     bool is_far_somewhere = false;
     for (int i = 0; i < t->column_count; i++) {
-        const struct column *c = &t->columns[i];
+        const struct infer_column *c = &t->columns[i];
         bool low = is_same_sentinel(&c->low, s->value), high = is_same_sentinel(&c->high, s->value);
         repeated += low || high;
         is_far_somewhere = is_far_somewhere || (low && c->low.is_far) || (high && c->high.is_far);
@@ -258,14 +258,15 @@ static bool is_marker(const struct table *t, const struct sentinel *s)
     return s->is_there && (s->is_far || (is_far_somewhere && repeated >= REPEATED_MIN));
 }
 
-static void drop_sentinel(struct table *t, struct column *c, const struct sentinel *s)
+static void drop_sentinel(struct infer_table *t, struct infer_column *c,
+                          const struct infer_sentinel *s)
 {
     int64_t before = c->missing_count;
     if (c == t->label || c->role == ROLE_KEY || !is_marker(t, s))
         return;
-    column_drop_value(c, s->value);
-    table_hint(t, c->name, "%.9g in %.1f %% of the rows was taken for missing", s->value,
-               100.0 * (double)(c->missing_count - before) / (double)t->row_count);
+    infer_column_drop_value(c, s->value);
+    infer_hint_add(t, c->name, "%.9g in %.1f %% of the rows was taken for missing", s->value,
+                   100.0 * (double)(c->missing_count - before) / (double)t->row_count);
 }
 
 /* --- the label -------------------------------------------------------------------------------- */
@@ -286,7 +287,7 @@ static int compare_numbers(const void *a, const void *b)
     return (x > y) - (x < y);
 }
 
-static bool is_classes(const struct column *label)
+static bool is_classes(const struct infer_column *label)
 {
     if (label->type == TYPE_INTEGER)
         return label->distinct_count <= INFER_CLASSES_MAX && !label->has_more_distinct;
@@ -294,9 +295,9 @@ static bool is_classes(const struct column *label)
            (label->type == TYPE_STRING && !label->has_more_distinct && label->distinct_count);
 }
 
-static enum err_code find_classes(struct table *t, struct err *err)
+static enum err_code find_classes(struct infer_table *t, struct err *err)
 {
-    struct column *label = t->label;
+    struct infer_column *label = t->label;
     if (!label || !is_classes(label)) {
         if (t->options->class_count)
             return err_set(err, ERR_INVALID, "classes were given, but %s",
@@ -320,53 +321,54 @@ static enum err_code find_classes(struct table *t, struct err *err)
 /* --- judging ---------------------------------------------------------------------------------- */
 
 /* Text that is neither a category nor given a role stays out of the model. */
-static void give_role(struct table *t, struct column *c)
+static void give_role(struct infer_table *t, struct infer_column *c)
 {
     if (c->role != ROLE_FEATURE)
         return;
     if (c->type == TYPE_DATE || c->type == TYPE_TIMESTAMP) {
         c->role = ROLE_TIMESTAMP;
-    } else if (c->type == TYPE_STRING && !table_is_categorical(t, c)) {
+    } else if (c->type == TYPE_STRING && !infer_is_categorical(t, c)) {
         bool is_all_missing = c->distinct_count == 0;
         c->role = ROLE_SEGMENT;
         if (is_all_missing)
-            table_hint(t, c->name, "has no value in any row: it is kept out of the model");
+            infer_hint_add(t, c->name, "has no value in any row: it is kept out of the model");
         else
-            table_hint(t, c->name,
-                       "has %s%d different texts, too many for categories: it is kept out of the "
-                       "model",
-                       c->has_more_distinct ? "more than " : "", c->distinct_count);
+            infer_hint_add(
+                t, c->name,
+                "has %s%d different texts, too many for categories: it is kept out of the "
+                "model",
+                c->has_more_distinct ? "more than " : "", c->distinct_count);
     }
 }
 
-static void judge_number(struct table *t, const struct column *c)
+static void judge_number(struct infer_table *t, const struct infer_column *c)
 {
-    if (c->role != ROLE_FEATURE || !column_is_number(c) || c->present_count == 0)
+    if (c->role != ROLE_FEATURE || !infer_column_is_number(c) || c->present_count == 0)
         return;
     if (c->is_id)
-        table_hint(t, c->name, "looks like an id (all different, in order): is it an input?");
+        infer_hint_add(t, c->name, "looks like an id (all different, in order): is it an input?");
     else if (c->number_distinct_count == 1)
-        table_hint(t, c->name, "has the same value in every row");
+        infer_hint_add(t, c->name, "has the same value in every row");
     double largest = fmax(fabs(c->sorted[0]), fabs(c->sorted[c->present_count - 1]));
     if (c->type == TYPE_INTEGER && largest > 16777216.0)
-        table_hint(t, c->name, "has whole numbers above 2^24, which float32 rounds");
+        infer_hint_add(t, c->name, "has whole numbers above 2^24, which float32 rounds");
 }
 
-static void judge_columns(struct table *t)
+static void judge_columns(struct infer_table *t)
 {
     for (int i = 0; i < t->column_count; i++)
-        column_finish(&t->columns[i]);
+        infer_column_finish(&t->columns[i]);
     for (int i = 0; i < t->column_count; i++) {
-        struct column *c = &t->columns[i];
-        struct sentinel low = c->low, high = c->high;
+        struct infer_column *c = &t->columns[i];
+        struct infer_sentinel low = c->low, high = c->high;
         if (c->is_ignored)
             continue;
         drop_sentinel(t, c, &low);
         drop_sentinel(t, c, &high);
     }
     for (int i = 0; i < t->column_count; i++) {
-        struct column *c = &t->columns[i];
-        column_measure(c);
+        struct infer_column *c = &t->columns[i];
+        infer_column_measure(c);
         if (c->is_ignored)
             continue;
         give_role(t, c);
@@ -374,28 +376,28 @@ static void judge_columns(struct table *t)
     }
 }
 
-static void judge_whole(struct table *t)
+static void judge_whole(struct infer_table *t)
 {
     const struct infer_options *o = t->options;
     int64_t least = o->required_rows_min ? o->required_rows_min : INFER_REQUIRED_ROWS_MIN;
     int without_unit = 0;
     for (int i = 0; i < t->column_count; i++)
         without_unit += t->columns[i].role == ROLE_FEATURE && !t->columns[i].is_ignored &&
-                        column_is_number(&t->columns[i]) && !*t->columns[i].unit;
+                        infer_column_is_number(&t->columns[i]) && !*t->columns[i].unit;
     if (t->row_count < least)
-        table_hint(t, "",
-                   "%lld rows are too few to tell that a field is always there (%lld): none is "
-                   "required",
-                   (long long)t->row_count, (long long)least);
+        infer_hint_add(t, "",
+                       "%lld rows are too few to tell that a field is always there (%lld): none is "
+                       "required",
+                       (long long)t->row_count, (long long)least);
     if (without_unit)
-        table_hint(t, "", "%d numeric fields have no unit", without_unit);
+        infer_hint_add(t, "", "%d numeric fields have no unit", without_unit);
     if (!o->owner)
-        table_hint(t, "", "no owner was given");
+        infer_hint_add(t, "", "no owner was given");
     if (!o->label)
-        table_hint(t, "", "no label was given: the answer is not described");
+        infer_hint_add(t, "", "no label was given: the answer is not described");
 }
 
-static enum err_code check_inputs(const struct table *t, struct err *err)
+static enum err_code check_inputs(const struct infer_table *t, struct err *err)
 {
     for (int i = 0; i < t->column_count; i++)
         if (t->columns[i].role == ROLE_FEATURE && !t->columns[i].is_ignored)
@@ -403,7 +405,8 @@ static enum err_code check_inputs(const struct table *t, struct err *err)
     return err_set(err, ERR_INVALID, "the file has no column that could be an input of a model");
 }
 
-static enum err_code infer(struct table *t, struct csv *csv, struct buf *yaml, struct err *err)
+static enum err_code infer(struct infer_table *t, struct csv *csv, struct buf *yaml,
+                           struct err *err)
 {
     enum err_code code;
     if ((code = read_header(t, csv, err)) || (code = check_names(t, err)) ||
@@ -413,9 +416,9 @@ static enum err_code infer(struct table *t, struct csv *csv, struct buf *yaml, s
     judge_columns(t);
     if ((code = check_inputs(t, err)) || (code = find_classes(t, err)))
         return code;
-    table_find_leaks(t);
+    infer_find_leaks(t);
     judge_whole(t);
-    return table_write(t, yaml, err);
+    return infer_write(t, yaml, err);
 }
 
 enum err_code contract_infer(struct csv *csv, const struct infer_options *options,
@@ -425,13 +428,13 @@ enum err_code contract_infer(struct csv *csv, const struct infer_options *option
     struct infer_report *r = arena_calloc(arena, 1, sizeof(*r));
     if (!r)
         return err_set(err, ERR_LIMIT, "no room for the report");
-    struct table table = {.options = options, .arena = arena, .report = r};
+    struct infer_table table = {.options = options, .arena = arena, .report = r};
     enum err_code code = infer(&table, csv, yaml, err);
     r->row_count = table.row_count;
     if (!code)
         *report = *r;
     for (int i = 0; i < table.column_count; i++)
-        column_done(&table.columns[i]);
+        infer_column_done(&table.columns[i]);
     free(table.columns);
     return code;
 }

@@ -25,13 +25,13 @@ static void *grown(void *old, size_t bytes)
     return p;
 }
 
-void column_init(struct column *c, const char *name)
+void infer_column_init(struct infer_column *c, const char *name)
 {
-    *c = (struct column){.name = name, .unit = ""};
+    *c = (struct infer_column){.name = name, .unit = ""};
     map_init(&c->distinct_by_text);
 }
 
-void column_done(struct column *c)
+void infer_column_done(struct infer_column *c)
 {
     free(c->values);
     free(c->codes);
@@ -40,7 +40,7 @@ void column_done(struct column *c)
     map_done(&c->distinct_by_text);
 }
 
-bool column_is_number(const struct column *c)
+bool infer_column_is_number(const struct infer_column *c)
 {
     return c->type == TYPE_NUMBER || c->type == TYPE_INTEGER;
 }
@@ -58,7 +58,7 @@ static bool is_missing_text(struct str cell)
     return false;
 }
 
-static bool note_marker(struct column *c, struct str cell, struct arena *arena)
+static bool note_marker(struct infer_column *c, struct str cell, struct arena *arena)
 {
     c->missing_count++;
     if (cell.len == 0 || c->marker_count == CONTRACT_MARKERS_MAX)
@@ -74,7 +74,7 @@ static bool note_marker(struct column *c, struct str cell, struct arena *arena)
 }
 
 /* Code of a text, or CODE_MANY; -3 when the arena is full. */
-static int code_of(struct column *c, struct str cell, struct arena *arena)
+static int code_of(struct infer_column *c, struct str cell, struct arena *arena)
 {
     uintptr_t found = (uintptr_t)map_find(&c->distinct_by_text, cell);
     if (found) {
@@ -92,12 +92,12 @@ static int code_of(struct column *c, struct str cell, struct arena *arena)
         c->distincts =
             grown(c->distincts, ((size_t)c->distinct_count + 64) * sizeof(*c->distincts));
     struct str text = {copy, cell.len};
-    c->distincts[c->distinct_count] = (struct distinct){text, 1};
+    c->distincts[c->distinct_count] = (struct infer_distinct){text, 1};
     map_put(&c->distinct_by_text, text, (void *)((uintptr_t)c->distinct_count + 1));
     return c->distinct_count++;
 }
 
-static double classify(struct column *c, struct str cell)
+static double classify(struct infer_column *c, struct str cell)
 {
     int64_t whole;
     double number = NAN;
@@ -116,7 +116,7 @@ static double classify(struct column *c, struct str cell)
     return NAN;
 }
 
-bool column_add(struct column *c, struct str cell, struct arena *arena)
+bool infer_column_add(struct infer_column *c, struct str cell, struct arena *arena)
 {
     struct str trimmed = str_trim(cell);
     if (c->row_count == c->capacity) {
@@ -142,7 +142,7 @@ bool column_add(struct column *c, struct str cell, struct arena *arena)
 
 /* --- types and sentinels ---------------------------------------------------------------------- */
 
-static enum contract_type type_of(const struct column *c)
+static enum contract_type type_of(const struct infer_column *c)
 {
     int64_t present = c->row_count - c->missing_count;
     if (present == 0)
@@ -166,7 +166,7 @@ static int compare_doubles(const void *a, const void *b)
     return (x > y) - (x < y);
 }
 
-static void sort_present(struct column *c)
+static void sort_present(struct infer_column *c)
 {
     free(c->sorted);
     c->sorted = grown(NULL, ((size_t)c->row_count + 1) * sizeof(*c->sorted));
@@ -180,7 +180,7 @@ static void sort_present(struct column *c)
         c->number_distinct_count += c->sorted[i] != c->sorted[i - 1];
 }
 
-double sorted_quantile(const double *sorted, int64_t count, double q)
+double infer_quantile(const double *sorted, int64_t count, double q)
 {
     assert(count > 0);
     double at = q * (double)(count - 1);
@@ -191,21 +191,21 @@ double sorted_quantile(const double *sorted, int64_t count, double q)
 }
 
 /* Values equal to the one at an end: sorted[first .. first + count). */
-static struct sentinel judge_end(const struct column *c, double value, const double *others,
-                                 int64_t other_count, double nearest)
+static struct infer_sentinel judge_end(const struct infer_column *c, double value,
+                                       const double *others, int64_t other_count, double nearest)
 {
-    struct sentinel s = {.value = value};
+    struct infer_sentinel s = {.value = value};
     double share = (double)(c->present_count - other_count) / (double)c->row_count;
     if (c->number_distinct_count < SENTINEL_DISTINCT_MIN || share < SENTINEL_SHARE_MIN)
         return s;
     double iqr =
-        sorted_quantile(others, other_count, 0.75) - sorted_quantile(others, other_count, 0.25);
+        infer_quantile(others, other_count, 0.75) - infer_quantile(others, other_count, 0.25);
     s.is_there = true;
     s.is_far = fabs(nearest - value) > SENTINEL_GAP_IQRS * iqr;
     return s;
 }
 
-static void find_sentinels(struct column *c)
+static void find_sentinels(struct infer_column *c)
 {
     int64_t n = c->present_count, first = 1, last = n - 1;
     if (c->number_distinct_count < 2)
@@ -218,16 +218,16 @@ static void find_sentinels(struct column *c)
     c->high = judge_end(c, c->sorted[n - 1], c->sorted, last, c->sorted[last - 1]);
 }
 
-void column_finish(struct column *c)
+void infer_column_finish(struct infer_column *c)
 {
     c->type = type_of(c);
-    if (!column_is_number(c))
+    if (!infer_column_is_number(c))
         return;
     sort_present(c);
     find_sentinels(c);
 }
 
-void column_drop_value(struct column *c, double value)
+void infer_column_drop_value(struct infer_column *c, double value)
 {
     assert(c->number_marker_count < (int)ARRAY_LEN(c->number_markers));
     c->number_markers[c->number_marker_count++] = value;
@@ -242,7 +242,7 @@ void column_drop_value(struct column *c, double value)
 
 /* --- measuring -------------------------------------------------------------------------------- */
 
-static bool is_monotone(const struct column *c)
+static bool is_monotone(const struct infer_column *c)
 {
     double last = NAN;
     int direction = 0;
@@ -259,11 +259,11 @@ static bool is_monotone(const struct column *c)
     return direction != 0;
 }
 
-void column_measure(struct column *c)
+void infer_column_measure(struct infer_column *c)
 {
     c->is_measured = true;
     c->present_count = c->row_count - c->missing_count;
-    if (!column_is_number(c))
+    if (!infer_column_is_number(c))
         return;
     sort_present(c);
     c->is_id =

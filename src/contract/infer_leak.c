@@ -47,9 +47,10 @@ static double auc_of(struct pair *pairs, int64_t count)
 }
 
 /* Which rows are of the class at hand; -1 where the label is missing. */
-static void mark_class(const struct table *t, int class_index, double above, signed char *marks)
+static void mark_class(const struct infer_table *t, int class_index, double above,
+                       signed char *marks)
 {
-    const struct column *label = t->label;
+    const struct infer_column *label = t->label;
     for (int64_t i = 0; i < t->row_count; i++) {
         if (t->class_count == 0)
             marks[i] = isnan(label->values[i]) ? -1 : label->values[i] > above;
@@ -61,7 +62,7 @@ static void mark_class(const struct table *t, int class_index, double above, sig
 }
 
 /* Share of the class per code of a column of texts. */
-static double *class_shares(const struct column *c, const signed char *marks)
+static double *class_shares(const struct infer_column *c, const signed char *marks)
 {
     double *shares = calloc((size_t)c->distinct_count + 1, sizeof(*shares));
     double *counts = calloc((size_t)c->distinct_count + 1, sizeof(*counts));
@@ -79,10 +80,10 @@ static double *class_shares(const struct column *c, const signed char *marks)
     return shares;
 }
 
-static double column_auc(const struct column *c, const signed char *marks, struct pair *pairs)
+static double column_auc(const struct infer_column *c, const signed char *marks, struct pair *pairs)
 {
     int64_t count = 0;
-    double *shares = column_is_number(c) ? NULL : class_shares(c, marks);
+    double *shares = infer_column_is_number(c) ? NULL : class_shares(c, marks);
     for (int64_t i = 0; i < c->row_count; i++) {
         bool is_there = shares ? c->codes[i] >= 0 : !isnan(c->values[i]);
         if (!is_there || marks[i] < 0)
@@ -95,18 +96,18 @@ static double column_auc(const struct column *c, const signed char *marks, struc
 }
 
 /* Columns with a different text in every few rows separate anything. */
-static bool is_candidate(const struct table *t, const struct column *c)
+static bool is_candidate(const struct infer_table *t, const struct infer_column *c)
 {
     if (c == t->label || c->is_ignored || c->role != ROLE_FEATURE)
         return false;
-    return column_is_number(c) || c->type == TYPE_BOOLEAN ||
-           (table_is_categorical(t, c) && c->present_count >= 50 * (int64_t)c->distinct_count);
+    return infer_column_is_number(c) || c->type == TYPE_BOOLEAN ||
+           (infer_is_categorical(t, c) && c->present_count >= 50 * (int64_t)c->distinct_count);
 }
 
-void table_find_leaks(struct table *t)
+void infer_find_leaks(struct infer_table *t)
 {
     size_t rows = (size_t)t->row_count;
-    if (!t->label || rows == 0 || (t->class_count == 0 && !column_is_number(t->label)))
+    if (!t->label || rows == 0 || (t->class_count == 0 && !infer_column_is_number(t->label)))
         return;
     signed char *marks = malloc(rows);
     struct pair *pairs = malloc(rows * sizeof(*pairs));
@@ -114,7 +115,7 @@ void table_find_leaks(struct table *t)
     if (!marks || !pairs || !best)
         abort();
     double median = t->class_count == 0 && t->label->present_count
-                        ? sorted_quantile(t->label->sorted, t->label->present_count, 0.5)
+                        ? infer_quantile(t->label->sorted, t->label->present_count, 0.5)
                         : 0;
     /* Of two classes, one is the other turned round. */
     int last = t->class_count > 2 ? t->class_count : 1;
@@ -129,9 +130,9 @@ void table_find_leaks(struct table *t)
     }
     for (int i = 0; i < t->column_count; i++)
         if (best[i] > LEAK_AUC_MIN)
-            table_hint(t, t->columns[i].name,
-                       "alone separates the label (AUC %.3f): is it known when predicting?",
-                       best[i]);
+            infer_hint_add(t, t->columns[i].name,
+                           "alone separates the label (AUC %.3f): is it known when predicting?",
+                           best[i]);
     free(marks);
     free(pairs);
     free(best);

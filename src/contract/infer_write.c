@@ -17,7 +17,7 @@ enum {
 #define OWN_BIN_SHARE 0.2
 
 struct writer {
-    struct table *table;
+    struct infer_table *table;
     yyjson_mut_doc *doc;
 };
 
@@ -72,7 +72,7 @@ static value *add_custom(struct writer *w, value *customs, const char *property)
 
 /* --- profile ---------------------------------------------------------------------------------- */
 
-static bool holds_own_bin(const struct column *c, double v)
+static bool holds_own_bin(const struct infer_column *c, double v)
 {
     int64_t count = 0;
     for (int64_t i = 0; i < c->present_count; i++)
@@ -95,14 +95,14 @@ static int add_edge(double *edges, int count, double edge)
 
 /* Deciles, and below a value that fills a fifth of the rows one more edge, so that the bin which
  * ends at the value holds nothing else. */
-static int find_edges(const struct column *c, double *edges)
+static int find_edges(const struct infer_column *c, double *edges)
 {
     int count = 0;
     if (c->present_count == 0)
         return 0;
     for (int i = 1; i < DECILES; i++)
         count = add_edge(edges, count,
-                         sorted_quantile(c->sorted, c->present_count, (double)i / DECILES));
+                         infer_quantile(c->sorted, c->present_count, (double)i / DECILES));
     double deciles[EDGES_MAX];
     int decile_count = count;
     memcpy(deciles, edges, (size_t)count * sizeof(*deciles));
@@ -117,7 +117,8 @@ static int find_edges(const struct column *c, double *edges)
 }
 
 /* Compared as float32, as live values are. */
-static void count_bins(const struct column *c, const double *edges, int edge_count, int64_t *counts)
+static void count_bins(const struct infer_column *c, const double *edges, int edge_count,
+                       int64_t *counts)
 {
     int bin = 0;
     for (int64_t i = 0; i < c->present_count; i++) {
@@ -127,7 +128,7 @@ static void count_bins(const struct column *c, const double *edges, int edge_cou
     }
 }
 
-static void add_moments(struct writer *w, value *profile, const struct column *c)
+static void add_moments(struct writer *w, value *profile, const struct infer_column *c)
 {
     double mean = 0, squares = 0;
     for (int64_t i = 0; i < c->present_count; i++)
@@ -139,7 +140,7 @@ static void add_moments(struct writer *w, value *profile, const struct column *c
     add_number(w, profile, "std", sqrt(squares / (double)c->present_count));
 }
 
-static void add_numeric_profile(struct writer *w, value *profile, const struct column *c)
+static void add_numeric_profile(struct writer *w, value *profile, const struct infer_column *c)
 {
     double edges[EDGES_MAX];
     int64_t counts[EDGES_MAX + 1] = {0};
@@ -160,7 +161,7 @@ static void add_numeric_profile(struct writer *w, value *profile, const struct c
 
 static int compare_distincts(const void *a, const void *b)
 {
-    const struct distinct *x = a, *y = b;
+    const struct infer_distinct *x = a, *y = b;
     if (x->count != y->count)
         return x->count < y->count ? 1 : -1;
     size_t least = x->text.len < y->text.len ? x->text.len : y->text.len;
@@ -169,10 +170,10 @@ static int compare_distincts(const void *a, const void *b)
 }
 
 /* Most frequent first; equal counts by their bytes. */
-static struct distinct *by_count(struct writer *w, const struct column *c)
+static struct infer_distinct *by_count(struct writer *w, const struct infer_column *c)
 {
-    size_t bytes = (size_t)c->distinct_count * sizeof(struct distinct);
-    struct distinct *sorted = arena_alloc(w->table->arena, bytes);
+    size_t bytes = (size_t)c->distinct_count * sizeof(struct infer_distinct);
+    struct infer_distinct *sorted = arena_alloc(w->table->arena, bytes);
     if (!sorted)
         return NULL;
     if (bytes)
@@ -181,9 +182,9 @@ static struct distinct *by_count(struct writer *w, const struct column *c)
     return sorted;
 }
 
-static bool add_text_profile(struct writer *w, value *profile, const struct column *c)
+static bool add_text_profile(struct writer *w, value *profile, const struct infer_column *c)
 {
-    struct distinct *sorted = by_count(w, c);
+    struct infer_distinct *sorted = by_count(w, c);
     int64_t rest = c->row_count - c->missing_count;
     if (!sorted)
         return false;
@@ -215,11 +216,11 @@ static value *add_valid_values(struct writer *w, value *property)
 
 static int compare_names(const void *a, const void *b)
 {
-    struct distinct x = {*(const struct str *)a, 0}, y = {*(const struct str *)b, 0};
+    struct infer_distinct x = {*(const struct str *)a, 0}, y = {*(const struct str *)b, 0};
     return compare_distincts(&x, &y);
 }
 
-static bool add_categories(struct writer *w, value *property, const struct column *c)
+static bool add_categories(struct writer *w, value *property, const struct infer_column *c)
 {
     value *list = add_valid_values(w, property);
     if (c->given) {
@@ -238,7 +239,7 @@ static bool add_categories(struct writer *w, value *property, const struct colum
     return true;
 }
 
-static void add_listed(struct writer *w, value *property, const struct column *c)
+static void add_listed(struct writer *w, value *property, const struct infer_column *c)
 {
     value *list = add_valid_values(w, property);
     for (int64_t i = 0; i < c->present_count; i++)
@@ -257,12 +258,13 @@ static double rounded_out(double x, double range, bool is_up)
     return step < 1 ? at / round(1 / step) : at * step;
 }
 
-static bool has_range(const struct column *c)
+static bool has_range(const struct infer_column *c)
 {
-    return column_is_number(c) && !c->is_id && !table_is_listed(c) && c->number_distinct_count > 1;
+    return infer_column_is_number(c) && !c->is_id && !infer_is_listed(c) &&
+           c->number_distinct_count > 1;
 }
 
-static void add_range(struct writer *w, value *property, const struct column *c)
+static void add_range(struct writer *w, value *property, const struct infer_column *c)
 {
     double min = c->sorted[0], max = c->sorted[c->present_count - 1], range = max - min;
     double low = min - range / 2, high = max + range / 2;
@@ -280,7 +282,7 @@ static void add_range(struct writer *w, value *property, const struct column *c)
 
 /* --- one field -------------------------------------------------------------------------------- */
 
-static const char *physical_type(const struct column *c, bool is_categorical)
+static const char *physical_type(const struct infer_column *c, bool is_categorical)
 {
     switch (c->type) {
     case TYPE_NUMBER:
@@ -299,14 +301,14 @@ static const char *physical_type(const struct column *c, bool is_categorical)
     return is_categorical ? "dictionary<utf8>" : "utf8";
 }
 
-static bool is_required(const struct table *t, const struct column *c)
+static bool is_required(const struct infer_table *t, const struct infer_column *c)
 {
     int64_t least = t->options->required_rows_min;
     least = least ? least : INFER_REQUIRED_ROWS_MIN;
     return c->missing_count == 0 && t->row_count >= least;
 }
 
-static void add_markers(struct writer *w, value *customs, const struct column *c)
+static void add_markers(struct writer *w, value *customs, const struct infer_column *c)
 {
     if (c->marker_count + c->number_marker_count == 0)
         return;
@@ -317,10 +319,10 @@ static void add_markers(struct writer *w, value *customs, const struct column *c
         yyjson_mut_arr_append(list, number(w, c->number_markers[i]));
 }
 
-static void add_policy(struct writer *w, value *customs, const struct column *c,
+static void add_policy(struct writer *w, value *customs, const struct infer_column *c,
                        bool is_categorical)
 {
-    bool is_listed = table_is_listed(c);
+    bool is_listed = infer_is_listed(c);
     if (!is_categorical && !is_listed && !has_range(c))
         return;
     value *policy = add_object(w, add_custom(w, customs, "slipwayPolicy"), "value");
@@ -330,7 +332,7 @@ static void add_policy(struct writer *w, value *customs, const struct column *c,
         add_text(w, policy, "unknownCategory", is_listed ? "quarantine" : "other");
 }
 
-static bool add_customs(struct writer *w, value *property, const struct column *c,
+static bool add_customs(struct writer *w, value *property, const struct infer_column *c,
                         bool is_categorical)
 {
     value *customs = add_array(w, property, "customProperties");
@@ -346,7 +348,7 @@ static bool add_customs(struct writer *w, value *property, const struct column *
         add_policy(w, customs, c, is_categorical);
     if (has_range(c) && c->role != ROLE_LABEL)
         yyjson_mut_obj_add_bool(w->doc, add_custom(w, customs, "slipwayInferred"), "value", true);
-    if (column_is_number(c))
+    if (infer_column_is_number(c))
         add_numeric_profile(w, add_object(w, add_custom(w, customs, "slipwayReference"), "value"),
                             c);
     else if (is_categorical)
@@ -355,9 +357,9 @@ static bool add_customs(struct writer *w, value *property, const struct column *
     return is_ok;
 }
 
-static bool add_field(struct writer *w, value *properties, const struct column *c)
+static bool add_field(struct writer *w, value *properties, const struct infer_column *c)
 {
-    bool is_categorical = c->role != ROLE_KEY && table_is_categorical(w->table, c);
+    bool is_categorical = c->role != ROLE_KEY && infer_is_categorical(w->table, c);
     value *property = add_object(w, properties, NULL);
     add_text(w, property, "name", c->name);
     add_text(w, property, "logicalType",
@@ -371,14 +373,14 @@ static bool add_field(struct writer *w, value *properties, const struct column *
         add_range(w, property, c);
     if (is_categorical && !add_categories(w, property, c))
         return false;
-    if (!is_categorical && c->role != ROLE_KEY && c->role != ROLE_LABEL && table_is_listed(c))
+    if (!is_categorical && c->role != ROLE_KEY && c->role != ROLE_LABEL && infer_is_listed(c))
         add_listed(w, property, c);
     return add_customs(w, property, c, is_categorical);
 }
 
 /* --- the answer ------------------------------------------------------------------------------- */
 
-static bool is_taken(const struct table *t, const char *name)
+static bool is_taken(const struct infer_table *t, const char *name)
 {
     for (int i = 0; i < t->column_count; i++)
         if (strcmp(t->columns[i].name, name) == 0)
@@ -404,7 +406,7 @@ static void add_role(struct writer *w, value *property, const char *role)
 
 static void add_prediction(struct writer *w, value *properties)
 {
-    const struct table *t = w->table;
+    const struct infer_table *t = w->table;
     if (!t->label)
         return;
     value *property = add_answer(w, properties, "prediction", t->class_count ? "string" : "number");
@@ -431,7 +433,7 @@ static void add_prediction(struct writer *w, value *properties)
 
 static bool add_fields(struct writer *w, value *schema)
 {
-    struct table *t = w->table;
+    struct infer_table *t = w->table;
     value *properties = add_array(w, schema, "properties");
     for (int i = 0; i < t->column_count; i++) {
         if (t->columns[i].is_ignored)
@@ -475,7 +477,7 @@ static bool build(struct writer *w, value *root)
     return true;
 }
 
-enum err_code table_write(struct table *t, struct buf *yaml, struct err *err)
+enum err_code infer_write(struct infer_table *t, struct buf *yaml, struct err *err)
 {
     struct writer w = {.table = t, .doc = yyjson_mut_doc_new(NULL)};
     if (!w.doc)
