@@ -25,9 +25,9 @@ enum { ROUTE_PARAMS_MAX = 3, ROUTE_SEGMENTS_MAX = 8 };
 struct node {
     const struct options *options;
     struct control *control;
-    struct http_server *server; /* NULL in-process */
-    struct pool *fast_pool;     /* control requests that take milliseconds; NULL in-process */
-    struct pool *slow_pool;     /* loading, verifying, copying; NULL in-process */
+    _Atomic(struct http_server *) server; /* NULL in-process and while it starts */
+    struct pool *fast_pool; /* control requests that take milliseconds; NULL in-process */
+    struct pool *slow_pool; /* loading, verifying, copying; NULL in-process */
     struct serve_thread *threads[HTTP_THREADS_MAX]; /* [thread_count] */
     int thread_count;
     int64_t start_us; /* monotonic */

@@ -45,7 +45,7 @@ enum err_code api_local_open(const struct options *options, bool create, struct 
         .threads = {thread},
         .start_us = clock_monotonic_us(),
     };
-    publisher_add(control_publisher(control), &thread->reader, NULL);
+    control_add_reader(control, &thread->reader, NULL);
     *out = local;
     return ERR_OK;
 }

@@ -28,7 +28,10 @@ static bool is_loopback_address(const char *listen)
 
 static bool has_keys(struct control *control)
 {
-    return !auth_keys_is_empty(control_publisher(control)->current->keys);
+    struct snapshot *snapshot = control_snapshot(control);
+    bool has = !auth_keys_is_empty(snapshot->keys);
+    snapshot_unref(snapshot);
+    return has;
 }
 
 /* Nothing but loopback without keys and TLS; a proxy in front may end TLS, it cannot replace keys.
@@ -57,9 +60,8 @@ static enum err_code check_exposure(const struct options *options, struct contro
 
 /* ---- data threads ---- */
 
-static void *thread_new(void *context, int index, struct loop *loop)
+static struct serve_thread *new_thread(struct node *node, int index)
 {
-    struct node *node = context;
     struct serve_thread *thread =
         aligned_alloc(_Alignof(struct serve_thread), sizeof(struct serve_thread));
     if (!thread)
@@ -69,8 +71,14 @@ static void *thread_new(void *context, int index, struct loop *loop)
     thread->index = index;
     thread->predict_rows_max = node->options->predict_rows_max;
     rand_seed_from_os(&thread->rand);
-    publisher_add(control_publisher(node->control), &thread->reader, loop);
-    node->threads[index] = thread;
+    return thread;
+}
+
+static void *thread_new(void *context, int index, struct loop *loop)
+{
+    struct node *node = context;
+    struct serve_thread *thread = node->threads[index];
+    control_add_reader(node->control, &thread->reader, loop);
     return thread;
 }
 
@@ -146,7 +154,11 @@ static enum err_code start_http(struct node *node, struct err *err)
         .refuse = dispatch_refuse,
         .conn_user_free = dispatch_conn_user_free,
     };
-    return http_server_start(&config, &node->server, err);
+    struct http_server *server;
+    enum err_code rc = http_server_start(&config, &server, err);
+    if (!rc)
+        atomic_store(&node->server, server);
+    return rc;
 }
 
 static enum err_code start(struct node *node, struct err *err)
@@ -164,6 +176,8 @@ static enum err_code start(struct node *node, struct err *err)
         rc = check_exposure(o, node->control, err);
     if (rc)
         return rc;
+    for (int i = 0; i < node->thread_count; i++)
+        node->threads[i] = new_thread(node, i);
     node->fast_pool = pool_new("fast", FAST_THREADS, (int)o->worker_queue_max);
     node->slow_pool = pool_new("slow", (int)o->worker_threads, (int)o->worker_queue_max);
     return start_http(node, err);
@@ -171,13 +185,14 @@ static enum err_code start(struct node *node, struct err *err)
 
 static int loaded_model_count(const struct node *node)
 {
-    const struct map *endpoints = &control_publisher(node->control)->current->endpoints;
+    struct snapshot *snapshot = control_snapshot(node->control);
     int count = 0;
-    for (size_t i = 0; i < endpoints->slot_count; i++) {
-        const struct endpoint *endpoint =
-            endpoints->slots[i].key.ptr ? endpoints->slots[i].value : NULL;
+    for (size_t i = 0; i < snapshot->endpoints.slot_count; i++) {
+        const struct map_slot *slot = &snapshot->endpoints.slots[i];
+        const struct endpoint *endpoint = slot->key.ptr ? slot->value : NULL;
         count += endpoint && endpoint->champion;
     }
+    snapshot_unref(snapshot);
     return count;
 }
 

@@ -683,6 +683,13 @@ void control_close(struct control *control)
     free(control);
 }
 
+void control_add_reader(struct control *control, struct snapshot_reader *reader, struct loop *loop)
+{
+    pthread_mutex_lock(&control->publish_lock);
+    publisher_add(&control->publisher, reader, loop);
+    pthread_mutex_unlock(&control->publish_lock);
+}
+
 struct snapshot *control_snapshot(struct control *control)
 {
     pthread_mutex_lock(&control->publish_lock);
@@ -695,11 +702,6 @@ struct snapshot *control_snapshot(struct control *control)
 struct blob_store *control_blobs(struct control *control)
 {
     return control->blobs;
-}
-
-struct publisher *control_publisher(struct control *control)
-{
-    return &control->publisher;
 }
 
 struct folder *control_folder(struct control *control)

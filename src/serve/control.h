@@ -82,11 +82,13 @@ enum err_code control_refresh(struct control *control, const char *model, struct
 enum err_code control_load(struct control *control, const char *model, struct str version,
                            struct err *err);
 
+/* Make a data thread's view known to the publisher; before the thread handles requests. */
+void control_add_reader(struct control *control, struct snapshot_reader *reader, struct loop *loop);
+
 /* The snapshot of this moment for threads that are no readers; give it back with snapshot_unref. */
 struct snapshot *control_snapshot(struct control *control);
 
 struct blob_store *control_blobs(struct control *control);
-struct publisher *control_publisher(struct control *control);
 struct folder *control_folder(struct control *control);
 int control_data_threads(const struct control *control);
 
