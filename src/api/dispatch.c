@@ -239,6 +239,8 @@ void dispatch_admit(struct http_exchange *x, struct http_admission *admission)
 void dispatch_handle(struct http_exchange *x)
 {
     struct call *call = x->user;
+    /* The body may come long after the head, whose snapshot may be gone by now. */
+    call->snapshot = snapshot_reader_get(&call->thread->reader);
     if (!call->rc && call->route->run != RUN_DATA) {
         send_to_pool(call);
         return;
@@ -258,10 +260,29 @@ void dispatch_here(struct http_exchange *x, struct node *node, struct serve_thre
     finish(call);
 }
 
+static enum err_code refusal_code(int status)
+{
+    switch (status) {
+    case 408:
+        return ERR_TIMEOUT;
+    case 413:
+    case 414:
+    case 431:
+        return ERR_LIMIT;
+    case 415:
+    case 417:
+    case 501:
+    case 505:
+        return ERR_UNSUPPORTED;
+    default:
+        return ERR_INVALID;
+    }
+}
+
 void dispatch_refuse(const struct http_refusal *refusal, struct http_response *response)
 {
     struct err err = {0};
-    err_set(&err, ERR_INVALID, "%s", refusal->message);
+    err_set(&err, refusal_code(refusal->status), "%s", refusal->message);
     err_hint(&err, "%s", refusal->hint);
     problem_write_json(response, refusal->status, &err, NULL);
 }

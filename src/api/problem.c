@@ -92,6 +92,10 @@ void problem_write_json(struct http_response *response, int status, const struct
     if (call) {
         json_key(&w, "request_id");
         json_put_str(&w, call->request_id);
+    } else {
+        /* The route is not known, so a client of /v2 may read this: it looks for `error`. */
+        json_key(&w, "error");
+        json_put_text(&w, err->msg);
     }
     if (call && call->violation)
         write_violation(&w, call);

@@ -542,6 +542,11 @@ static void refuse(struct http_conn *conn, const struct http_refusal *refusal)
     http_reply(&box->x);
 }
 
+/* Said of the announced length, before a byte of the body is waited for. */
+static const struct http_refusal too_large = {
+    413, "the body is larger than this address accepts",
+    "send less at a time, or ask the operator for a higher limit"};
+
 static void admit(struct http_conn *conn, bool is_body_here)
 {
     struct box *box = conn->box;
@@ -556,8 +561,11 @@ static void admit(struct http_conn *conn, bool is_body_here)
         return;
     }
     conn->parser.body_bytes_max = admission.body_bytes_max;
-    if (box->message.is_expecting_continue && !is_body_here &&
-        box->message.content_length <= admission.body_bytes_max)
+    if (box->message.content_length > admission.body_bytes_max) {
+        refuse(conn, &too_large);
+        return;
+    }
+    if (box->message.is_expecting_continue && !is_body_here)
         put_bytes(conn, "HTTP/1.1 100 Continue\r\n\r\n", 25);
 }
 

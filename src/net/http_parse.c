@@ -97,7 +97,8 @@ static int on_value(llhttp_t *llhttp, const char *at, size_t size)
         return extend(&header->value, at, size) ? 0 : refuse_folding(p);
     header->value = (struct str){at, size};
     p->token = TOKEN_VALUE;
-    return is_folded(header->name, at) ? refuse_folding(p) : 0;
+    /* llhttp tells an empty value behind its line's end. */
+    return size > 0 && is_folded(header->name, at) ? refuse_folding(p) : 0;
 }
 
 static void move_text(struct str *text, const char *from, const char *to)
