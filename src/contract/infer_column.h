@@ -1,9 +1,7 @@
 /* infer_column.h - what one column of the training rows shows, before it becomes a field.
  *
- *     infer_column_add per cell -> infer_column_finish -> sentinels are compared between columns
- * (infer.c)
- *     -> infer_column_drop_value for those -> infer_column_measure -> the fields below
- * `is_measured`
+ *     infer_column_add per cell -> infer_column_finish -> infer.c compares the columns' sentinels
+ *     -> infer_column_drop_value for those that mean missing -> infer_column_measure
  */
 #ifndef SLIPWAY_CONTRACT_INFER_COLUMN_H
 #define SLIPWAY_CONTRACT_INFER_COLUMN_H
