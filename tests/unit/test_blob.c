@@ -292,7 +292,7 @@ static void a_digest_is_read_from_text_people_give(void **state)
                                       &digest, &b->f->err));
     assert_string_equal(digest.hex, ABC_DIGEST);
     static const char *const wrong[] = {
-        "", "sha256:", "../../etc/passwd", ABC_DIGEST "0", "md5:" ABC_DIGEST, "ga7816bf"};
+        "", "sha256:", "../../etc/passwd", (ABC_DIGEST "0"), ("md5:" ABC_DIGEST), "ga7816bf"};
     for (size_t i = 0; i < 6; i++)
         assert_fails(b->f, blob_digest_parse(str_of(wrong[i]), &digest, &b->f->err), ERR_INVALID,
                      "not a SHA-256 digest");
