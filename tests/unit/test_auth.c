@@ -194,6 +194,49 @@ static void a_name_is_one_live_keys(void **state)
                  second.id);
 }
 
+static void there_is_a_limit_to_keys_and_the_list_has_all_that_live(void **state)
+{
+    struct fixture *f = *state;
+    char secret[AUTH_KEY_BYTES_MAX];
+    struct auth_key key, *list;
+    int count = 0;
+    /* Revoked ones do not count, and the list leaves the oldest of them out. */
+    assert_ok(f,
+              store_exec(f->store,
+                         "WITH RECURSIVE i (n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM i WHERE "
+                         "n < 10500) INSERT INTO api_keys SELECT 'id' || n, 'k' || n, 'predict', "
+                         "printf('%064d', n), n, 0, CASE WHEN n > 9998 THEN n ELSE 0 END, 'x' "
+                         "FROM i",
+                         NULL, 0, NULL, &f->err));
+    make_key(f, "one", SCOPE_PREDICT, 0, secret);
+    make_key(f, "two", SCOPE_PREDICT, 0, secret);
+    assert_fails(f,
+                 auth_key_create(f->store, "three", SCOPE_PREDICT, 0, &tester, secret, &key,
+                                 f->arena, &f->err),
+                 ERR_LIMIT, "10000 keys");
+    assert_ok(f, auth_key_revoke(f->store, "k1", &tester, &f->err));
+    assert_ok(f, auth_key_list(f->store, f->arena, &list, &count, &f->err));
+    assert_int_equal(count, AUTH_KEYS_MAX);
+    assert_int_equal(list[AUTH_KEYS_MAX - 2].revoked_us, 0);
+    assert_string_equal(list[AUTH_KEYS_MAX - 1].id, "id1");
+    struct auth_keys *keys = auth_keys_new(list, count);
+    assert_non_null(auth_keys_find(keys, str_of(secret), NOW_US));
+    auth_keys_free(keys);
+}
+
+static void a_key_without_digest_is_a_damaged_store(void **state)
+{
+    struct fixture *f = *state;
+    char secret[AUTH_KEY_BYTES_MAX];
+    struct auth_key *list = NULL;
+    int count = -1;
+    make_key(f, "ci", SCOPE_PREDICT, 0, secret);
+    assert_ok(f, store_exec(f->store, "UPDATE api_keys SET digest = 'zz'", NULL, 0, NULL, &f->err));
+    assert_fails(f, auth_key_list(f->store, f->arena, &list, &count, &f->err), ERR_IO, "digest");
+    assert_null(list);
+    assert_int_equal(count, -1);
+}
+
 /* ---- keys on the data path ---- */
 
 static void a_token_finds_its_key_until_it_expires(void **state)
@@ -316,6 +359,8 @@ int main(void)
         with_store(each_change_is_an_event_without_secret_or_digest),
         with_store(wrong_requests_for_keys_are_refused),
         with_store(a_name_is_one_live_keys),
+        with_store(there_is_a_limit_to_keys_and_the_list_has_all_that_live),
+        with_store(a_key_without_digest_is_a_damaged_store),
         with_store(a_token_finds_its_key_until_it_expires),
         with_store(any_other_token_finds_nothing),
         with_store(a_revoked_key_is_not_in_the_set),

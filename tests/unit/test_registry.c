@@ -167,6 +167,32 @@ static void what_is_not_there_is_not_found(void **state)
                  ERR_NOT_FOUND, "no alias 'champion'");
 }
 
+/* `count` rows, made by the database itself; n is 1, 2, ... in `insert`. */
+static void make_rows(struct fixture *f, const char *insert, int count)
+{
+    const struct store_value params[] = {STORE_INT(count)};
+    const char *sql = arena_printf(f->arena,
+                                   "WITH RECURSIVE i (n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM "
+                                   "i WHERE n < ?1) %s FROM i",
+                                   insert);
+    assert_ok(f, store_exec(f->store, sql, params, 1, NULL, &f->err));
+}
+
+static void there_are_limits_to_models_and_versions(void **state)
+{
+    struct fixture *f = *state;
+    struct version v = {.model = "churn", .runtime = "trees", .artifact = digest_of('1')};
+    make_model(f, 0);
+    make_rows(f, "INSERT INTO models SELECT 'm' || n, 'me', '', 0, 0", MODELS_MAX - 1);
+    assert_fails(f, model_ensure(f->store, "more", "me", NULL, &tester, &f->err), ERR_LIMIT,
+                 "10000 models");
+    assert_ok(f, model_ensure(f->store, "m1", "you", NULL, &tester, &f->err));
+    assert_ok(f, store_exec(f->store, "UPDATE models SET latest_version = 1000000", NULL, 0, NULL,
+                            &f->err));
+    assert_fails(f, version_create(f->store, &v, &tester, &f->err), ERR_LIMIT, "1000000 versions");
+    assert_int_equal(v.number, 0);
+}
+
 /* ---- versions ---- */
 
 static void a_version_keeps_what_was_registered(void **state)
@@ -247,6 +273,7 @@ static void a_version_with_wrong_parts_is_refused(void **state)
     struct version good = {.model = "churn", .runtime = "trees", .artifact = digest_of('a')};
     struct version v;
     char *big = arena_calloc(f->arena, 1, LINEAGE_BYTES_MAX + 8);
+    char *huge = arena_calloc(f->arena, 1, SIGNATURE_BYTES_MAX + 8);
     make_model(f, 0);
     v = good, v.artifact.hex[0] = '\0';
     assert_fails(f, version_create(f->store, &v, &tester, &f->err), ERR_INVALID, "artifact");
@@ -264,6 +291,11 @@ static void a_version_with_wrong_parts_is_refused(void **state)
     assert_fails(f, version_create(f->store, &v, &tester, &f->err), ERR_LIMIT, "the lineage");
     v = good, v.note = "a\tb";
     assert_fails(f, version_create(f->store, &v, &tester, &f->err), ERR_INVALID, "the note");
+    memset(huge, 'x', SIGNATURE_BYTES_MAX + 1);
+    v = good, v.signature = huge;
+    assert_fails(f, version_create(f->store, &v, &tester, &f->err), ERR_LIMIT, "the signature");
+    v = good, v.compatibility = "\xFF";
+    assert_fails(f, version_create(f->store, &v, &tester, &f->err), ERR_INVALID, "compatibility");
     v = good, v.model = "nope";
     assert_fails(f, version_create(f->store, &v, &tester, &f->err), ERR_NOT_FOUND, "'nope'");
     assert_ok(f, version_create(f->store, &good, &tester, &f->err));
@@ -632,6 +664,29 @@ static void replies_are_forgotten_after_their_time(void **state)
     clock_set_for_test(-1, -1);
 }
 
+/* More than are kept: the oldest go with the next put that looks. */
+static void only_the_newest_replies_are_kept(void **state)
+{
+    struct fixture *f = *state;
+    struct idempotency entry = entry_of("last", '0'); /* a digest that looks */
+    bool found = false;
+    struct store_rows *rows;
+    clock_set_for_test(-1, 1700000000000000);
+    make_rows(f,
+              "INSERT INTO idempotency SELECT 'key:ci', 'k' || n, '', 200, '', "
+              "1699999999000000 + n",
+              IDEMPOTENCY_MAX + 5);
+    assert_ok(f, idempotency_put(f->store, &entry, &f->err));
+    assert_ok(f, idempotency_find(f->store, &entry, f->arena, &found, &f->err));
+    clock_set_for_test(-1, -1);
+    assert_true(found);
+    assert_ok(f,
+              store_query(f->store, "SELECT COUNT(*) FROM idempotency", NULL, 0, &rows, &f->err));
+    assert_ok(f, store_next(rows, &found, &f->err));
+    assert_int_equal(store_i64(rows, 0), IDEMPOTENCY_MAX + 1);
+    store_rows_done(rows);
+}
+
 static void idempotency_keys_are_checked(void **state)
 {
     struct fixture *f = *state;
@@ -656,6 +711,7 @@ int main(void)
         with_store(names_and_texts_from_outside_are_checked),
         with_store(models_are_listed_by_name_with_their_champion),
         with_store(what_is_not_there_is_not_found),
+        with_store(there_are_limits_to_models_and_versions),
         with_store(a_version_keeps_what_was_registered),
         with_store(absent_parts_of_a_version_are_empty),
         with_store(the_same_files_again_name_the_version_that_has_them),
@@ -676,6 +732,7 @@ int main(void)
         with_store(every_named_blob_is_visited),
         with_store(a_repeated_write_gets_the_reply_given_before),
         with_store(replies_are_forgotten_after_their_time),
+        with_store(only_the_newest_replies_are_kept),
         with_store(idempotency_keys_are_checked),
     };
     return cmocka_run_group_tests_name("registry", tests, NULL, NULL);

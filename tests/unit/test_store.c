@@ -407,6 +407,40 @@ static void damage_is_found_by_verify(void **state)
     assert_int_equal(access(in_folder(f, "copy.db"), F_OK), -1);
 }
 
+/* What no page shows: a row against its rule, a reference into nothing. The switches that let them
+ * in are for this test. */
+static void broken_rules_are_listed_by_verify(void **state)
+{
+    struct fixture *f = *state;
+    run(f, "CREATE TABLE positive (x BIGINT CHECK (x > 0))");
+    run(f, "PRAGMA ignore_check_constraints = ON");
+    run(f, "INSERT INTO positive VALUES (-1)");
+    run(f, "PRAGMA ignore_check_constraints = OFF");
+    assert_fails(f, store_verify(f->store, &f->err), ERR_IO, "damaged: CHECK constraint failed");
+    assert_non_null(strstr(f->err.hint, "restore"));
+    run(f, "PRAGMA foreign_keys = OFF");
+    for (int i = 1; i <= 9; i++)
+        assert_ok(f, put(f, i, "x"));
+    run(f, "UPDATE t SET up = 77");
+    assert_fails(f, store_verify(f->store, &f->err), ERR_IO,
+                 "in positive, a row of t names a missing row of t, a row of t");
+}
+
+static void a_second_writer_is_told_that_the_store_is_held(void **state)
+{
+    struct fixture *f = *state;
+    struct store *second;
+    assert_ok(f, store_open(&store_sqlite, f->path, STORE_WRITE, &second, &f->err));
+    assert_ok(f, store_exec(second, "PRAGMA busy_timeout = 10", NULL, 0, NULL, &f->err));
+    assert_ok(f, store_begin(f->store, &f->err));
+    assert_fails(f, store_begin(second, &f->err), ERR_UNAVAILABLE, "locked");
+    assert_non_null(strstr(f->err.hint, "try again"));
+    store_rollback(f->store);
+    assert_ok(f, store_begin(second, &f->err));
+    store_close(second); /* ends its transaction */
+    assert_ok(f, put(f, 1, "x"));
+}
+
 /* ---- copies ---- */
 
 static int count_entries(struct fixture *f)
@@ -592,6 +626,8 @@ int main(void)
         with_folder(a_file_that_is_no_database_is_refused),
         with_folder(absent_linked_and_foreign_files_are_refused),
         with_table(damage_is_found_by_verify),
+        with_table(broken_rules_are_listed_by_verify),
+        with_table(a_second_writer_is_told_that_the_store_is_held),
         with_table(a_copy_is_one_file_with_everything_committed),
         with_table(a_copy_replaces_nothing),
         with_table(a_reader_can_copy_while_the_writer_writes),
