@@ -93,6 +93,7 @@ static enum err_code get_options(struct cli *cli, struct infer_options *options,
     options->model = cli_flag(cli, "name");
     options->owner = cli_flag(cli, "owner");
     options->label = cli_flag(cli, "target");
+    options->required_rows_min = cli_flag_i64(cli, "required-rows", INFER_REQUIRED_ROWS_MIN);
     enum err_code rc = get_names(cli, "classes", &options->classes, &options->class_count, err);
     if (!rc)
         rc = get_names(cli, "key", &options->keys, &options->key_count, err);

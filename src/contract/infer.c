@@ -387,7 +387,7 @@ static void judge_whole(struct infer_table *t)
     if (t->row_count < least)
         infer_hint_add(t, "",
                        "%lld rows are too few to tell that a field is always there (%lld): none is "
-                       "required",
+                       "required (--required-rows)",
                        (long long)t->row_count, (long long)least);
     if (without_unit)
         infer_hint_add(t, "", "%d numeric fields have no unit", without_unit);

@@ -1,7 +1,7 @@
 """Contracts against the published JSON Schema of the Open Data Contract Standard v3.1.0.
 
-Could break: a draft of `slipway contract infer`, the manual's example or that of examples/triage uses a key
-or a form that other tools of the standard refuse.
+Could break: a draft of `slipway contract infer`, the manual's example or that of examples/triage
+uses a key or a form that other tools of the standard refuse.
 """
 import importlib.resources
 import json
@@ -55,7 +55,8 @@ def test_the_json_schema_agrees_with_the_server_about_rows(root, cli, tmp_path):
     example = pathlib.Path(root) / "examples/triage"
     data = ("--data", str(tmp_path / "data"))
     cli("model", "register", "triage", str(example / "model.ubj"), "--owner", "lab@example.org",
-        "--contract", str(example / "contract.yaml"), "--note", "test", "--alias", "champion", *data)
+        "--contract", str(example / "contract.yaml"), "--note", "test", "--alias", "champion",
+        *data)
     schema = cli("contract", "show", "triage", "--schema", *data).json
     jsonschema.Draft202012Validator.check_schema(schema)
     judge = jsonschema.Draft202012Validator(schema)

@@ -4,6 +4,7 @@
 
 #include <float.h>
 #include <math.h>
+#include <pthread.h>
 #include <stdio.h>
 
 #include "base/check.h"
@@ -708,6 +709,41 @@ static void an_arena_that_is_too_small_is_an_error(void **state)
     end(&f);
 }
 
+/* One contract, many threads: patterns keep their work space per thread. */
+static void *judge_often(void *arg)
+{
+    const struct contract *c = arg;
+    struct arena *arena = arena_new(1 << 20);
+    struct err err = {0};
+    struct rows rows;
+    for (int i = 0; i < 200; i++) {
+        arena_reset(arena);
+        int position = 0;
+        assert(rows_begin(&rows, c, 1, arena, &err) == ERR_OK);
+        rows_put_str(&rows, 0, contract_field_next(c, &position, STR_LIT("colour")),
+                     i % 2 ? STR_LIT("red") : STR_LIT("mauve"));
+        rows_put_str(&rows, 0, contract_field_next(c, &position, STR_LIT("plate")),
+                     i % 3 ? STR_LIT("AB-12") : STR_LIT("ab"));
+        enum err_code code = rows_check(&rows, &err);
+        assert(code == (i % 3 ? ERR_OK : ERR_VIOLATION));
+        assert(rows.violation_count[RULE_CATEGORY] == (i % 2 ? 0 : 1));
+    }
+    arena_free(arena);
+    return NULL;
+}
+
+static void a_contract_is_shared_between_threads(void **state)
+{
+    struct contract *c = contract_of(CONTRACT_TEXT(COLOUR PLATE));
+    pthread_t threads[4];
+    (void)state;
+    for (size_t i = 0; i < ARRAY_LEN(threads); i++)
+        assert_int_equal(pthread_create(&threads[i], NULL, judge_often, c), 0);
+    for (size_t i = 0; i < ARRAY_LEN(threads); i++)
+        pthread_join(threads[i], NULL);
+    contract_free(c);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -745,6 +781,7 @@ int main(void)
         cmocka_unit_test(an_answer_sent_as_input_is_called_by_its_role),
         cmocka_unit_test(a_listener_hears_of_every_violation),
         cmocka_unit_test(an_arena_that_is_too_small_is_an_error),
+        cmocka_unit_test(a_contract_is_shared_between_threads),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
