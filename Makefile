@@ -182,7 +182,9 @@ install: all ## put program, man pages and completions under PREFIX (and DESTDIR
 	install -m 755 $(PROGRAM) $(DESTDIR)$(PREFIX)/bin/slipway
 	$(if $(OWN_LIBRARIES),install -d $(DESTDIR)$(PREFIX)/lib/slipway)
 	$(if $(OWN_LIBRARIES),install -m 644 $(OWN_LIBRARIES) $(DESTDIR)$(PREFIX)/lib/slipway/)
-	$(PROGRAM) man $(SHARE)/man/man1
+	for page in $$($(PROGRAM) man --list); do \
+	    $(PROGRAM) man $$(echo $$page | sed 's/^slipway//; s/-/ /g') \
+	        >$(SHARE)/man/man1/$$page.1 || exit 1; done
 	$(PROGRAM) completion bash >$(SHARE)/bash-completion/completions/slipway
 	$(PROGRAM) completion zsh >$(SHARE)/zsh/site-functions/_slipway
 
