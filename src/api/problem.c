@@ -67,9 +67,18 @@ static void write_violation(struct json_writer *w, const struct call *call)
     json_end_object(w);
 }
 
+/* What to do, when the place that failed did not say. */
+static const char *hint_of(const struct err *err)
+{
+    if (err->code == ERR_DISK_FULL && !err->hint[0])
+        return "free some room; predictions and rollback go on meanwhile";
+    return err->hint;
+}
+
 void problem_write_json(struct http_response *response, int status, const struct err *err,
                         const struct call *call)
 {
+    const char *hint = hint_of(err);
     struct json_writer w = {.out = &response->body};
     response->status = status;
     response->content_type = "application/problem+json";
@@ -85,9 +94,9 @@ void problem_write_json(struct http_response *response, int status, const struct
     json_put_text(&w, err_code_name(err->code));
     json_key(&w, "detail");
     json_put_text(&w, err->msg);
-    if (err->hint[0]) {
+    if (hint[0]) {
         json_key(&w, "hint");
-        json_put_text(&w, err->hint);
+        json_put_text(&w, hint);
     }
     if (call) {
         json_key(&w, "request_id");

@@ -107,6 +107,13 @@ static enum err_code read_key(struct cli *cli, const char **key, struct err *err
     return rc;
 }
 
+/* What one does before the first start: a model to serve, a key without which a server that others
+ * can reach does not start. */
+static bool makes_folder(const char *command)
+{
+    return strcmp(command, "model register") == 0 || strcmp(command, "key create") == 0;
+}
+
 static enum err_code open_transport(struct cli *cli, struct err *err)
 {
     extern char **environ;
@@ -115,7 +122,7 @@ static enum err_code open_transport(struct cli *cli, struct err *err)
         return ERR_OK;
     config.ca_path = cli_flag(cli, "ca");
     config.data_dir = cli_flag(cli, "data");
-    config.create = strcmp(cli->command->name, "model register") == 0;
+    config.create = makes_folder(cli->command->name);
     /* A folder that is named on the line is meant, whatever the environment says. */
     config.server_url = config.data_dir ? cli_flag(cli, "server")
                                         : flag_or_environment(cli, "server", "SLIPWAY_SERVER");

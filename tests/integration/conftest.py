@@ -9,6 +9,7 @@ import sys
 import pytest
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent))
+from api import Api, register_triage  # noqa: E402
 from server import PROGRAM, ROOT, Server, free_port, run_program  # noqa: E402
 
 
@@ -49,6 +50,25 @@ def make_server(tmp_path):
 def server(make_server):
     """A running server with an empty data folder."""
     return make_server()
+
+
+@pytest.fixture
+def api(server):
+    """The HTTP API of `server`."""
+    return Api(server.url)
+
+
+@pytest.fixture(scope="module")
+def triage(tmp_path_factory):
+    """A server with the example's two versions, shared by a file's tests; they change nothing."""
+    with free_port() as port:
+        shared = Server(tmp_path_factory.mktemp("triage") / "data", port).start()
+        shared.api = Api(shared.url)
+        register_triage(shared.api)
+        yield shared
+        status = shared.stop()
+        shared.check_clean()
+        assert status == 0, f"the server ended with {status}"
 
 
 @pytest.fixture(scope="session")
