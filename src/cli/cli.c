@@ -217,10 +217,11 @@ static enum err_code fail_with(const struct cli *cli, const struct cli_request *
     else
         err_set(err, code, "%s %s: %s answered %d %s", request->method, request->target,
                 transport_name(cli->transport), reply->status, http_status_text(reply->status));
-    if (hint.len)
+    if (code == ERR_UNAUTHORIZED)
+        err_hint(err, "give a key with --key or SLIPWAY_KEY; on the server's machine slipway key "
+                      "create makes one");
+    else if (hint.len)
         err_hint(err, "%.*s", STR_ARG(hint));
-    else if (code == ERR_UNAUTHORIZED)
-        err_hint(err, "give a key with --key or SLIPWAY_KEY; slipway key create makes one");
     return code;
 }
 

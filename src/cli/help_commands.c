@@ -35,6 +35,7 @@ enum err_code cli_help(struct cli *cli, struct err *err)
     if (!rc)
         cli_print(&out);
     buf_done(&out);
+    cli->is_usage = rc != ERR_OK;
     return rc;
 }
 

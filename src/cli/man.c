@@ -155,15 +155,41 @@ static void roff_program(struct buf *out)
     }
 }
 
-/* For `make install`: the names of all pages, one a line. */
+/* "model" of "model register" as a page that names its commands: people look for it. */
+static void roff_group(struct buf *out, const char *group)
+{
+    struct buf name;
+    size_t length = strlen(group);
+    buf_init(&name, HELP_BYTES_MAX);
+    buf_printf(&name, "slipway-%s", group);
+    roff_head(out, buf_c(&name), "a group of commands of slipway");
+    buf_lit(out, ".SH SYNOPSIS\n.B ");
+    buf_clear(&name);
+    buf_printf(&name, "slipway %s COMMAND [flags]", group);
+    roff_line(out, buf_c(&name));
+    buf_done(&name);
+    buf_lit(out, ".SH COMMANDS\n");
+    for (const struct command *c = commands; c->name; c++)
+        if (!c->is_hidden && strncmp(c->name, group, length) == 0 && c->name[length] == ' ')
+            roff_entry(out, c->name, c->summary);
+}
+
+/* For `make install`: the names of all pages, one a line; a group stands before its commands. */
 static void list_pages(struct buf *out)
 {
+    struct str before = {0};
     buf_lit(out, "slipway\n");
-    for (const struct command *c = commands; c->name; c++)
-        if (!c->is_hidden) {
-            page_name(c, out);
-            buf_char(out, '\n');
-        }
+    for (const struct command *c = commands; c->name; c++) {
+        struct str rest = str_of(c->name), first;
+        str_split(&rest, ' ', &first);
+        if (c->is_hidden)
+            continue;
+        if (c->name[first.len] == ' ' && !str_equal(first, before))
+            buf_printf(out, "slipway-%.*s\n", STR_ARG(first));
+        page_name(c, out);
+        buf_char(out, '\n');
+        before = first;
+    }
 }
 
 static const struct command *find_page(const char *name)
@@ -181,28 +207,41 @@ static const struct command *find_page(const char *name)
     return found;
 }
 
+/* "model register", "slipway-model-register", "model", "slipway-model", "slipway" or nothing. */
+static enum err_code roff_page(struct buf *out, const char *name, struct err *err)
+{
+    static const char prefix[] = "slipway-";
+    size_t skip = name && strncmp(name, prefix, sizeof(prefix) - 1) == 0 ? sizeof(prefix) - 1 : 0;
+    const struct command *command = name ? command_find(name) : NULL;
+    if (name && !command)
+        command = find_page(name);
+    if (!name || strcmp(name, "slipway") == 0)
+        roff_program(out);
+    else if (command)
+        roff_command(out, command);
+    else if (command_is_group(name + skip))
+        roff_group(out, name + skip);
+    else
+        return parse_unknown(name, NULL, err);
+    return ERR_OK;
+}
+
 enum err_code cli_man(struct cli *cli, struct err *err)
 {
     struct buf out;
     const char *first = cli_arg(cli, 0), *second = cli_arg(cli, 1);
     const char *name = second ? arena_printf(cli->arena, "%s %s", first, second) : first;
-    const struct command *command = NULL;
-    if (name && strcmp(name, "slipway") != 0) {
-        command = command_find(name);
-        command = command ? command : find_page(name);
-        if (!command)
-            return parse_unknown(first, second, err);
-    }
+    enum err_code rc = ERR_OK;
     buf_init(&out, HELP_BYTES_MAX);
     if (cli_has(cli, "list"))
         list_pages(&out);
-    else if (command)
-        roff_command(&out, command);
     else
-        roff_program(&out);
-    cli_print(&out);
+        rc = roff_page(&out, name, err);
+    if (!rc)
+        cli_print(&out);
     buf_done(&out);
-    return ERR_OK;
+    cli->is_usage = rc != ERR_OK;
+    return rc;
 }
 
 /* ---- Markdown ---- */

@@ -30,6 +30,7 @@ enum {
 struct window_row {
     size_t start, end; /* of its JSON object in the window's text */
     int64_t line;
+    int cell_count; /* a row with too few or too many has no JSON and is not sent */
 };
 
 struct batcher {
@@ -274,28 +275,23 @@ static enum err_code refuse_row(struct batcher *b, int64_t line, const char *fie
 
 /* ---- the window ---- */
 
-static enum err_code add_row(struct batcher *b, const struct str *cells, int count, struct err *err)
+static void add_row(struct batcher *b, const struct str *cells, int count)
 {
-    int64_t line = csv_line(b->csv);
     size_t start = b->text.len;
     bool is_first = true;
-    if (count != b->column_count)
-        return refuse_row(b, line, "", arena_printf(b->arena, "%d columns", b->column_count),
-                          arena_printf(b->arena, "%d columns", count), err);
-    buf_char(&b->text, '{');
-    for (int i = 0; i < count; i++) {
+    for (int i = 0; count == b->column_count && i < count; i++) {
         if (b->forms[i] == CELL_SKIP)
             continue;
-        if (!is_first)
-            buf_char(&b->text, ',');
+        buf_char(&b->text, is_first ? '{' : ',');
         is_first = false;
         buf_json_str(&b->text, str_of(b->names[i]));
         buf_char(&b->text, ':');
         cell_write(&b->text, b->forms[i], cells[i]);
     }
+    if (is_first)
+        buf_char(&b->text, '{'); /* every column is ignored */
     buf_char(&b->text, '}');
-    b->rows[b->count++] = (struct window_row){start, b->text.len, line};
-    return ERR_OK;
+    b->rows[b->count++] = (struct window_row){start, b->text.len, csv_line(b->csv), count};
 }
 
 /* Only when every row of the window is answered: rows keep their places meanwhile. */
@@ -305,7 +301,6 @@ static enum err_code fill_window(struct batcher *b, struct err *err)
     int count = 0;
     b->first = b->count = 0;
     buf_clear(&b->text);
-    arena_reset(b->arena);
     while (!b->is_at_end && b->count < PREDICT_BATCH_ROWS_MAX &&
            b->text.len < PREDICT_BATCH_BYTES_MAX) {
         enum err_code rc = csv_next(b->csv, &cells, &count, err);
@@ -314,9 +309,7 @@ static enum err_code fill_window(struct batcher *b, struct err *err)
                             (long long)(b->predicted + b->refused));
         b->is_at_end = count == 0;
         if (!b->is_at_end)
-            rc = add_row(b, cells, count, err);
-        if (rc)
-            return rc;
+            add_row(b, cells, count);
     }
     assert(!b->text.is_full);
     return ERR_OK;
@@ -393,11 +386,36 @@ static enum err_code set_aside(struct batcher *b, int count, yyjson_val *violati
     return rc;
 }
 
+static bool is_whole(const struct batcher *b, int row)
+{
+    return b->rows[row].cell_count == b->column_count;
+}
+
+static enum err_code refuse_shape(struct batcher *b, struct err *err)
+{
+    char expected[CELL_TEXT_BYTES], got[CELL_TEXT_BYTES];
+    const struct window_row *row = &b->rows[b->first++];
+    snprintf(expected, sizeof(expected), "%d columns", b->column_count);
+    snprintf(got, sizeof(got), "%d", row->cell_count);
+    return refuse_row(b, row->line, "", expected, got, err);
+}
+
+/* Rows to send now: whole ones only, at most `step`. */
+static int next_count(const struct batcher *b)
+{
+    int count = 0;
+    while (count < b->step && b->first + count < b->count && is_whole(b, b->first + count))
+        count++;
+    return count;
+}
+
 static enum err_code ask(struct batcher *b, struct err *err)
 {
     struct cli_reply reply = {0};
     struct err refusal = {0};
-    int left = b->count - b->first, count = b->step < left ? b->step : left;
+    int count = next_count(b);
+    if (count == 0)
+        return refuse_shape(b, err);
     enum err_code rc = send_rows(b, count, &reply, &refusal);
     yyjson_val *violation = yyjson_obj_get(reply.root, "violation");
     if (!rc) {

@@ -43,5 +43,5 @@ def test_man_pages_and_completions_are_there(installed):
         assert (share / f"man/man1/slipway-{command}.1").exists()
     bash = share / "bash-completion/completions/slipway"
     subprocess.run(["bash", "-n", bash], check=True)
-    assert "serve" in bash.read_text()
+    assert "complete -F _slipway slipway" in bash.read_text()
     assert (share / "zsh/site-functions/_slipway").read_text().startswith("#compdef slipway")
