@@ -386,6 +386,7 @@ static void tick(struct control *control)
     struct err err = {0};
     struct control_op op = {.fn = nothing, .err = &err};
     run_alone(control, &op);
+    control->pending = rollback_log_pending(control->rollback_log);
     if (!op.rc)
         log_info("rollback log folded into the store", "state=%s", "durable");
 }
@@ -589,26 +590,56 @@ static enum err_code build_one(struct control *control, const char *model, bool 
     return rc;
 }
 
-static enum err_code first_snapshot(struct control *control, struct err *err)
+/* Everything as the store has it, and as it will have it with the rollback log folded in. */
+static enum err_code build_first(struct control *control, struct snapshot **snapshot,
+                                 struct err *err)
 {
     struct arena *arena = arena_new((size_t)MODELS_MAX * 1024);
     struct model *models;
     int count = 0;
     struct auth_keys *keys = NULL;
-    struct control_op fold = {.fn = nothing, .err = err};
-    if (rollback_log_pending(control->rollback_log))
-        run_alone(control, &fold);
-    enum err_code rc = fold.rc;
+    enum err_code rc = rollback_log_fold(control->rollback_log, control->store, err);
     if (!rc)
         rc = read_keys(control->store, &keys, err);
-    struct snapshot *snapshot = snapshot_new(control->publisher.current, keys, &control->publisher);
+    *snapshot = snapshot_new(control->publisher.current, keys, &control->publisher);
     if (!rc)
         rc = model_list(control->store, arena, &models, &count, err);
     for (int i = 0; !rc && i < count; i++)
-        rc = build_one(control, models[i].name, control->config.loads_all, snapshot, err);
+        rc = build_one(control, models[i].name, control->config.loads_all, *snapshot, err);
+    arena_free(arena);
+    return rc;
+}
+
+/* A disk that is still too full to commit logged rollbacks does not stop them from taking effect:
+ * the snapshot is built inside the transaction that folds them, and tick tries again. */
+static enum err_code commit_first(struct control *control, struct err *err)
+{
+    if (rollback_log_pending(control->rollback_log) == 0) {
+        store_rollback(control->store);
+        return ERR_OK;
+    }
+    enum err_code rc = store_commit(control->store, err);
+    if (!rc)
+        clear_rollback_log(control);
+    else if (is_storage_failure(rc))
+        log_warn("rollback log not folded yet", "reason=%s", err->msg);
+    control->pending = rollback_log_pending(control->rollback_log);
+    return is_storage_failure(rc) ? ERR_OK : rc;
+}
+
+static enum err_code first_snapshot(struct control *control, struct err *err)
+{
+    struct snapshot *snapshot = NULL;
+    enum err_code rc = store_begin(control->store, err);
+    if (rc)
+        return rc;
+    rc = build_first(control, &snapshot, err);
+    if (rc)
+        store_rollback(control->store);
+    else
+        rc = commit_first(control, err);
     snapshot_publish(&control->publisher, snapshot);
     control->generation = snapshot->generation;
-    arena_free(arena);
     return rc;
 }
 
