@@ -20,6 +20,7 @@
 enum { HEADER_BYTES_MAX = 32 * 1024, LINGER_MS = 2000 };
 
 static void feed(struct http_conn *conn, const char *bytes, size_t size);
+static void go_on(struct http_conn *conn);
 static void flush(struct http_conn *conn);
 static void set_reading(struct http_conn *conn, bool is_reading);
 static void close_conn(struct http_conn *conn);
@@ -342,7 +343,7 @@ static void after_write(struct http_conn *conn)
     if (conn->phase == PHASE_WRITE)
         enter(conn, PHASE_IDLE);
     if (!conn->is_waiting)
-        feed(conn, conn->pending.ptr, conn->pending.len);
+        go_on(conn);
 }
 
 static void on_written(uv_write_t *write, int status)
@@ -525,7 +526,7 @@ void http_reply(struct http_exchange *x)
     if (conn->is_last)
         flush(conn);
     else
-        feed(conn, conn->pending.ptr, conn->pending.len);
+        go_on(conn);
 }
 
 /* ---- reading ---- */
@@ -727,7 +728,7 @@ void conn_run_again(struct http_thread *thread)
     for (struct http_conn *conn = list; conn; conn = next) {
         next = conn->next_again;
         conn->is_again = false;
-        feed(conn, conn->pending.ptr, conn->pending.len);
+        go_on(conn);
     }
 }
 
@@ -781,32 +782,51 @@ static void handshake_done(struct http_conn *conn)
         enter(conn, PHASE_IDLE);
 }
 
-/* Encrypted bytes -> as many plain ones as there are, fed a chunk at a time. */
-static void on_encrypted(struct http_conn *conn, const char *bytes, size_t size)
+static bool can_feed(const struct http_conn *conn)
 {
-    int n;
-    tls_put(conn->tls, bytes, size);
-    while (!conn->is_closing && !conn->is_waiting && !conn->pending.len &&
-           (n = tls_read(conn->tls, conn->thread->plain->bytes, CHUNK_BYTES)) != 0) {
-        if (n > 0) {
-            handshake_done(conn);
-            feed(conn, conn->thread->plain->bytes, (size_t)n);
-        } else if (n == -1) {
-            on_end(conn);
-            return;
-        } else {
-            counter_add(&conn->thread->stats.tls_errors, 1);
-            tls_take(conn->tls, &conn->out); /* the alert */
-            conn->is_last = true;
-            flush(conn);
-            return;
-        }
+    return !conn->is_closing && !conn->is_waiting && !conn->is_last && !conn->pending.len &&
+           !is_output_full(conn);
+}
+
+static void break_tls(struct http_conn *conn)
+{
+    counter_add(&conn->thread->stats.tls_errors, 1);
+    tls_take(conn->tls, &conn->out); /* the alert */
+    conn->is_last = true;
+    flush(conn);
+}
+
+/* Plain bytes out of what OpenSSL has, fed a chunk at a time while they are wanted; the rest stays
+ * there until go_on. */
+static void pump(struct http_conn *conn)
+{
+    int n = 0;
+    while (can_feed(conn) &&
+           (n = tls_read(conn->tls, conn->thread->plain->bytes, CHUNK_BYTES)) > 0) {
+        handshake_done(conn);
+        feed(conn, conn->thread->plain->bytes, (size_t)n);
     }
     if (conn->is_closing)
         return;
+    if (n == -1) {
+        on_end(conn);
+        return;
+    }
+    if (n < 0) {
+        break_tls(conn);
+        return;
+    }
     handshake_done(conn);
     tls_take(conn->tls, &conn->out);
     flush(conn);
+}
+
+/* Bytes that were read before and not parsed yet, wherever they are. */
+static void go_on(struct http_conn *conn)
+{
+    feed(conn, conn->pending.ptr, conn->pending.len);
+    if (conn->tls && can_feed(conn))
+        pump(conn);
 }
 
 static void on_read(uv_stream_t *stream, ssize_t size, const uv_buf_t *buf)
@@ -824,10 +844,12 @@ static void on_read(uv_stream_t *stream, ssize_t size, const uv_buf_t *buf)
     counter_add(&conn->thread->stats.bytes_in, (uint64_t)size);
     if (conn->phase == PHASE_LINGER)
         return;
-    if (conn->tls)
-        on_encrypted(conn, buf->base, (size_t)size);
-    else
+    if (!conn->tls) {
         feed(conn, buf->base, (size_t)size);
+        return;
+    }
+    tls_put(conn->tls, buf->base, (size_t)size);
+    pump(conn);
 }
 
 /* ---- accepting ---- */
