@@ -181,14 +181,27 @@ static bool fits_length(const struct contract_field *field, struct str text)
 }
 
 static void note_text(struct rows *rows, int64_t row, const struct contract_field *field,
-                      enum contract_rule rule, const char *expected, struct str text)
+                      enum contract_rule rule, struct str text)
 {
     rows_note(rows, &(struct finding){.row = row,
                                       .field = field,
                                       .rule = rule,
-                                      .expected = expected,
                                       .kind = text.ptr ? GOT_TEXT : GOT_WORDS,
                                       .text = text.ptr ? text : STR_LIT("nothing")});
+}
+
+/* A text that nobody can judge ends the request, or a batch of them would hold up its thread. */
+static void note_endless(struct rows *rows, int64_t row, const struct contract_field *field,
+                         struct str text)
+{
+    rows_note(rows, &(struct finding){.row = row,
+                                      .field = field,
+                                      .rule = RULE_PATTERN,
+                                      .is_final = true,
+                                      .expected = "text whose match with the pattern ends within "
+                                                  "the match limit",
+                                      .kind = GOT_TEXT,
+                                      .text = text});
 }
 
 static void judge_pattern(struct rows *rows, int64_t row, const struct contract_field *field,
@@ -197,10 +210,9 @@ static void judge_pattern(struct rows *rows, int64_t row, const struct contract_
     enum pattern_verdict verdict =
         field->pattern_code ? pattern_match(field->pattern_code, text) : PATTERN_MATCHES;
     if (verdict == PATTERN_GAVE_UP)
-        note_text(rows, row, field, RULE_PATTERN,
-                  "text whose match with the pattern ends within the match limit", text);
+        note_endless(rows, row, field, text);
     else if (verdict == PATTERN_DIFFERS)
-        note_text(rows, row, field, RULE_PATTERN, NULL, text);
+        note_text(rows, row, field, RULE_PATTERN, text);
 }
 
 static void judge_text(struct rows *rows, int64_t row, const struct contract_field *field,
@@ -208,15 +220,15 @@ static void judge_text(struct rows *rows, int64_t row, const struct contract_fie
 {
     if (!text.ptr) {
         if (field->is_required)
-            note_text(rows, row, field, RULE_MISSING, NULL, text);
+            note_text(rows, row, field, RULE_MISSING, text);
     } else if (text.len > CONTRACT_TEXT_BYTES_MAX) {
-        note_text(rows, row, field, RULE_PATTERN, NULL, text);
+        note_text(rows, row, field, RULE_PATTERN, text);
     } else if (!fits_type(field, text)) {
-        note_text(rows, row, field, RULE_TYPE, NULL, text);
+        note_text(rows, row, field, RULE_TYPE, text);
     } else if (field->category_count && !map_find(&field->category_codes, text)) {
-        note_text(rows, row, field, RULE_CATEGORY, NULL, text);
+        note_text(rows, row, field, RULE_CATEGORY, text);
     } else if (!fits_length(field, text)) {
-        note_text(rows, row, field, RULE_PATTERN, NULL, text);
+        note_text(rows, row, field, RULE_PATTERN, text);
     } else {
         judge_pattern(rows, row, field, text);
     }

@@ -446,36 +446,55 @@ static enum err_code read_role(void *arg, struct place *place, struct str proper
     return err_hint(place->err, "feature, key, timestamp, segment, prediction, score or label");
 }
 
+/* Numbers in a column of numbers are compared as numbers: -999 is also -999.0. */
+static bool has_number_markers(const struct contract_field *f)
+{
+    return f->type <= TYPE_INTEGER && f->role != ROLE_KEY && f->role != ROLE_TIMESTAMP;
+}
+
+static enum err_code read_marker(struct place *place, yyjson_val *marker, struct contract_field *f,
+                                 struct str *texts, double *numbers)
+{
+    double number = yyjson_get_num(marker);
+    enum err_code code = ERR_OK;
+    struct str text = {0};
+    bool is_number = yyjson_is_num(marker);
+    if (!is_number || !has_number_markers(f)) {
+        code = read_list_text(place, marker, &text);
+        if (code)
+            return code;
+        is_number = str_to_f64(text, &number);
+    }
+    if (is_number && has_number_markers(f))
+        numbers[f->missing_number_count++] = number;
+    if (text.ptr)
+        texts[f->missing_marker_count++] = text;
+    return ERR_OK;
+}
+
 static enum err_code read_markers(struct place *place, yyjson_val *value, struct contract_field *f)
 {
-    size_t i, count, text_count = 0;
+    size_t i, count;
     yyjson_val *marker;
     size_t mark = place_push(place, ".value");
     if (!yyjson_is_arr(value) || yyjson_arr_size(value) > CONTRACT_MARKERS_MAX)
         return place_fail(place, "expected a list of at most %d markers",
                           (int)CONTRACT_MARKERS_MAX);
+    if (f->missing_markers)
+        return place_fail(place, "the field has markers already");
     count = yyjson_arr_size(value);
     struct str *texts = arena_calloc(place->arena, count, sizeof(*texts));
     double *numbers = arena_calloc(place->arena, count, sizeof(*numbers));
     if (!texts || !numbers)
         return place_full(place);
+    f->missing_markers = texts;
+    f->missing_numbers = numbers;
     yyjson_arr_foreach(value, i, count, marker)
     {
-        if (yyjson_is_num(marker)) {
-            numbers[f->missing_number_count++] = yyjson_get_num(marker);
-            continue;
-        }
-        enum err_code code = read_list_text(place, marker, &texts[text_count]);
+        enum err_code code = read_marker(place, marker, f, texts, numbers);
         if (code)
             return code;
-        if (f->type != TYPE_STRING &&
-            str_to_f64(texts[text_count], &numbers[f->missing_number_count]))
-            f->missing_number_count++;
-        text_count++;
     }
-    f->missing_markers = texts;
-    f->missing_marker_count = (int)text_count;
-    f->missing_numbers = numbers;
     place_pop(place, mark);
     return ERR_OK;
 }

@@ -100,16 +100,35 @@ void rows_put_wrong(struct rows *rows, int64_t row, const struct contract_field 
 
 /* --- one cell --------------------------------------------------------------------------------- */
 
+static bool is_marker(const struct contract_field *field, struct str value)
+{
+    for (int i = 0; i < field->missing_marker_count; i++)
+        if (str_equal(field->missing_markers[i], value))
+            return true;
+    return false;
+}
+
+static void put_marker(struct rows *rows, int64_t row, const struct contract_field *field)
+{
+    if (field->is_text)
+        *text_at(rows, row, field) = (struct str){0};
+    else
+        *value_at(rows, row, field) = cell_of(CELL_MARKER);
+}
+
 /* A key of type integer or number that came as a number is kept as its shortest digits. */
 static void put_number_text(struct rows *rows, int64_t row, const struct contract_field *field,
                             const char *digits, size_t len)
 {
-    char *copy = arena_copy(rows->arena, digits, len);
-    if (!copy) {
-        rows->is_over_limit = true;
+    if (is_marker(field, (struct str){digits, len})) {
+        put_marker(rows, row, field);
         return;
     }
-    *text_at(rows, row, field) = (struct str){copy, len};
+    char *copy = arena_copy(rows->arena, digits, len);
+    if (copy)
+        *text_at(rows, row, field) = (struct str){copy, len};
+    else
+        rows->is_over_limit = true;
 }
 
 static void put_text_f64(struct rows *rows, int64_t row, const struct contract_field *field,
@@ -193,22 +212,6 @@ void rows_put_bool(struct rows *rows, int64_t row, const struct contract_field *
         *value_at(rows, row, field) = value ? 1.0F : 0.0F;
     else
         rows_put_wrong(rows, row, field, value ? "true" : "false");
-}
-
-static bool is_marker(const struct contract_field *field, struct str value)
-{
-    for (int i = 0; i < field->missing_marker_count; i++)
-        if (str_equal(field->missing_markers[i], value))
-            return true;
-    return false;
-}
-
-static void put_marker(struct rows *rows, int64_t row, const struct contract_field *field)
-{
-    if (field->is_text)
-        *text_at(rows, row, field) = (struct str){0};
-    else
-        *value_at(rows, row, field) = cell_of(CELL_MARKER);
 }
 
 static void put_category(struct rows *rows, int64_t row, const struct contract_field *field,

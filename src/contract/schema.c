@@ -137,25 +137,27 @@ static void put_rules(struct json_writer *w, const struct contract_field *f)
 /* A number that may be missing can be said by a marker in text: either form is right. */
 static void put_field(struct json_writer *w, const struct contract_field *f)
 {
-    bool has_text_marker =
+    bool has_marker =
         is_number(f) && !f->is_text && f->missing_marker_count > 0 && !must_be_there(f);
     json_begin_object(w);
     put_note(w, "description", f->description);
     put_note(w, "x-slipway-unit", f->unit);
     put_note(w, "x-slipway-role", contract_role_name(f->role));
-    if (has_text_marker) {
+    if (has_marker) {
         json_key(w, "anyOf");
         json_begin_array(w);
         json_begin_object(w);
     }
     put_rules(w, f);
-    if (has_text_marker) {
+    if (has_marker) {
         json_end_object(w);
         json_begin_object(w);
         json_key(w, "enum");
         json_begin_array(w);
         for (int i = 0; i < f->missing_marker_count; i++)
             json_put_str(w, f->missing_markers[i]);
+        for (int i = 0; i < f->missing_number_count; i++)
+            json_put_f64(w, f->missing_numbers[i]);
         json_end_array(w);
         json_end_object(w);
         json_end_array(w);

@@ -202,7 +202,7 @@ static const char *describe_expected(struct rows *rows, const struct finding *f)
 
 static enum contract_policy policy_of(const struct finding *f)
 {
-    return f->field ? f->field->policy[f->rule] : POLICY_REJECT;
+    return f->field && !f->is_final ? f->field->policy[f->rule] : POLICY_REJECT;
 }
 
 static const char *name_hint(struct rows *rows, struct str name)

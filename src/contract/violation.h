@@ -18,6 +18,7 @@ struct finding {
     int64_t row;
     const struct contract_field *field; /* NULL for an unknown field or a shape */
     enum contract_rule rule;
+    bool is_final;        /* rejects whatever the field's policy is */
     const char *expected; /* NULL: made from the field and the rule */
     enum got_kind kind;
     double number;

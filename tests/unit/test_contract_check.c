@@ -318,6 +318,35 @@ static void a_missing_marker_is_missing_in_every_form(void **state)
     end(&f);
 }
 
+/* A number among the markers of a text is text, never a category's code. */
+static void markers_of_texts_are_texts(void **state)
+{
+    struct fixture f;
+    (void)state;
+    begin(&f,
+          CONTRACT_TEXT("  - name: c\n"
+                        "    logicalType: string\n"
+                        "    quality: [{metric: invalidValues, arguments: {validValues: [a, b]}}]\n"
+                        "    customProperties: [{property: missingMarkers, value: [1]}]\n"
+                        "  - name: id\n"
+                        "    logicalType: integer\n"
+                        "    primaryKey: true\n"
+                        "    customProperties: [{property: missingMarkers, value: [-1]}]\n"),
+          3);
+    rows_put_str(&f.rows, 0, field(&f, "c"), STR_LIT("b"));
+    rows_put_str(&f.rows, 1, field(&f, "c"), STR_LIT("1"));
+    rows_put_i64(&f.rows, 2, field(&f, "id"), -1);
+    rows_put_csv(&f.rows, 0, field(&f, "id"), STR_LIT("7"));
+    rows_put_csv(&f.rows, 1, field(&f, "id"), STR_LIT("-1"));
+    assert_int_equal(rows_check(&f.rows, &f.err), ERR_OK);
+    assert_true(f.rows.values[0] == 1);
+    assert_int_equal(cell_state(f.rows.values[1]), CELL_MARKER);
+    assert_true(str_equal_c(f.rows.texts[0], "7"));
+    assert_null(f.rows.texts[1].ptr);
+    assert_null(f.rows.texts[2].ptr);
+    end(&f);
+}
+
 static void a_marker_that_is_a_category_stays_a_category(void **state)
 {
     struct fixture f;
@@ -523,8 +552,11 @@ static void a_pattern_that_backtracks_forever_is_given_up(void **state)
     struct fixture f;
     (void)state;
     begin(&f,
-          CONTRACT_TEXT(FLAG "  - {name: s, logicalType: string, logicalTypeOptions: {pattern: "
-                             "'^(a+)+$'}}\n"),
+          CONTRACT_TEXT(FLAG "  - name: s\n"
+                             "    logicalType: string\n"
+                             "    logicalTypeOptions: {pattern: '^(a+)+$'}\n"
+                             "    customProperties: [{property: slipwayPolicy, value: {pattern: "
+                             "warn}}]\n"),
           1);
     rows_put_str(&f.rows, 0, field(&f, "s"), STR_LIT("aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaab"));
     expect_rejected(&f, "row 0: field 's': expected text whose match with the pattern ends within "
@@ -761,6 +793,7 @@ int main(void)
         cmocka_unit_test(an_unknown_category_can_reject),
         cmocka_unit_test(a_long_list_is_cut_short),
         cmocka_unit_test(a_missing_marker_is_missing_in_every_form),
+        cmocka_unit_test(markers_of_texts_are_texts),
         cmocka_unit_test(a_marker_that_is_a_category_stays_a_category),
         cmocka_unit_test(the_edges_of_float32_are_numbers),
         cmocka_unit_test(fractions_are_found_at_every_size),
