@@ -15,6 +15,8 @@
 #ifndef SLIPWAY_CONTRACT_CHECK_H
 #define SLIPWAY_CONTRACT_CHECK_H
 
+#include <float.h>
+
 #include "contract/contract.h"
 
 enum {
@@ -67,7 +69,8 @@ enum err_code rows_begin(struct rows *rows, const struct contract *contract, int
 
 /* One cell. `field` is an input field of the contract. Wrong types, unknown categories and broken
  * patterns are noted as violations by their policy; the caller goes on and rows_check reports. */
-void rows_put_f64(struct rows *rows, int64_t row, const struct contract_field *field, double value);
+static inline void rows_put_f64(struct rows *rows, int64_t row, const struct contract_field *field,
+                                double value);
 void rows_put_bool(struct rows *rows, int64_t row, const struct contract_field *field, bool value);
 void rows_put_str(struct rows *rows, int64_t row, const struct contract_field *field,
                   struct str value); /* categories, text; numbers only when `field` is text */
@@ -110,6 +113,21 @@ enum err_code rows_check(struct rows *rows, struct err *err);
  * contract's columns are exactly the features, else a gathered copy in the arena (NULL at its
  * limit). */
 const float *rows_features(struct rows *rows);
+
+void rows_put_f64_other(struct rows *rows, int64_t row, const struct contract_field *field,
+                        double value);
+
+/* Inline for the usual case, a number in a field that takes any. */
+static inline void rows_put_f64(struct rows *rows, int64_t row, const struct contract_field *field,
+                                double value)
+{
+    if (__builtin_expect(field->is_plain && value <= (double)FLT_MAX && value >= -(double)FLT_MAX &&
+                             row >= 0 && row < rows->count,
+                         true))
+        rows->values[row * rows->contract->value_count + field->column] = (float)value;
+    else
+        rows_put_f64_other(rows, row, field, value);
+}
 
 /* Why a cell is NaN. The model sees missing in every case; monitoring counts them apart. */
 enum cell_state {

@@ -149,9 +149,10 @@ static void put_text_f64(struct rows *rows, int64_t row, const struct contract_f
 }
 
 /* Everything but a number that fits a plain field. */
-static void put_f64_slow(struct rows *rows, int64_t row, const struct contract_field *field,
-                         double value)
+void rows_put_f64_other(struct rows *rows, int64_t row, const struct contract_field *field,
+                        double value)
 {
+    assert(row >= 0 && row < rows->count);
     if (field->is_text)
         put_text_f64(rows, row, field, value);
     else if (isnan(value))
@@ -164,15 +165,6 @@ static void put_f64_slow(struct rows *rows, int64_t row, const struct contract_f
         refuse_number(rows, row, field, value);
     else
         *value_at(rows, row, field) = (float)value;
-}
-
-void rows_put_f64(struct rows *rows, int64_t row, const struct contract_field *field, double value)
-{
-    assert(row >= 0 && row < rows->count);
-    if (__builtin_expect(field->is_plain && fabs(value) <= (double)FLT_MAX, true))
-        *value_at(rows, row, field) = (float)value;
-    else
-        put_f64_slow(rows, row, field, value);
 }
 
 void rows_put_i64(struct rows *rows, int64_t row, const struct contract_field *field, int64_t value)
