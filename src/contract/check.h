@@ -114,6 +114,7 @@ enum err_code rows_check(struct rows *rows, struct err *err);
  * limit). */
 const float *rows_features(struct rows *rows);
 
+/* rows_put_f64 of every other number and field. */
 void rows_put_f64_other(struct rows *rows, int64_t row, const struct contract_field *field,
                         double value);
 
