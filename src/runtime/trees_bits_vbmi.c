@@ -18,7 +18,12 @@
 
 #include "runtime/tier.h"
 
-enum { WORDS = RANKS_BATCH / 64, LANES = 16, GROUPS = RANKS_BATCH / LANES };
+enum {
+    WORDS = RANKS_BATCH / 64,
+    LANES = 16, /* of float32 */
+    GROUPS = RANKS_BATCH / LANES,
+    TABLE = 2 * LANES, /* leaves that one instruction chooses from */
+};
 
 #define INLINE static inline __attribute__((always_inline))
 
@@ -30,27 +35,27 @@ struct row_masks {
 struct batch {
     const struct ranks *m;
     int row_count;
-    uint8_t (*ranks)[RANKS_BATCH]; /* [used_count] rank - 1 */
-    struct row_masks *masks;       /* [used_count] */
-    __m256i *splits;               /* [RANKS_PREDICATES_MAX + 1] */
+    uint8_t (*ranks)[GROUPS][LANES]; /* [used_count] rank - 1 */
+    struct row_masks *masks;         /* [used_count] */
+    __m256i *splits;                 /* [RANKS_PREDICATES_MAX + 1] */
 };
 
 /* --- 1. ranks -------------------------------------------------------------------------------- */
 
 /* One feature in all rows, in passes over them, so that no load waits for a store just before. */
 struct column {
-    float values[RANKS_BATCH] __attribute__((aligned(64)));
-    uint32_t rows[RANKS_BATCH] __attribute__((aligned(64))); /* of 16 thresholds: 0 ... 15 */
-    uint16_t below[RANKS_BATCH]
-        __attribute__((aligned(64))); /* a bit for each of the 16 <= value */
+    float values[GROUPS][LANES] __attribute__((aligned(64)));
+    uint32_t rows[GROUPS][LANES] __attribute__((aligned(64)));  /* of 16 thresholds: 0 ... 15 */
+    uint16_t below[GROUPS][LANES] __attribute__((aligned(64))); /* which of the 16 are <= value */
 };
 
 static void read_column(const struct batch *b, int u, const float *rows, struct column *c)
 {
     size_t stride = (size_t)b->m->feature_count;
+    float *values = c->values[0];
     rows += b->m->used[u];
     for (int r = 0; r < b->row_count; r++)
-        c->values[r] = rows[(size_t)r * stride];
+        values[r] = rows[(size_t)r * stride];
 }
 
 /* The row of thresholds in which each value's rank lies: pivots that are <= it, by bisection. */
@@ -58,7 +63,7 @@ static void find_rows(const float *feature_pivots, int groups, struct column *c)
 {
     const __m512 pivots = _mm512_load_ps(feature_pivots);
     for (int g = 0; g < groups; g++) {
-        __m512 x = _mm512_load_ps(c->values + g * LANES);
+        __m512 x = _mm512_load_ps(c->values[g]);
         __m512i row = _mm512_setzero_si512();
         for (int step = 8; step > 0; step /= 2) {
             __m512i probe = _mm512_add_epi32(row, _mm512_set1_epi32(step - 1));
@@ -66,32 +71,36 @@ static void find_rows(const float *feature_pivots, int groups, struct column *c)
             __mmask16 is_below = _mm512_cmp_ps_mask(x, pivot, _CMP_GE_OQ);
             row = _mm512_mask_add_epi32(row, is_below, row, _mm512_set1_epi32(step));
         }
-        _mm512_store_si512(c->rows + g * LANES, row);
+        _mm512_store_si512(c->rows[g], row);
     }
 }
 
 static void compare_rows(const float *thresholds, int row_count, struct column *c)
 {
+    const float *values = c->values[0];
+    const uint32_t *rows = c->rows[0];
+    uint16_t *below = c->below[0];
     for (int r = 0; r < row_count; r++) {
-        __m512 x = _mm512_set1_ps(c->values[r]);
-        __m512 edges = _mm512_load_ps(thresholds + 16 * (size_t)c->rows[r]);
-        c->below[r] = _mm512_cmp_ps_mask(x, edges, _CMP_GE_OQ);
+        __m512 x = _mm512_set1_ps(values[r]);
+        __m512 edges = _mm512_load_ps(thresholds + 16 * (size_t)rows[r]);
+        below[r] = _mm512_cmp_ps_mask(x, edges, _CMP_GE_OQ);
     }
 }
 
-static void count_ranks(const struct column *c, int groups, uint8_t *ranks, struct row_masks *masks)
+static void count_ranks(const struct column *c, int groups, uint8_t (*ranks)[LANES],
+                        struct row_masks *masks)
 {
     uint16_t missing[GROUPS] = {0}, positive[GROUPS] = {0};
     for (int g = 0; g < groups; g++) {
-        __m512 x = _mm512_load_ps(c->values + g * LANES);
-        __m512i row = _mm512_load_si512(c->rows + g * LANES);
-        __m256i below = _mm256_load_si256((const __m256i *)(const void *)(c->below + g * LANES));
+        __m512 x = _mm512_load_ps(c->values[g]);
+        __m512i row = _mm512_load_si512(c->rows[g]);
+        __m256i below = _mm256_load_si256((const __m256i *)c->below[g]);
         __m256i rank = _mm512_cvtepi32_epi16(_mm512_slli_epi32(row, 4));
         rank = _mm256_add_epi16(rank, _mm256_popcnt_epi16(below));
         missing[g] = _mm512_cmp_ps_mask(x, x, _CMP_UNORD_Q);
         positive[g] = _mm256_test_epi16_mask(rank, rank);
         rank = _mm256_subs_epu16(rank, _mm256_set1_epi16(1));
-        _mm_store_si128((__m128i *)(void *)(ranks + g * LANES), _mm256_cvtepi16_epi8(rank));
+        _mm_store_si128((__m128i *)ranks[g], _mm256_cvtepi16_epi8(rank));
     }
     memcpy(masks->missing, missing, sizeof(missing));
     memcpy(masks->positive, positive, sizeof(positive));
@@ -105,7 +114,7 @@ static void make_ranks(const struct batch *b, const float *rows)
     memset(&column, 0, sizeof(column));
     for (int u = 0; u < m->used_count; u++) {
         read_column(b, u, rows, &column);
-        find_rows(m->pivots + 16 * u, groups, &column);
+        find_rows(m->pivots + 16 * (size_t)u, groups, &column);
         compare_rows(m->thresholds + 16 * (size_t)m->first_row[u], b->row_count, &column);
         count_ranks(&column, groups, b->ranks[u], &b->masks[u]);
     }
@@ -120,7 +129,7 @@ INLINE void make_run(const struct batch *b, const struct ranks_run *run, const u
     __m512i row_ranks[WORDS];
     __mmask64 positive[WORDS];
     for (int w = 0; w < words; w++) {
-        row_ranks[w] = _mm512_load_si512(&b->ranks[run->used][64 * w]);
+        row_ranks[w] = _mm512_load_si512(b->ranks[run->used][(size_t)4 * w]);
         positive[w] = masks->positive[w];
         if (run->is_missing_right) {
             positive[w] |= masks->missing[w];
@@ -161,7 +170,7 @@ static void make_splits(const struct batch *b, const struct ranks_chunk *chunk)
 
 INLINE __m256i split_at(const __m256i *splits, uint16_t number)
 {
-    return *(const __m256i *)(const void *)((const char *)splits + 8 * (size_t)number);
+    return _mm256_load_si256((const __m256i *)((const uint64_t *)splits + number));
 }
 
 /* right ? b : a, bit by bit */
@@ -177,7 +186,7 @@ INLINE __m256i choose(__m256i right, __m256i a, __m256i b)
                               const __m256i *level)                                                \
     {                                                                                              \
         __m256i a = winner_##half(splits, numbers, level + 1);                                     \
-        __m256i b = winner_##half(splits, numbers + (1 << half), level + 1);                       \
+        __m256i b = winner_##half(splits, numbers + (1 << (half)), level + 1);                     \
         return choose(level[0], a, b);                                                             \
     }
 
@@ -212,94 +221,99 @@ INLINE void resolve_levels(const __m256i *splits, const uint16_t *numbers, int d
 
 /* --- 4. leaves ------------------------------------------------------------------------------- */
 
+/* The levels of a tree, as words of 64 rows or parts of 16. */
+union level_bits {
+    uint64_t words[RANKS_DEPTH_MAX][WORDS];
+    uint16_t groups[RANKS_DEPTH_MAX][GROUPS];
+    __m256i rows[RANKS_DEPTH_MAX];
+};
+
 /* The last five levels as numbers 0 ... 31, for 64 rows. */
-INLINE __m512i leaf_numbers(const uint64_t *bits, int depth, int word)
+INLINE __m512i leaf_numbers(const union level_bits *bits, int depth, int word)
 {
     __m512i number = _mm512_setzero_si512();
     for (int i = 0; i < 5; i++) {
-        __mmask64 right = bits[(depth - 1 - i) * WORDS + word];
+        __mmask64 right = bits->words[depth - 1 - i][word];
         number = _mm512_mask_add_epi8(number, right, number, _mm512_set1_epi8((char)(1 << i)));
     }
     return number;
 }
 
 /* The leaf of 16 rows: 32 leaves by number, then halves by the levels above. */
-INLINE __m512 look_up_leaves(const __m512 *leaves, __m512i number, const __mmask16 *right,
-                             int depth)
+INLINE __m512 look_up_leaves(__m512 (*leaves)[2], __m512i number, const union level_bits *bits,
+                             int group, int depth)
 {
     enum { TABLES_MAX = 1 << (RANKS_DEPTH_MAX - 5) };
     __m512 found[TABLES_MAX];
-    int tables = 1 << (depth - 5);
-    for (int i = 0; i < tables; i++)
-        found[i] = _mm512_permutex2var_ps(leaves[2 * i], number, leaves[2 * i + 1]);
-    for (int k = depth - 6; k >= 0; k--)
-        for (int i = 0; i < 1 << k; i++)
-            found[i] = _mm512_mask_mov_ps(found[2 * i], right[k], found[2 * i + 1]);
+    for (int i = 0; i < 1 << (depth - 5); i++)
+        found[i] = _mm512_permutex2var_ps(leaves[i][0], number, leaves[i][1]);
+    for (int level = depth - 6; level >= 0; level--)
+        for (int i = 0, j = 0; i < 1 << level; i++, j += 2)
+            found[i] = _mm512_mask_mov_ps(found[j], bits->groups[level][group], found[j + 1]);
     return found[0];
 }
 
-INLINE void add_leaves(const float *tree_leaves, const __m256i *level, int depth, int words,
-                       float *sums)
+INLINE void add_leaves(const float *tree_leaves, const union level_bits *bits, int depth, int words,
+                       float (*sums)[LANES])
 {
-    uint64_t bits[RANKS_DEPTH_MAX * WORDS] __attribute__((aligned(64)));
-    const uint16_t *halves = (const uint16_t *)(const void *)bits;
-    __m512 leaves[1 << (RANKS_DEPTH_MAX - 4)];
-    for (int l = 0; l < depth; l++)
-        _mm256_store_si256((__m256i *)(bits + l * WORDS), level[l]);
-    for (int i = 0; i < 1 << (depth - 4); i++)
-        leaves[i] = _mm512_load_ps(tree_leaves + 16 * i);
+    __m512 leaves[1 << (RANKS_DEPTH_MAX - 5)][2];
+    for (int i = 0; i < 1 << (depth - 5); i++, tree_leaves += TABLE) {
+        leaves[i][0] = _mm512_load_ps(tree_leaves);
+        leaves[i][1] = _mm512_load_ps(tree_leaves + LANES);
+    }
     for (int w = 0; w < words; w++) {
         __m512i numbers = leaf_numbers(bits, depth, w);
-        for (int g = 0; g < 4; g++) {
-            __m128i bytes = _mm512_extracti32x4_epi32(numbers, 0);
-            __mmask16 right[3];
-            for (int k = 0; k < depth - 5; k++)
-                right[k] = halves[4 * (k * WORDS + w) + g];
+        for (int group = 4 * w; group < 4 * w + 4; group++) {
+            __m512i number = _mm512_cvtepu8_epi32(_mm512_castsi512_si128(numbers));
+            __m512 leaf = look_up_leaves(leaves, number, bits, group, depth);
+            _mm512_store_ps(sums[group], _mm512_add_ps(_mm512_load_ps(sums[group]), leaf));
             numbers = _mm512_shuffle_i32x4(numbers, numbers, 0x39); /* the next 16 rows */
-            float *sum = sums + 64 * w + 16 * g;
-            __m512 leaf = look_up_leaves(leaves, _mm512_cvtepu8_epi32(bytes), right, depth);
-            _mm512_store_ps(sum, _mm512_add_ps(_mm512_load_ps(sum), leaf));
         }
     }
 }
 
 /* --- all of it ------------------------------------------------------------------------------- */
 
-INLINE void add_trees(const struct batch *b, int tree, int end, int depth, float *sums)
+INLINE void add_trees(const struct batch *b, int tree, int end, int depth, float (*sums)[LANES])
 {
     const size_t width = (size_t)1 << depth;
     const int words = (b->row_count + 63) / 64;
     for (; tree < end; tree++) {
-        __m256i level[RANKS_DEPTH_MAX];
+        union level_bits bits;
+        __m256i level[RANKS_DEPTH_MAX]; /* apart from the union, so that they stay in registers */
         resolve_levels(b->splits, b->m->predicates + (size_t)tree * width, depth, level);
-        add_leaves(b->m->leaves + (size_t)tree * width, level, depth, words, sums);
+        for (int l = 0; l < depth; l++)
+            bits.rows[l] = level[l];
+        add_leaves(b->m->leaves + (size_t)tree * width, &bits, depth, words, sums);
     }
 }
 
 /* The trees of one output in one chunk; its margins are gathered into one array meanwhile. */
 static void add_output(const struct batch *b, int output, int tree, int end, float *margins)
 {
-    float sums[RANKS_BATCH] __attribute__((aligned(64))) = {0};
+    float sums[GROUPS][LANES] __attribute__((aligned(64))) = {0};
+    float *sum = sums[0];
     size_t outputs = (size_t)b->m->output_count;
     for (int r = 0; r < b->row_count; r++)
-        sums[r] = margins[(size_t)r * outputs + (size_t)output];
+        sum[r] = margins[(size_t)r * outputs + (size_t)output];
     if (b->m->is_deep)
         add_trees(b, tree, end, RANKS_DEPTH_MAX, sums);
     else
         add_trees(b, tree, end, RANKS_DEPTH_UPPER, sums);
     for (int r = 0; r < b->row_count; r++)
-        margins[(size_t)r * outputs + (size_t)output] = sums[r];
+        margins[(size_t)r * outputs + (size_t)output] = sum[r];
 }
 
 void ranks_score_batch(const struct ranks *m, const float *rows, int row_count, float *margins)
 {
-    uint8_t ranks[RANKS_USED_MAX][RANKS_BATCH] __attribute__((aligned(64)));
+    uint8_t ranks[RANKS_USED_MAX][GROUPS][LANES] __attribute__((aligned(64)));
     struct row_masks masks[RANKS_USED_MAX];
     __m256i splits[RANKS_PREDICATES_MAX + 1];
     struct batch b = {m, row_count, ranks, masks, splits};
     _Static_assert(sizeof(ranks) + sizeof(masks) + sizeof(splits) <= TIER_SCRATCH_BYTES, "stack");
-    for (int r = 0; r < row_count; r++)
-        memcpy(margins + r * m->output_count, m->base, (size_t)m->output_count * sizeof(float));
+    size_t outputs = (size_t)m->output_count;
+    for (size_t r = 0; r < (size_t)row_count; r++)
+        memcpy(margins + r * outputs, m->base, outputs * sizeof(float));
     make_ranks(&b, rows);
     int output = 0;
     for (const struct ranks_chunk *c = m->chunks; c < m->chunks + m->chunk_count; c++) {

@@ -111,7 +111,7 @@ static bool fits(const struct forest *f)
         !slots_init(&slots, f))
         return false;
     size_t bytes = tree_bytes(f, slots.is_wide) * (size_t)f->tree_count;
-    size_t bytes_max = BYTES_FREE + BYTES_FACTOR * 16 * (size_t)f->node_count;
+    size_t bytes_max = BYTES_FREE + (size_t)BYTES_FACTOR * 16 * (size_t)f->node_count;
     int slot_count = slots.count;
     slots_done(&slots);
     return slot_count <= SLOTS_MAX && bytes <= bytes_max;
@@ -266,25 +266,27 @@ static inline __attribute__((always_inline)) float add_trees(const struct heap *
     return sum;
 }
 
+/* Eight trees, or the last ones of an output, for all rows. */
+static inline __attribute__((always_inline)) void add_block(const struct heap *m, int tree,
+                                                            int count, const float *x, int rows,
+                                                            float *sums, bool is_wide, int depth)
+{
+    for (int r = 0; r < rows; r++, x += m->slot_count, sums += m->output_count)
+        *sums = add_trees(m, (size_t)tree, count, x, *sums, is_wide, depth);
+}
+
 static inline __attribute__((always_inline)) void
 score_rows(const struct heap *m, const float *x, int rows, float *margins, bool is_wide, int depth)
 {
+    size_t outputs = (size_t)m->output_count;
     for (int o = 0; o < m->output_count; o++) {
-        int end = m->first_tree[o + 1];
-        for (int r = 0; r < rows; r++)
-            margins[r * m->output_count + o] = m->base[o];
-        for (int t = m->first_tree[o]; t < end; t += LANES) {
-            int count = end - t < LANES ? end - t : LANES;
-            for (int r = 0; r < rows; r++) {
-                float *sum = &margins[(size_t)r * (size_t)m->output_count + (size_t)o];
-                if (count == LANES)
-                    *sum =
-                        add_trees(m, (size_t)t, LANES, x + r * m->slot_count, *sum, is_wide, depth);
-                else
-                    *sum =
-                        add_trees(m, (size_t)t, count, x + r * m->slot_count, *sum, is_wide, depth);
-            }
-        }
+        int tree = m->first_tree[o], end = m->first_tree[o + 1];
+        for (size_t r = 0; r < (size_t)rows; r++)
+            margins[r * outputs + (size_t)o] = m->base[o];
+        for (; tree + LANES <= end; tree += LANES)
+            add_block(m, tree, LANES, x, rows, margins + o, is_wide, depth);
+        if (tree < end)
+            add_block(m, tree, end - tree, x, rows, margins + o, is_wide, depth);
     }
 }
 
@@ -306,7 +308,7 @@ static void score(const void *built, const float *rows, int64_t row_count, float
     chunk = chunk < ROWS_MAX ? chunk : ROWS_MAX;
     for (int64_t r = 0; r < row_count; r += chunk) {
         int n = row_count - r < chunk ? (int)(row_count - r) : chunk;
-        for (int i = 0; i < n; i++)
+        for (int64_t i = 0; i < n; i++)
             spread(m, rows + (r + i) * m->feature_count, x + i * m->slot_count);
         score_chunk(m, x, n, margins + r * m->output_count);
     }

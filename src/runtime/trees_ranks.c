@@ -174,7 +174,7 @@ static size_t tree_bytes(const struct forest *f)
 static bool fits(const struct forest *f)
 {
     struct survey survey;
-    size_t bytes_max = BYTES_FREE + BYTES_FACTOR * 16 * (size_t)f->node_count;
+    size_t bytes_max = BYTES_FREE + (size_t)BYTES_FACTOR * 16 * (size_t)f->node_count;
     if (!has_instructions() || f->has_categorical || f->has_low_threshold ||
         f->depth > RANKS_DEPTH_MAX || tree_bytes(f) * (size_t)f->tree_count > bytes_max)
         return false;
@@ -358,7 +358,7 @@ static void fill_thresholds(const struct survey *s, float *pivots, float *thresh
     for (int u = 0; u < s->used_count; u++) {
         int count = s->threshold_counts[u];
         first_row[u] = row;
-        memcpy(thresholds + 16 * row, s->thresholds[u], (size_t)count * sizeof(float));
+        memcpy(thresholds + 16 * (size_t)row, s->thresholds[u], (size_t)count * sizeof(float));
         for (int i = 0; i < 16; i++)
             pivots[16 * u + i] = 16 * i + 16 < count ? s->thresholds[u][16 * i + 15] : NAN;
         row += (uint32_t)(count + 15) / 16;

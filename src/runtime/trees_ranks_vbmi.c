@@ -14,7 +14,7 @@
 #include "runtime/trees_ranks.h"
 
 #include <immintrin.h>
-#include <string.h>
+#include <stddef.h>
 
 enum { BLOCK = 16 }; /* trees */
 
@@ -35,7 +35,7 @@ INLINE unsigned count_bits(__mmask16 mask)
 INLINE unsigned rank_of(const struct ranks *m, int u, float value)
 {
     __m512 x = _mm512_set1_ps(value);
-    __m512 pivots = _mm512_load_ps(m->pivots + 16 * u);
+    __m512 pivots = _mm512_load_ps(m->pivots + 16 * (size_t)u);
     unsigned row = count_bits(_mm512_cmp_ps_mask(x, pivots, _CMP_GE_OQ));
     __m512 edges = _mm512_load_ps(m->thresholds + 16 * (size_t)(m->first_row[u] + row));
     return 16 * row + count_bits(_mm512_cmp_ps_mask(x, edges, _CMP_GE_OQ));
@@ -51,8 +51,9 @@ INLINE __mmask32 missing_in(const float *x, int count, int word)
 {
     int left = count - 32 * word;
     __mmask32 lanes = left >= 32 ? 0xffffffff : (1u << left) - 1;
-    __m512 low = _mm512_maskz_loadu_ps((__mmask16)lanes, x + 32 * word);
-    __m512 high = _mm512_maskz_loadu_ps((__mmask16)(lanes >> 16), x + 32 * word + 16);
+    x += 32 * (size_t)word;
+    __m512 low = _mm512_maskz_loadu_ps((__mmask16)lanes, x);
+    __m512 high = _mm512_maskz_loadu_ps((__mmask16)(lanes >> 16), x + 16);
     return _mm512_cmp_ps_mask(low, low, _CMP_UNORD_Q) |
            (__mmask32)_mm512_cmp_ps_mask(high, high, _CMP_UNORD_Q) << 16;
 }
@@ -71,7 +72,7 @@ INLINE struct rank_words rank_row(const struct ranks *m, const float *row, bool 
     for (int u = 0; u < m->used_count; u++)
         ranks[u] = (uint16_t)rank_of(m, u, x[u]);
     for (int w = 0; w < (is_wide ? 4 : 2); w++) {
-        r.word[w] = _mm512_load_si512(ranks + 32 * w);
+        r.word[w] = _mm512_load_si512(ranks + 32 * (size_t)w);
         if (32 * w < m->used_count)
             r.word[w] = _mm512_mask_set1_epi16(r.word[w], missing_in(x, m->used_count, w),
                                                (short)RANKS_MISSING);
@@ -137,9 +138,8 @@ INLINE void compare_block(const struct ranks *m, const struct slot_words *s, int
                           uint64_t *bits)
 {
     const uint8_t *slots = m->slots + 64 * (size_t)tree, *ranks = m->ranks + 64 * (size_t)tree;
-    for (int t = 0; t < BLOCK; t++)
-        bits[t] = compare_splits(s, words, _mm512_load_si512(slots + 64 * t),
-                                 _mm512_load_si512(ranks + 64 * t));
+    for (int t = 0; t < BLOCK; t++, slots += 64, ranks += 64)
+        bits[t] = compare_splits(s, words, _mm512_load_si512(slots), _mm512_load_si512(ranks));
 }
 
 /* Places of level 6, 64 ... 127, that eight trees reach. */
@@ -161,11 +161,11 @@ INLINE float add_shallow(const struct ranks *m, int tree, int count, const uint6
         _mm512_store_si512(places + t, walk_eight(bits + t));
     if (count >= BLOCK) {
         for (int t = 0; t < BLOCK; t++)
-            sum += leaves[64 * t + (int64_t)places[t] - 64];
+            sum += leaves[64 * (uint64_t)t + places[t] - 64];
         return sum;
     }
     for (int t = 0; t < count; t++)
-        sum += leaves[64 * t + (int64_t)places[t] - 64];
+        sum += leaves[64 * (uint64_t)t + places[t] - 64];
     return sum;
 }
 
@@ -173,15 +173,15 @@ INLINE float add_shallow(const struct ranks *m, int tree, int count, const uint6
 INLINE __m512i walk_records(const struct ranks *m, const struct slot_words *s, int words, int tree,
                             const uint64_t *bits)
 {
-    enum { TREE = 64 * sizeof(struct ranks_record), LEAVES = 8 };
+    enum { LEAVES = offsetof(struct ranks_record, leaves) };
+    const long long tree_bytes = 64 * sizeof(struct ranks_record);
     _Static_assert(sizeof(struct ranks_record) == 24, "16 i + 8 i below");
     const struct ranks_record *records = m->records + 64 * (size_t)tree;
-    const __m512i first =
-        _mm512_set_epi64(7 * TREE, 6 * TREE, 5 * TREE, 4 * TREE, 3 * TREE, 2 * TREE, TREE, 0);
+    const __m512i lane = _mm512_set_epi64(7, 6, 5, 4, 3, 2, 1, 0);
     const __m512i one = _mm512_set1_epi64(1);
     __m512i i = _mm512_and_si512(walk_eight(bits), _mm512_set1_epi64(63));
     __m512i at = _mm512_add_epi64(_mm512_slli_epi64(i, 4), _mm512_slli_epi64(i, 3));
-    at = _mm512_add_epi64(at, first);
+    at = _mm512_add_epi64(at, _mm512_mullo_epi64(lane, _mm512_set1_epi64(tree_bytes)));
     __m512i splits = _mm512_i64gather_epi64(at, records, 1);
     uint64_t right = compare_splits(s, words, splits, _mm512_srli_epi64(splits, 32));
     __m512i g = _mm512_cvtepu8_epi64(_mm_cvtsi64_si128((long long)right));
@@ -195,15 +195,13 @@ INLINE __m512i walk_records(const struct ranks *m, const struct slot_words *s, i
 INLINE float add_deep(const struct ranks *m, const struct slot_words *s, int words, int tree,
                       int count, const uint64_t *bits, float sum)
 {
+    const size_t eight_trees = sizeof(struct ranks_record) * 64 * 8;
     const char *records = (const char *)(m->records + 64 * (size_t)tree);
     uint64_t offsets[BLOCK] __attribute__((aligned(64)));
-    for (int t = 0; t < BLOCK; t += 8) {
-        __m512i at = walk_records(m, s, words, tree + t, bits + t);
-        at = _mm512_add_epi64(at, _mm512_set1_epi64(t * 64 * (int)sizeof(struct ranks_record)));
-        _mm512_store_si512(offsets + t, at);
-    }
-    for (int t = 0; t < BLOCK && t < count; t++)
-        sum += *(const float *)(const void *)(records + offsets[t]);
+    for (int t = 0; t < BLOCK; t += 8)
+        _mm512_store_si512(offsets + t, walk_records(m, s, words, tree + t, bits + t));
+    for (size_t t = 0; t < BLOCK && (int)t < count; t++)
+        sum += *(const float *)(records + t / 8 * eight_trees + offsets[t]);
     return sum;
 }
 
