@@ -78,8 +78,8 @@ static void put_value(struct rows *rows, int64_t row, const struct contract_fiel
         struct buf text;
         buf_init(&text, 256);
         json_write(&text, value);
-        struct str copy = {arena_copy(rows->arena, text.data, text.len), text.len};
-        rows_put_str(rows, row, field, copy.ptr ? copy : STR_LIT("{...}"));
+        const char *copy = text.is_full ? NULL : arena_copy(rows->arena, text.data, text.len);
+        rows_put_wrong(rows, row, field, copy ? copy : "an object or a list");
         buf_done(&text);
     }
     }
