@@ -102,7 +102,7 @@ static enum err_code check_owner(int fd, const char *path, struct err *err)
         return ERR_OK;
     err_set(err, ERR_DENIED, "the data folder %s belongs to user %lu, not to %lu", path,
             (unsigned long)st.st_uid, (unsigned long)geteuid());
-    return err_hint(err, "run as that user");
+    return err_hint(err, "run as that user, or name a folder of your own with --data");
 }
 
 static enum err_code keep_private(int fd, const char *path, struct err *err)

@@ -54,8 +54,8 @@ static enum err_code refuse_newer(int latest, struct err *err)
 {
     err_set(err, ERR_UNSUPPORTED, "the store has a newer schema than this program, which knows %d",
             latest);
-    return err_hint(err, "use the newer program, or restore the copy made before the upgrade: "
-                         "slipway restore <backup>");
+    return err_hint(err, "use the newer program, or put back the copy made before the upgrade: "
+                         "backups/before-schema-*.db");
 }
 
 /* *count: scripts that were applied, all of them ours. */
