@@ -86,7 +86,8 @@ static void *thread_new(void *context, int index, struct loop *loop)
 static void thread_free(void *arg)
 {
     struct serve_thread *thread = arg;
-    snapshot_reader_done(&thread->reader);
+    struct node *node = thread->node;
+    control_remove_reader(node->control, &thread->reader);
 }
 
 static void free_threads(struct node *node)
@@ -243,10 +244,13 @@ static void wait_for_end(struct node *node, const sigset_t *signals,
              (long long)node->options->drain_timeout_ms);
 }
 
-/* Pools end before the loops: what they run still has somewhere to send its reply. */
+/* The loops end when every request has its reply; pools and control may still be at work then, on
+ * what nobody waits for. */
 static void stop(struct node *node)
 {
     atomic_store(&node->is_draining, true);
+    if (node->control)
+        control_forget_loops(node->control);
     if (node->server)
         http_server_stop(node->server, node->options->drain_timeout_ms);
     pool_free(node->fast_pool);

@@ -721,6 +721,21 @@ void control_add_reader(struct control *control, struct snapshot_reader *reader,
     pthread_mutex_unlock(&control->publish_lock);
 }
 
+void control_forget_loops(struct control *control)
+{
+    pthread_mutex_lock(&control->publish_lock);
+    publisher_forget_loops(&control->publisher);
+    pthread_mutex_unlock(&control->publish_lock);
+}
+
+void control_remove_reader(struct control *control, struct snapshot_reader *reader)
+{
+    pthread_mutex_lock(&control->publish_lock);
+    publisher_remove(&control->publisher, reader);
+    pthread_mutex_unlock(&control->publish_lock);
+    snapshot_reader_done(reader);
+}
+
 struct snapshot *control_snapshot(struct control *control)
 {
     pthread_mutex_lock(&control->publish_lock);

@@ -85,6 +85,13 @@ enum err_code control_load(struct control *control, const char *model, struct st
 /* Make a data thread's view known to the publisher; before the thread handles requests. */
 void control_add_reader(struct control *control, struct snapshot_reader *reader, struct loop *loop);
 
+/* Before the loops end: publications go on, but wake no loop. */
+void control_forget_loops(struct control *control);
+
+/* After the reader's thread has ended: nothing is handed to it any more, and what it holds is
+ * released. */
+void control_remove_reader(struct control *control, struct snapshot_reader *reader);
+
 /* The snapshot of this moment for threads that are no readers; give it back with snapshot_unref. */
 struct snapshot *control_snapshot(struct control *control);
 

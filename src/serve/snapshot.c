@@ -179,14 +179,15 @@ static void wake_reader(struct loop_message *message)
     snapshot_reader_adopt(reader);
 }
 
-static void hand_over(struct snapshot_reader *reader, struct snapshot *snapshot)
+static void hand_over(struct snapshot_reader *reader, struct snapshot *snapshot, bool wakes)
 {
     atomic_fetch_add_explicit(&snapshot->refs, 1, memory_order_relaxed);
     struct snapshot *untaken =
         atomic_exchange_explicit(&reader->next, snapshot, memory_order_acq_rel);
     if (untaken)
         snapshot_unref(untaken);
-    if (reader->loop && !atomic_exchange_explicit(&reader->is_waking, true, memory_order_acq_rel))
+    wakes = wakes && reader->loop;
+    if (wakes && !atomic_exchange_explicit(&reader->is_waking, true, memory_order_acq_rel))
         loop_post(reader->loop, &reader->wake);
 }
 
@@ -201,13 +202,28 @@ void publisher_add(struct publisher *publisher, struct snapshot_reader *reader, 
     }
 }
 
+void publisher_forget_loops(struct publisher *publisher)
+{
+    publisher->has_no_loops = true;
+}
+
+void publisher_remove(struct publisher *publisher, const struct snapshot_reader *reader)
+{
+    for (int i = 0; i < publisher->reader_count; i++) {
+        if (publisher->readers[i] != reader)
+            continue;
+        publisher->readers[i] = publisher->readers[--publisher->reader_count];
+        return;
+    }
+}
+
 void snapshot_publish(struct publisher *publisher, struct snapshot *snapshot)
 {
     struct snapshot *old = publisher->current;
     CHECK_MAGIC(snapshot, SNAPSHOT_MAGIC);
     publisher->current = snapshot;
     for (int i = 0; i < publisher->reader_count; i++)
-        hand_over(publisher->readers[i], snapshot);
+        hand_over(publisher->readers[i], snapshot, !publisher->has_no_loops);
     if (old)
         snapshot_unref(old);
 }

@@ -67,6 +67,7 @@ struct publisher {
     _Atomic(struct snapshot *) retired;
     struct snapshot_reader *readers[64];
     int reader_count;
+    bool has_no_loops; /* they are ending: nobody is woken any more */
 };
 
 void endpoint_ref(struct endpoint *endpoint);
@@ -89,6 +90,13 @@ const struct endpoint *snapshot_find(const struct snapshot *snapshot, struct str
 
 /* Readers are added before their threads handle requests; each starts with `current`. */
 void publisher_add(struct publisher *publisher, struct snapshot_reader *reader, struct loop *loop);
+
+/* Wake no loop from now on: they are about to end. Threads that still answer go on to see what is
+ * published. */
+void publisher_forget_loops(struct publisher *publisher);
+
+/* No snapshot is handed to this reader any more. */
+void publisher_remove(struct publisher *publisher, const struct snapshot_reader *reader);
 
 /* Hand `snapshot` (its reference is taken) to every reader. Control thread only. */
 void snapshot_publish(struct publisher *publisher, struct snapshot *snapshot);

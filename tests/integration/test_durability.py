@@ -129,6 +129,29 @@ def test_sigterm_under_load_cuts_no_answer_off(server):
     assert answers[0] > 10
 
 
+@pytest.mark.parametrize("pause", [0.05, 0.2])
+def test_sigterm_while_aliases_move_ends_clean(server, pause):
+    """Publications wake the data threads' loops; at the end there are no loops."""
+    register_triage(Api(server.url), 4)
+
+    def move():
+        api = Api(server.url)
+        try:
+            for turn in range(10000):
+                api.rollback("triage", None)
+                api.set_alias("triage", "champion", turn % 4 + 1, None)
+        except (requests.exceptions.RequestException, ValueError):
+            pass
+
+    threads = [threading.Thread(target=move) for _ in range(3)]
+    for thread in threads:
+        thread.start()
+    time.sleep(pause * PATIENCE)
+    assert server.stop() == 0
+    for thread in threads:
+        thread.join()
+
+
 # ---- kill -9 ----
 
 class Worker(threading.Thread):

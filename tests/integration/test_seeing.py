@@ -36,7 +36,7 @@ def test_what_is_counted(server):
     register_triage(api)
     for _ in range(5):
         api.predict("triage", {"rows": [REQUEST] * 3})
-    api.predict("triage", {"mean_radius": "x"}, 422)
+    api.predict("triage", {**REQUEST, "mean_radius": "x"}, 422)
     api.predict("triage", {**REQUEST, "mean_radius": 1e6})
     found = metrics(api)
     version = 'model="triage",version="2"'
