@@ -42,18 +42,24 @@ struct auth_key {
 };
 
 /* Make a key: the plain text goes to `secret` (AUTH_KEY_BYTES_MAX) and is stored nowhere. Inside
- * the caller's transaction; writes its audit event. ERR_EXISTS when the name is a live key's. */
+ * the caller's transaction; writes its audit event. ERR_EXISTS when the name is a live key's,
+ * ERR_INVALID when it looks like an id or expires_us (0: never) has passed, ERR_LIMIT when
+ * AUTH_KEYS_MAX are not revoked. */
 enum err_code auth_key_create(struct store *store, const char *name, unsigned scopes,
                               int64_t expires_us, const struct actor *actor, char *secret,
                               struct auth_key *key, struct arena *arena, struct err *err);
+/* All keys of that name (one live, others expired), or the one with that id. ERR_NOT_FOUND when
+ * none was left to revoke. */
 enum err_code auth_key_revoke(struct store *store, const char *name_or_id,
                               const struct actor *actor, struct err *err);
+/* Those not revoked first, then the last revoked ones; at most AUTH_KEYS_MAX. */
 enum err_code auth_key_list(struct store *store, struct arena *arena, struct auth_key **keys,
                             int *count, struct err *err);
 
 /* The live keys, frozen for the snapshot: looked up by digest, no lock, no allocation. */
 struct auth_keys;
-struct auth_keys *auth_keys_new(const struct auth_key *keys, int count); /* copies */
+/* Copies; revoked ones are left out. */
+struct auth_keys *auth_keys_new(const struct auth_key *keys, int count);
 void auth_keys_free(struct auth_keys *keys);
 bool auth_keys_is_empty(const struct auth_keys *keys);
 

@@ -24,7 +24,8 @@ struct folder;
 enum err_code folder_open(const char *path, bool create, struct folder **folder, struct err *err);
 bool folder_is_locked(const struct folder *folder);
 
-/* Become the owner. ERR_CONFLICT names the pid that has it. Held until folder_close or death. */
+/* Become the owner, and make backups/. ERR_CONFLICT names the pid that has it. Held until
+ * folder_close or death. */
 enum err_code folder_lock(struct folder *folder, struct err *err);
 
 const char *folder_path(const struct folder *folder); /* as given */
