@@ -74,6 +74,7 @@ static enum err_code open_folder(struct backup *b, struct err *err)
 static enum err_code write_file(struct backup *b, const char *path, struct str bytes, int mode,
                                 struct err *err)
 {
+    assert(b->folder_fd >= 0);
     int fd = openat(b->folder_fd, path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, mode);
     if (fd < 0)
         return err_set_errno(err, errno, "cannot write %s/%s", b->path, path);

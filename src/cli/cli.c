@@ -20,7 +20,8 @@
 enum {
     TARGET_BYTES_MAX = HTTP_TARGET_BYTES_MAX,
     IDEMPOTENCY_BYTES = 16,
-    KEY_FILE_BYTES_MAX = 4096
+    KEY_FILE_BYTES_MAX = 4096,
+    REPORT_BYTES_MAX = 8 * (ERR_MSG_BYTES + ERR_HINT_BYTES)
 };
 
 /* ---- flags and arguments ---- */
@@ -310,7 +311,8 @@ enum err_code cli_get(struct cli *cli, const char *target, struct cli_reply *rep
 void cli_print(struct buf *out)
 {
     assert(!out->is_full);
-    fwrite(out->data, 1, out->len, stdout);
+    if (out->len)
+        fwrite(out->data, 1, out->len, stdout);
     buf_clear(out);
 }
 
@@ -321,7 +323,8 @@ const char *cli_server_name(const struct cli *cli)
 
 void cli_print_json(struct str body)
 {
-    fwrite(body.ptr, 1, body.len, stdout);
+    if (body.len)
+        fwrite(body.ptr, 1, body.len, stdout);
     if (body.len == 0 || body.ptr[body.len - 1] != '\n')
         putchar('\n');
 }
@@ -360,7 +363,7 @@ const char *cli_time(struct cli *cli, yyjson_val *object, const char *key)
 static void report(const struct cli *cli, const struct err *err)
 {
     struct buf text;
-    buf_init(&text, 8 * (ERR_MSG_BYTES + ERR_HINT_BYTES));
+    buf_init(&text, REPORT_BYTES_MAX);
     buf_lit(&text, "slipway: ");
     terminal_append_tinted(&text, str_of(err->msg), TINT_RED, cli->terminal.has_err_color);
     buf_char(&text, '\n');

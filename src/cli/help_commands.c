@@ -28,10 +28,11 @@ enum err_code cli_help(struct cli *cli, struct err *err)
     struct buf out;
     enum err_code rc = ERR_OK;
     buf_init(&out, HELP_BYTES_MAX);
-    if (cli->arg_count == 0)
-        help_overview(&out);
+    const char *first = cli_arg(cli, 0);
+    if (first)
+        rc = help_of(cli, first, cli_arg(cli, 1), &out, err);
     else
-        rc = help_of(cli, cli_arg(cli, 0), cli_arg(cli, 1), &out, err);
+        help_overview(&out);
     if (!rc)
         cli_print(&out);
     buf_done(&out);

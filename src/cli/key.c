@@ -11,7 +11,11 @@ static bool parse_lifetime(struct str text, int64_t *seconds)
     static const struct {
         char suffix;
         int64_t seconds;
-    } units[] = {{'m', 60}, {'h', 3600}, {'d', 86400}, {'w', 7 * 86400}, {'y', 365 * 86400}};
+    } units[] = {{'m', 60},
+                 {'h', 3600},
+                 {'d', 86400},
+                 {'w', INT64_C(7) * 86400},
+                 {'y', INT64_C(365) * 86400}};
     int64_t count;
     if (str_equal(text, STR_LIT("never"))) {
         *seconds = 0;

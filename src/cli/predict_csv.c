@@ -306,7 +306,7 @@ static enum err_code fill_window(struct batcher *b, struct err *err)
         enum err_code rc = csv_next(b->csv, &cells, &count, err);
         if (rc)
             return err_wrap(err, "%s, after %lld rows", cli_flag(b->cli, "csv"),
-                            (long long)(b->predicted + b->refused));
+                            (long long)b->predicted + (long long)b->refused);
         b->is_at_end = count == 0;
         if (!b->is_at_end)
             add_row(b, cells, count);

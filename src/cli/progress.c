@@ -23,7 +23,7 @@ static void write_bar(struct buf *out, int64_t share)
 {
     buf_lit(out, "  [");
     for (int i = 0; i < BAR_CELLS; i++)
-        buf_char(out, i * SHARE_MAX < share * BAR_CELLS ? '#' : '-');
+        buf_char(out, (int64_t)i * SHARE_MAX < share * BAR_CELLS ? '#' : '-');
     buf_printf(out, "] %3lld %%", (long long)(share * 100 / SHARE_MAX));
 }
 

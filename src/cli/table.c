@@ -3,7 +3,7 @@
 
 #include "base/check.h"
 
-enum { GAP = 2 };
+enum { GAP = 2, CELL_BYTES_MAX = 64 * 1024 };
 
 struct row {
     struct row *next;
@@ -48,7 +48,7 @@ struct table *table_new(struct arena *arena, const char *titles)
 static const char *clean(struct table *table, const char *text)
 {
     struct buf safe;
-    buf_init(&safe, 64 * 1024);
+    buf_init(&safe, CELL_BYTES_MAX);
     terminal_append(&safe, str_of(text));
     const char *copy = arena_copy(table->arena, safe.data, safe.len);
     buf_done(&safe);
@@ -109,7 +109,7 @@ static void write_row(const struct table *table, const struct str *cells, enum t
 
 void table_write(const struct table *table, bool has_color, struct buf *out)
 {
-    struct str cells[TABLE_COLUMNS_MAX];
+    struct str cells[TABLE_COLUMNS_MAX] = {{0}};
     for (int i = 0; i < table->column_count; i++)
         cells[i] = table->columns[i].title;
     if (table->has_head)
