@@ -594,8 +594,10 @@ static enum err_code build_one(struct control *control, const char *model, bool 
 static enum err_code build_first(struct control *control, struct snapshot **snapshot,
                                  struct err *err)
 {
-    struct arena *arena = arena_new((size_t)MODELS_MAX * 1024);
     struct model *models;
+    /* Every model with the longest texts it may have. */
+    struct arena *arena =
+        arena_new((size_t)MODELS_MAX * 2 * (NOTE_BYTES_MAX + OWNER_BYTES_MAX + sizeof(*models)));
     int count = 0;
     struct auth_keys *keys = NULL;
     enum err_code rc = rollback_log_fold(control->rollback_log, control->store, err);
