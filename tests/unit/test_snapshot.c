@@ -23,7 +23,7 @@ static struct endpoint *new_endpoint(const char *name, int64_t champion_version)
 /* All endpoints of snapshot g name version g, so a reader that sees two mixed sees it at once. */
 static struct snapshot *new_snapshot(struct publisher *publisher, int64_t version)
 {
-    char name[16];
+    char name[32];
     struct snapshot *snapshot = snapshot_new(publisher->current, auth_keys_new(NULL, 0), publisher);
     for (int i = 0; i < MODELS; i++) {
         snprintf(name, sizeof(name), "model-%d", i);
@@ -34,7 +34,7 @@ static struct snapshot *new_snapshot(struct publisher *publisher, int64_t versio
 
 static int64_t version_of(const struct snapshot *snapshot, int i)
 {
-    char name[16];
+    char name[32];
     snprintf(name, sizeof(name), "model-%d", i);
     const struct endpoint *endpoint = snapshot_find(snapshot, str_of(name));
     return endpoint ? endpoint->champion_version : -1;
