@@ -225,6 +225,9 @@ static enum err_code check_given(const struct infer_table *t, struct err *err)
 {
     for (int i = 0; i < t->column_count; i++) {
         const struct infer_column *c = &t->columns[i];
+        if (c->given && c->has_more_distinct)
+            return err_set(err, ERR_LIMIT, "categories of '%s': the rows have more than %d",
+                           c->name, (int)INFER_DISTINCT_MAX);
         for (int k = 0; c->given && k < c->distinct_count; k++) {
             bool is_listed = false;
             for (int n = 0; n < c->given->count && !is_listed; n++)

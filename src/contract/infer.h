@@ -34,7 +34,7 @@
 #include "base/err.h"
 
 enum {
-    INFER_CELLS_MAX = 20 * 1000 * 1000, /* rows x columns; a cell takes 12 bytes */
+    INFER_CELLS_MAX = 20 * 1000 * 1000, /* rows x columns; a cell takes up to 20 bytes */
     INFER_DISTINCT_MAX = 1000,          /* texts counted per column, more are just many */
     INFER_REQUIRED_ROWS_MIN = 1000,     /* default of the option */
     INFER_CATEGORIES_MAX = 100,         /* the same */

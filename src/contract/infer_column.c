@@ -76,6 +76,8 @@ static bool note_marker(struct infer_column *c, struct str cell, struct arena *a
 /* Code of a text, or CODE_MANY; -3 when the arena is full. */
 static int code_of(struct infer_column *c, struct str cell, struct arena *arena)
 {
+    if (c->has_more_distinct)
+        return CODE_MANY; /* nobody asks for the texts of such a column */
     uintptr_t found = (uintptr_t)map_find(&c->distinct_by_text, cell);
     if (found) {
         c->distincts[found - 1].count++;
@@ -265,7 +267,8 @@ void infer_column_measure(struct infer_column *c)
     c->present_count = c->row_count - c->missing_count;
     if (!infer_column_is_number(c))
         return;
-    sort_present(c);
+    if (c->number_marker_count)
+        sort_present(c);
     c->is_id =
         c->present_count > 1 && c->number_distinct_count == c->present_count && is_monotone(c);
 }
