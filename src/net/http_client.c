@@ -202,7 +202,8 @@ static enum err_code start_tls(struct wire *wire, const struct place *place, con
     wire->ssl = SSL_new(wire->context);
     if (!wire->ssl || SSL_set_fd(wire->ssl, wire->fd) != 1)
         return tls_failed(wire, err);
-    SSL_set_tlsext_host_name(wire->ssl, place->host);
+    SSL_ctrl(wire->ssl, SSL_CTRL_SET_TLSEXT_HOSTNAME, TLSEXT_NAMETYPE_host_name,
+             (void *)(uintptr_t)place->host); /* SSL_set_tlsext_host_name, without its cast */
     X509_VERIFY_PARAM *verify = SSL_get0_param(wire->ssl);
     if (!X509_VERIFY_PARAM_set1_ip_asc(verify, place->host))
         X509_VERIFY_PARAM_set1_host(verify, place->host, 0);
