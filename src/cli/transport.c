@@ -130,7 +130,8 @@ static enum err_code try_folder(struct transport *t, bool create, struct err *er
         return ERR_OK;
     err_set(err, ERR_UNAVAILABLE, "another process has the folder %s and does not answer: %s",
             t->options.data_dir, why.msg);
-    return err_hint(err, "wait for it to end, or look at the pid in %s/lock", t->options.data_dir);
+    return err_hint(err, "its pid is in %s/lock; a socket elsewhere is named by "
+                         "SLIPWAY_UNIX_SOCKET", t->options.data_dir);
 }
 
 static void name_socket(struct transport *t)

@@ -17,6 +17,7 @@ import subprocess
 import time
 
 import pytest
+import requests
 from server import COMMAND_SECONDS_MAX, PREFIX, PROGRAM, ROOT, run_program
 
 TRIAGE = ROOT / "examples/triage"
@@ -312,6 +313,52 @@ def test_a_key_does_not_travel_in_the_open():
     assert got.status == 8 and "plain HTTP" in got.err
 
 
+def test_tls_is_trusted_by_the_root_that_is_named(make_server, tmp_path):
+    """Against a certificate of our own: refused without --ca, or under another name."""
+    cert, key = tmp_path / "cert.pem", tmp_path / "key.pem"
+    subprocess.run(["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt",
+                    "ec_paramgen_curve:P-256", "-nodes", "-keyout", key, "-out", cert, "-days",
+                    "2", "-subj", "/CN=localhost", "-addext", "subjectAltName=DNS:localhost"],
+                   check=True, capture_output=True)
+    server = make_server("--tls-cert", cert, "--tls-key", key, start=False)
+    server.start(wait=False)
+    end = time.monotonic() + COMMAND_SECONDS_MAX
+    while server.cli("status", check=False).status and time.monotonic() < end:
+        time.sleep(0.05)
+    url = f"https://localhost:{server.port}"
+    got = run_program("status", "--server", url, "--ca", cert, "--json")
+    assert got.json["is_serving"] is True
+    got = run_program("status", "--server", url, check=False)
+    assert got.status == 6 and "not trusted" in got.err and "--ca" in got.err
+    got = run_program("status", "--server", f"https://127.0.0.1:{server.port}", "--ca", cert,
+                      check=False)
+    assert got.status == 6 and "not trusted" in got.err
+
+
+def test_serve_refuses_a_wrong_line(tmp_path):
+    for words in (["--lisen", "127.0.0.1:1"], ["--data-threads", "many"], ["now"]):
+        got = run_program("serve", "--data", tmp_path / "data", *words, check=False)
+        assert got.status == 2, f"{words}: {got}"
+        assert got.err.startswith("slipway: ")
+    assert not (tmp_path / "data").exists()
+
+
+def test_the_audit_trail_goes_on_behind_a_page(server):
+    """1,100 events: more than the 1,000 that one reply has."""
+    server.cli("model", *V1)
+    server.cli("model", *V2)
+    with requests.Session() as session:
+        for i in range(1100):
+            reply = session.put(f"{server.url}/api/models/triage/aliases/try",
+                                json={"version": 1 + i % 2})
+            assert reply.status_code == 200
+    events = server.cli("audit", "--json").json["events"]
+    # before them: the model, its two versions, the first champion
+    assert [e["seq"] for e in events] == list(range(1, 1105))
+    lines = server.cli("audit", "--limit", "1050").out.splitlines()
+    assert len(lines) == 1051 and lines[-1].split()[0] == "1050"
+
+
 def test_nobody_there_is_said_and_quick(tmp_path):
     begin = time.monotonic()
     got = run_program("model", "list", "--server", "http://127.0.0.1:1", check=False)
@@ -559,6 +606,12 @@ def test_a_long_command_shows_how_far_it_is(folder, cases, tmp_path):
                         tmp_path / "out.csv", *folder.args)
     assert re.search(r"predicting  \[#*-*\] +\d+ %  \d+ rows  \d+ rows/s", shown), shown
     assert shown.endswith(f"\r\033[K{len(cases[1:]) * 200} rows predicted\r\n")
+
+
+def test_an_upload_shows_how_far_it_is(way):
+    shown = on_terminal("model", *V1, *way.args)
+    assert way.name == "folder" or "uploading model_v1.ubj  [" in shown, shown
+    assert "is registered" in shown
 
 
 def test_a_closed_pipe_is_no_error(folder):
