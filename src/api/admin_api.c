@@ -229,6 +229,16 @@ static enum err_code sort_blob(void *arg, const struct blob_digest *digest, uint
     return add_digest(&gc->unnamed, digest, err);
 }
 
+/* A registration may have begun to use the blob since it was listed; then it stays. */
+static enum err_code remove_unnamed(struct blob_store *blobs, struct gc *gc,
+                                    const struct blob_digest *digest, struct err *err)
+{
+    int64_t before_us = gc->now_us - GC_GRACE_SECONDS * CLOCK_SECOND_US;
+    enum err_code rc = blob_remove_older(blobs, digest, before_us, err);
+    gc->young += rc == ERR_CONFLICT;
+    return rc == ERR_CONFLICT ? ERR_OK : rc;
+}
+
 static enum err_code collect(struct call *call, struct gc *gc, bool is_dry, struct err *err)
 {
     struct blob_store *blobs = control_blobs(call->node->control);
@@ -236,7 +246,7 @@ static enum err_code collect(struct call *call, struct gc *gc, bool is_dry, stru
     if (!rc)
         rc = blob_each(blobs, sort_blob, gc, err);
     for (size_t i = 0; !rc && !is_dry && i < gc->unnamed.count; i++)
-        rc = blob_remove(blobs, &gc->unnamed.items[i], err);
+        rc = remove_unnamed(blobs, gc, &gc->unnamed.items[i], err);
     return rc;
 }
 

@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "api/handlers.h"
+#include "base/check.h"
 #include "base/log.h"
 #include "contract/compare.h"
 
@@ -272,11 +273,25 @@ static enum err_code compare_with_champion(struct call *call, struct registratio
     return rc;
 }
 
+/* From here on no collection of unused blobs takes what the version is about to name. */
+static enum err_code keep_blobs(struct blob_store *blobs, struct version *version, struct err *err)
+{
+    const struct blob_digest *const optional[] = {&version->contract, &version->golden};
+    uint64_t size = 0, ignored;
+    if (blob_keep(blobs, &version->artifact, &size, err))
+        return err->code;
+    for (size_t i = 0; i < ARRAY_LEN(optional); i++) {
+        if (optional[i]->hex[0] && blob_keep(blobs, optional[i], &ignored, err))
+            return err->code;
+    }
+    version->artifact_bytes = (int64_t)size;
+    return ERR_OK;
+}
+
 static enum err_code load_candidate(struct call *call, struct registration *reg, struct err *err)
 {
     struct version *version = &reg->version;
     struct blob_store *blobs = control_blobs(call->node->control);
-    uint64_t size = 0;
     struct loaded_source source = {
         .model = version->model,
         .runtime = version->runtime,
@@ -285,13 +300,12 @@ static enum err_code load_candidate(struct call *call, struct registration *reg,
         .golden = version->golden,
         .thread_count = control_data_threads(call->node->control),
     };
-    enum err_code rc = blob_stat(blobs, &version->artifact, &size, err);
+    enum err_code rc = keep_blobs(blobs, version, err);
     if (!rc)
         rc = loaded_open(blobs, &source, &reg->loaded, err);
     if (rc)
         return rc;
     version->runtime = reg->loaded->ops->name;
-    version->artifact_bytes = (int64_t)size;
     version->signature = signature_json(call, reg->loaded->signature);
     return ERR_OK;
 }

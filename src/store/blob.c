@@ -44,10 +44,22 @@ enum err_code blob_stat(struct blob_store *blobs, const struct blob_digest *dige
     return ops_of(blobs)->stat(blobs, digest, size, err);
 }
 
+enum err_code blob_keep(struct blob_store *blobs, const struct blob_digest *digest, uint64_t *size,
+                        struct err *err)
+{
+    return ops_of(blobs)->keep(blobs, digest, size, err);
+}
+
 enum err_code blob_remove(struct blob_store *blobs, const struct blob_digest *digest,
                           struct err *err)
 {
-    return ops_of(blobs)->remove(blobs, digest, err);
+    return ops_of(blobs)->remove(blobs, digest, INT64_MAX, err);
+}
+
+enum err_code blob_remove_older(struct blob_store *blobs, const struct blob_digest *digest,
+                                int64_t before_us, struct err *err)
+{
+    return ops_of(blobs)->remove(blobs, digest, before_us, err);
 }
 
 enum err_code blob_each(struct blob_store *blobs,

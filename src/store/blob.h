@@ -37,8 +37,16 @@ struct blob_ops {
 
     enum err_code (*stat)(struct blob_store *blobs, const struct blob_digest *digest,
                           uint64_t *size, struct err *err);
+
+    /* As stat, and the blob counts as put now: whoever is about to name it in a version calls this
+     * first, and a collection of unused blobs that is under way lets it be. */
+    enum err_code (*keep)(struct blob_store *blobs, const struct blob_digest *digest,
+                          uint64_t *size, struct err *err);
+
+    /* Only when it was last put before `before_us`, else ERR_CONFLICT; no put or keep comes in
+     * between. INT64_MAX: in any case. */
     enum err_code (*remove)(struct blob_store *blobs, const struct blob_digest *digest,
-                            struct err *err);
+                            int64_t before_us, struct err *err);
 
     /* Every blob: digest, size, when it was last put. `fn` may remove it; an error of `fn` ends
      * the walk. Temporary files left by a crash are removed on open, so the one who opens owns the
@@ -64,8 +72,12 @@ enum err_code blob_get(struct blob_store *blobs, const struct blob_digest *diges
 void blob_release(struct blob_store *blobs, const void *bytes, size_t size);
 enum err_code blob_stat(struct blob_store *blobs, const struct blob_digest *digest, uint64_t *size,
                         struct err *err);
+enum err_code blob_keep(struct blob_store *blobs, const struct blob_digest *digest, uint64_t *size,
+                        struct err *err);
 enum err_code blob_remove(struct blob_store *blobs, const struct blob_digest *digest,
-                          struct err *err);
+                          struct err *err); /* in any case */
+enum err_code blob_remove_older(struct blob_store *blobs, const struct blob_digest *digest,
+                                int64_t before_us, struct err *err);
 enum err_code blob_each(struct blob_store *blobs,
                         enum err_code (*fn)(void *arg, const struct blob_digest *digest,
                                             uint64_t size, int64_t modified_us, struct err *err),

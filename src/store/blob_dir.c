@@ -3,6 +3,11 @@
  *     put     .put-<random> in blobs/   write, fsync, rename to ab/<digest>, fsync ab and blobs
  *     get     read whole into memory of its own and hashed before anybody sees a byte
  *
+ *     remove  when it is old enough
+ *
+ * What changes a name or an age in ab/ holds a lock (flock) on that folder, so that a blob is not
+ * removed as old by one thread while another puts it again.
+ *
  * A blob is read, not mapped from its file: a disk that fails later would kill the process that
  * touches the map, a read fails with an error. Every file is opened below the folder's descriptor
  * without following a link. There is no state but that descriptor, so all functions may run in
@@ -14,6 +19,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/file.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -62,24 +68,47 @@ static enum err_code open_shard(struct blob_store *blobs, const struct blob_dige
     return *fd < 0 ? err_set_errno(err, errno, "blob %s", digest->hex) : ERR_OK;
 }
 
-static enum err_code open_blob(struct blob_store *blobs, const struct blob_digest *digest, int *fd,
-                               uint64_t *size, struct err *err)
+/* The lock ends when the descriptor is closed. */
+static enum err_code open_locked_shard(struct blob_store *blobs, const struct blob_digest *digest,
+                                       int *fd, struct err *err)
 {
-    int shard = -1;
-    struct stat st;
-    if (open_shard(blobs, digest, &shard, err))
+    int rc;
+    if (open_shard(blobs, digest, fd, err))
         return err->code;
+    do
+        rc = flock(*fd, LOCK_EX);
+    while (rc != 0 && errno == EINTR);
+    if (rc == 0)
+        return ERR_OK;
+    err_set_errno(err, errno, "cannot lock the folder of blob %s", digest->hex);
+    close(*fd);
+    return err->code;
+}
+
+static enum err_code open_in_shard(int shard, const struct blob_digest *digest, int *fd,
+                                   uint64_t *size, struct err *err)
+{
+    struct stat st;
     *fd = openat(shard, digest->hex, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
-    int failed = *fd < 0 ? errno : 0;
-    close(shard);
-    if (failed)
-        return err_set_errno(err, failed, "blob %s", digest->hex);
+    if (*fd < 0)
+        return err_set_errno(err, errno, "blob %s", digest->hex);
     if (fstat(*fd, &st) != 0 || !S_ISREG(st.st_mode)) {
         close(*fd);
         return refuse_damaged(digest, "it is not a regular file", err);
     }
     *size = (uint64_t)st.st_size;
     return ERR_OK;
+}
+
+static enum err_code open_blob(struct blob_store *blobs, const struct blob_digest *digest, int *fd,
+                               uint64_t *size, struct err *err)
+{
+    int shard = -1;
+    if (open_shard(blobs, digest, &shard, err))
+        return err->code;
+    enum err_code code = open_in_shard(shard, digest, fd, size, err);
+    close(shard);
+    return code;
 }
 
 static enum err_code read_all(int fd, const struct blob_digest *digest, char *bytes, size_t size,
@@ -165,8 +194,26 @@ static enum err_code dir_stat(struct blob_store *blobs, const struct blob_digest
     return ERR_OK;
 }
 
-/* Whether the blob is there and sound. One that is gets a new age, so that a collection of unused
- * blobs that is under way lets it be; a damaged one is written again. */
+static enum err_code dir_keep(struct blob_store *blobs, const struct blob_digest *digest,
+                              uint64_t *size, struct err *err)
+{
+    int shard = -1, fd = -1;
+    uint64_t file_size = 0;
+    CHECK_MAGIC(blobs, BLOB_DIR_MAGIC);
+    if (open_locked_shard(blobs, digest, &shard, err))
+        return err->code;
+    enum err_code code = open_in_shard(shard, digest, &fd, &file_size, err);
+    if (!code && futimens(fd, NULL) != 0)
+        code = err_set_errno(err, errno, "cannot keep blob %s", digest->hex);
+    if (fd >= 0)
+        close(fd);
+    close(shard);
+    if (!code)
+        *size = file_size;
+    return code;
+}
+
+/* Whether the blob is there and sound; then it is kept. A damaged one is written again. */
 static bool is_stored(struct blob_store *blobs, const struct blob_digest *digest)
 {
     struct err ignored = {0}; /* what cannot be read is written again */
@@ -178,9 +225,9 @@ static bool is_stored(struct blob_store *blobs, const struct blob_digest *digest
     bool is_sound = read_blob(fd, digest, (size_t)size, &bytes, &ignored) == ERR_OK;
     if (is_sound)
         dir_release(blobs, bytes, (size_t)size);
-    is_sound = is_sound && futimens(fd, NULL) == 0 && fsync(fd) == 0;
+    is_sound = is_sound && fsync(fd) == 0;
     close(fd);
-    return is_sound;
+    return is_sound && dir_keep(blobs, digest, &size, &ignored) == ERR_OK;
 }
 
 static enum err_code write_temporary(struct blob_store *blobs, const char *name, const void *bytes,
@@ -217,7 +264,7 @@ static enum err_code give_name(struct blob_store *blobs, const char *temporary,
     int shard = -1;
     if (mkdirat(blobs->fd, shard_of(digest, shard_name), 0700) != 0 && errno != EEXIST)
         return err_set_errno(err, errno, "cannot create the folder of blob %s", digest->hex);
-    if (open_shard(blobs, digest, &shard, err))
+    if (open_locked_shard(blobs, digest, &shard, err))
         return err->code;
     int failed = renameat(blobs->fd, temporary, shard, digest->hex) == 0 ? 0 : errno;
     close(shard);
@@ -255,18 +302,34 @@ static enum err_code dir_put(struct blob_store *blobs, const void *bytes, size_t
     return ERR_OK;
 }
 
+static int64_t modified_us_of(const struct stat *st)
+{
+    return (int64_t)st->st_mtim.tv_sec * 1000000 + st->st_mtim.tv_nsec / 1000;
+}
+
+static enum err_code remove_in_shard(int shard, const struct blob_digest *digest, int64_t before_us,
+                                     struct err *err)
+{
+    struct stat st;
+    if (fstatat(shard, digest->hex, &st, AT_SYMLINK_NOFOLLOW) != 0)
+        return err_set_errno(err, errno, "blob %s", digest->hex);
+    if (modified_us_of(&st) >= before_us)
+        return err_set(err, ERR_CONFLICT, "blob %s was put again meanwhile", digest->hex);
+    if (unlinkat(shard, digest->hex, 0) != 0 || fsync(shard) != 0)
+        return err_set_errno(err, errno, "cannot remove blob %s", digest->hex);
+    return ERR_OK;
+}
+
 static enum err_code dir_remove(struct blob_store *blobs, const struct blob_digest *digest,
-                                struct err *err)
+                                int64_t before_us, struct err *err)
 {
     int shard = -1;
     CHECK_MAGIC(blobs, BLOB_DIR_MAGIC);
-    if (open_shard(blobs, digest, &shard, err))
+    if (open_locked_shard(blobs, digest, &shard, err))
         return err->code;
-    int failed = unlinkat(shard, digest->hex, 0) == 0 && fsync(shard) == 0 ? 0 : errno;
+    enum err_code code = remove_in_shard(shard, digest, before_us, err);
     close(shard);
-    if (failed)
-        return err_set_errno(err, failed, "cannot remove blob %s", digest->hex);
-    return ERR_OK;
+    return code;
 }
 
 typedef enum err_code each_fn(void *arg, const struct blob_digest *digest, uint64_t size,
@@ -279,8 +342,7 @@ static enum err_code visit(int shard, const char *name, each_fn *fn, void *arg, 
     if (fstatat(shard, name, &st, AT_SYMLINK_NOFOLLOW) != 0)
         return errno == ENOENT ? ERR_OK : err_set_errno(err, errno, "blob %s", name);
     memcpy(digest.hex, name, sizeof(digest.hex));
-    int64_t modified_us = (int64_t)st.st_mtim.tv_sec * 1000000 + st.st_mtim.tv_nsec / 1000;
-    return fn(arg, &digest, (uint64_t)st.st_size, modified_us, err);
+    return fn(arg, &digest, (uint64_t)st.st_size, modified_us_of(&st), err);
 }
 
 static bool is_blob_name(const char *name, const char *shard)
@@ -412,6 +474,7 @@ const struct blob_ops blob_dir = {
     .get = dir_get,
     .release = dir_release,
     .stat = dir_stat,
+    .keep = dir_keep,
     .remove = dir_remove,
     .each = dir_each,
 };

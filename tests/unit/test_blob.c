@@ -110,6 +110,66 @@ static void putting_the_same_again_is_fine_and_makes_it_young(void **state)
     assert_int_equal(entries_of(in_folder(b->f, "blobs")), 1);
 }
 
+static void set_age(struct blob_fixture *b, const struct blob_digest *digest, int64_t at_s)
+{
+    const struct timespec old[2] = {{at_s, 0}, {at_s, 0}};
+    assert_int_equal(utimensat(AT_FDCWD, path_of(b, digest), old, 0), 0);
+}
+
+static void an_old_blob_is_removed_unless_it_is_kept(void **state)
+{
+    struct blob_fixture *b = *state;
+    struct blob_digest digest = put_text(b, "abc");
+    const int64_t at_us = INT64_C(1000000000) * 1000000;
+    uint64_t size = 0;
+    set_age(b, &digest, 1000000000);
+    assert_fails(b->f, blob_remove_older(b->blobs, &digest, at_us, &b->f->err), ERR_CONFLICT,
+                 "put again");
+    assert_ok(b->f, blob_keep(b->blobs, &digest, &size, &b->f->err));
+    assert_int_equal(size, 3);
+    assert_fails(b->f, blob_remove_older(b->blobs, &digest, at_us + 1, &b->f->err), ERR_CONFLICT,
+                 "put again");
+    set_age(b, &digest, 1000000000);
+    assert_ok(b->f, blob_remove_older(b->blobs, &digest, at_us + 1, &b->f->err));
+    size = 7;
+    assert_fails(b->f, blob_keep(b->blobs, &digest, &size, &b->f->err), ERR_NOT_FOUND, ABC_DIGEST);
+    assert_fails(b->f, blob_remove_older(b->blobs, &digest, at_us + 1, &b->f->err), ERR_NOT_FOUND,
+                 ABC_DIGEST);
+    assert_int_equal(size, 7);
+}
+
+enum { RACES = 300 };
+
+static void *collect_old(void *arg)
+{
+    struct blob_store *blobs = arg;
+    struct blob_digest digest = {ABC_DIGEST};
+    for (int i = 0; i < 20 * RACES; i++) {
+        struct err err;
+        blob_remove_older(blobs, &digest, INT64_C(1000000000) * 1000000, &err);
+    }
+    return NULL;
+}
+
+/* One thread removes the blob whenever it is old, another puts it and makes it old again: what was
+ * put, or kept, is there until it is made old. */
+static void a_collection_never_takes_what_was_just_put(void **state)
+{
+    struct blob_fixture *b = *state;
+    pthread_t thread;
+    uint64_t size;
+    assert_int_equal(pthread_create(&thread, NULL, collect_old, b->blobs), 0);
+    for (int i = 0; i < RACES; i++) {
+        struct blob_digest digest = put_text(b, "abc");
+        assert_ok(b->f, blob_stat(b->blobs, &digest, &size, &b->f->err));
+        const struct timespec old[2] = {{1, 0}, {1, 0}};
+        utimensat(AT_FDCWD, path_of(b, &digest), old, 0);
+        if (blob_keep(b->blobs, &digest, &size, &b->f->err) == ERR_OK)
+            assert_ok(b->f, blob_stat(b->blobs, &digest, &size, &b->f->err));
+    }
+    pthread_join(thread, NULL);
+}
+
 static void what_is_not_there_is_not_found(void **state)
 {
     struct blob_fixture *b = *state;
@@ -320,6 +380,8 @@ int main(void)
         with_blobs(a_blob_is_found_by_the_digest_of_its_bytes),
         with_blobs(an_empty_blob_is_a_blob),
         with_blobs(putting_the_same_again_is_fine_and_makes_it_young),
+        with_blobs(an_old_blob_is_removed_unless_it_is_kept),
+        with_blobs(a_collection_never_takes_what_was_just_put),
         with_blobs(what_is_not_there_is_not_found),
         with_blobs(a_damaged_blob_is_named_and_written_again_by_the_next_put),
         with_blobs(links_and_odd_files_are_not_followed),
