@@ -102,11 +102,13 @@ static void add_digest(struct backup *b, yyjson_val *value)
     b->digests[b->digest_count++].hex[SHA256_HEX_BYTES] = '\0';
 }
 
-static enum err_code get_page(struct backup *b, const char *target, struct cli_reply *reply,
-                              struct err *err)
+/* `reply` lives until the next one. */
+static enum err_code get(struct backup *b, const char *target, bool takes_bytes,
+                         struct cli_reply *reply, struct err *err)
 {
     arena_reset(b->arena);
-    const struct cli_request request = {.method = "GET", .target = target, .arena = b->arena};
+    const struct cli_request request = {
+        .method = "GET", .target = target, .arena = b->arena, .takes_bytes = takes_bytes};
     return cli_request(b->cli, &request, reply, err);
 }
 
@@ -121,7 +123,7 @@ static enum err_code list_versions(struct backup *b, const char *model, struct e
         snprintf(target, sizeof(target), "%s?limit=%d&before=%lld",
                  cli_target(b->cli, "/api/models/{}/versions", model), PAGE_ROWS,
                  (long long)before);
-        enum err_code rc = get_page(b, target, &reply, err);
+        enum err_code rc = get(b, target, false, &reply, err);
         if (rc)
             return rc;
         yyjson_arr_foreach(yyjson_obj_get(reply.root, "versions"), i, count, version)
@@ -170,7 +172,7 @@ static enum err_code copy_store(struct backup *b, struct err *err)
 {
     struct cli_reply reply;
     char hex[SHA256_HEX_BYTES + 1];
-    enum err_code rc = get_page(b, "/api/backup", &reply, err);
+    enum err_code rc = get(b, "/api/backup", true, &reply, err);
     if (!rc)
         rc = write_file(b, MANIFEST_DATABASE, reply.body, DATABASE_MODE, err);
     if (rc)
@@ -185,7 +187,7 @@ static enum err_code copy_blob(struct backup *b, const char *digest, struct err 
 {
     struct cli_reply reply;
     char path[MANIFEST_PATH_BYTES], folder[MANIFEST_PATH_BYTES], hex[SHA256_HEX_BYTES + 1];
-    enum err_code rc = get_page(b, cli_target(b->cli, "/api/blobs/{}", digest), &reply, err);
+    enum err_code rc = get(b, cli_target(b->cli, "/api/blobs/{}", digest), true, &reply, err);
     if (rc)
         return rc;
     hash_sha256_hex(reply.body.ptr, reply.body.len, hex);

@@ -249,6 +249,19 @@ static enum err_code read_reply(const struct http_result *result, struct arena *
     return rc ? err_wrap(err, "the server's reply") : ERR_OK;
 }
 
+/* Any other web server answers something too. */
+static enum err_code check_form(const struct cli *cli, const struct cli_request *request,
+                                const struct cli_reply *reply, struct err *err)
+{
+    bool is_ours = request->takes_bytes || yyjson_is_obj(reply->root);
+    if (is_ours && reply->status < 300)
+        return ERR_OK;
+    err_set(err, ERR_UNAVAILABLE, "%s does not answer as Slipway does: %d %s to %s %s",
+            transport_name(cli->transport), reply->status, http_status_text(reply->status),
+            request->method, request->target);
+    return err_hint(err, "is that the address of a server that slipway serve runs?");
+}
+
 /* A change carries a key, so that a server that gets it twice makes it once. */
 static int add_headers(const struct cli *cli, const struct cli_request *request,
                        struct http_header headers[3])
@@ -298,12 +311,23 @@ enum err_code cli_request(struct cli *cli, const struct cli_request *request,
         return err_set(err, ERR_LIMIT, "no room for the server's reply");
     }
     rc = read_reply(&result, arena, reply, err);
-    return rc || reply->status < 400 ? rc : fail_with(cli, request, reply, err);
+    if (rc)
+        return rc;
+    if (reply->status >= 400)
+        return fail_with(cli, request, reply, err);
+    return check_form(cli, request, reply, err);
 }
 
 enum err_code cli_get(struct cli *cli, const char *target, struct cli_reply *reply, struct err *err)
 {
     return cli_request(cli, &(struct cli_request){.method = "GET", .target = target}, reply, err);
+}
+
+enum err_code cli_get_bytes(struct cli *cli, const char *target, struct cli_reply *reply,
+                            struct err *err)
+{
+    const struct cli_request request = {.method = "GET", .target = target, .takes_bytes = true};
+    return cli_request(cli, &request, reply, err);
 }
 
 /* ---- output ---- */

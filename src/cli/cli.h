@@ -145,6 +145,7 @@ struct cli_request {
     struct progress *progress; /* (optional) while uploading */
     struct arena *arena;       /* of the reply; NULL: cli->arena */
     bool is_change;            /* sends an Idempotency-Key: got twice, it is made once */
+    bool takes_bytes;          /* the reply is no JSON object */
 };
 struct cli_reply {
     int status;
@@ -157,6 +158,8 @@ enum err_code cli_request(struct cli *cli, const struct cli_request *request,
                           struct cli_reply *reply, struct err *err);
 enum err_code cli_get(struct cli *cli, const char *target, struct cli_reply *reply,
                       struct err *err);
+enum err_code cli_get_bytes(struct cli *cli, const char *target, struct cli_reply *reply,
+                            struct err *err);
 
 /* For commands that open a folder of their own: the API on that folder, which nobody may have. */
 enum err_code cli_open_folder(struct cli *cli, const char *path, struct err *err);

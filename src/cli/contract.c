@@ -29,7 +29,7 @@ static enum err_code read_document(struct cli *cli, const char *word, struct str
     struct buf bytes;
     enum err_code rc;
     if (!cli_is_file(word)) {
-        rc = cli_get(cli, contract_target(cli, word, "contract"), &reply, err);
+        rc = cli_get_bytes(cli, contract_target(cli, word, "contract"), &reply, err);
         *text = reply.body;
         return rc;
     }
@@ -60,7 +60,7 @@ enum err_code cli_contract_show(struct cli *cli, struct err *err)
     enum err_code rc;
     if (cli->wants_json || cli_has(cli, "schema")) {
         struct cli_reply reply;
-        rc = cli_get(cli, contract_target(cli, word, "schema"), &reply, err);
+        rc = cli_get_bytes(cli, contract_target(cli, word, "schema"), &reply, err);
         text = reply.body;
     } else {
         rc = read_document(cli, word, &text, err);

@@ -136,9 +136,9 @@ static enum err_code get_properties(struct batcher *b, yyjson_val **properties, 
     const char *version = b->ref.version ? b->ref.version : "champion";
     const char *target =
         cli_target(b->cli, "/api/models/{}/versions/{}/schema", b->ref.model, version);
-    enum err_code rc = cli_get(b->cli, target, &reply, err);
-    yyjson_val *root = reply.root;
-    if (!rc && !root)
+    enum err_code rc = cli_get_bytes(b->cli, target, &reply, err);
+    yyjson_val *root = NULL;
+    if (!rc)
         rc = json_read(reply.body, b->cli->arena, &root, err);
     if (!rc)
         *properties = yyjson_obj_get(root, "properties");
@@ -305,8 +305,7 @@ static enum err_code fill_window(struct batcher *b, struct err *err)
            b->text.len < PREDICT_BATCH_BYTES_MAX) {
         enum err_code rc = csv_next(b->csv, &cells, &count, err);
         if (rc)
-            return err_wrap(err, "%s, after %lld rows", cli_flag(b->cli, "csv"),
-                            (long long)b->predicted + (long long)b->refused);
+            return rc;
         b->is_at_end = count == 0;
         if (!b->is_at_end)
             add_row(b, cells, count);
@@ -443,6 +442,9 @@ static enum err_code run(struct batcher *b, struct err *err)
                             (uint64_t)(b->predicted + b->refused));
         }
     }
+    if (rc)
+        err_wrap(err, "%s, after %lld rows", cli_flag(b->cli, "csv"),
+                 (long long)b->predicted + (long long)b->refused);
     return rc;
 }
 

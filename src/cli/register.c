@@ -15,7 +15,7 @@
 static enum err_code has_blob(struct cli *cli, const char *target, bool *is_there, struct err *err)
 {
     struct cli_reply reply = {0};
-    const struct cli_request request = {.method = "HEAD", .target = target};
+    const struct cli_request request = {.method = "HEAD", .target = target, .takes_bytes = true};
     enum err_code rc = cli_request(cli, &request, &reply, err);
     *is_there = rc == ERR_OK;
     return rc == ERR_NOT_FOUND && reply.status == 404 ? ERR_OK : rc;

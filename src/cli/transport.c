@@ -1,6 +1,7 @@
 /* transport.c - the way to the API: a URL, a running server's Unix socket, or the folder itself. */
 #include "cli/transport.h"
 
+#include <arpa/inet.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <time.h>
@@ -38,15 +39,38 @@ static char *copy_text(const char *text)
 
 /* ---- by URL ---- */
 
-/* Prefixes of addresses on which nobody can listen in. */
-static bool is_private_url(const char *url)
+/* "127.0.0.1" of "http://127.0.0.1:8080/x"; the brackets of an IPv6 address stay. */
+static struct str host_of(struct str url)
 {
-    static const char *const prefixes[] = {"https://", "http://127.", "http://[::1]",
-                                           "http://localhost"};
-    for (size_t i = 0; i < ARRAY_LEN(prefixes); i++)
-        if (strncmp(url, prefixes[i], strlen(prefixes[i])) == 0)
-            return true;
-    return false;
+    const char *scheme_end = memmem(url.ptr, url.len, "://", 3);
+    struct str rest = url, host;
+    if (scheme_end) {
+        rest.ptr = scheme_end + 3;
+        rest.len = url.len - (size_t)(rest.ptr - url.ptr);
+    }
+    str_split(&rest, '/', &host);
+    const char *bracket = host.len ? memchr(host.ptr, ']', host.len) : NULL;
+    if (bracket)
+        return (struct str){host.ptr, (size_t)(bracket - host.ptr) + 1};
+    rest = host;
+    str_split(&rest, ':', &host);
+    return host;
+}
+
+/* Nobody can listen in: TLS, or a connection that does not leave this machine. The whole host is
+ * looked at: http://127.0.0.1.example.org is elsewhere. */
+static bool is_private_url(struct str url)
+{
+    char text[INET_ADDRSTRLEN];
+    struct in_addr address;
+    struct str host = host_of(url);
+    if (str_starts_with(url, STR_LIT("https://")))
+        return true;
+    if (str_equal_c(host, "localhost") || str_equal_c(host, "[::1]"))
+        return true;
+    snprintf(text, sizeof(text), "%.*s", STR_ARG(host));
+    return host.len < sizeof(text) && inet_pton(AF_INET, text, &address) == 1 &&
+           ntohl(address.s_addr) >> 24 == IN_LOOPBACKNET;
 }
 
 static bool is_header_text(const char *text)
@@ -69,7 +93,7 @@ static enum err_code open_url(const struct transport_config *config, struct tran
         err_set(err, ERR_INVALID, "the key has bytes that no key has");
         return err_hint(err, "a key is one word that begins with slw_");
     }
-    if (!is_private_url(config->server_url)) {
+    if (!is_private_url(str_of(config->server_url))) {
         err_set(err, ERR_INVALID, "a key does not travel over plain HTTP to another machine");
         return err_hint(err, "use https:// in front of the server's name");
     }
@@ -130,8 +154,10 @@ static enum err_code try_folder(struct transport *t, bool create, struct err *er
         return ERR_OK;
     err_set(err, ERR_UNAVAILABLE, "another process has the folder %s and does not answer: %s",
             t->options.data_dir, why.msg);
-    return err_hint(err, "its pid is in %s/lock; a socket elsewhere is named by "
-                         "SLIPWAY_UNIX_SOCKET", t->options.data_dir);
+    return err_hint(err,
+                    "its pid is in %s/lock; a socket elsewhere is named by "
+                    "SLIPWAY_UNIX_SOCKET",
+                    t->options.data_dir);
 }
 
 static void name_socket(struct transport *t)

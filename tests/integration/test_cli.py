@@ -5,7 +5,9 @@ statuses that scripts rely on, a row of a CSV file that is lost or answered twic
 written where it does not belong, a backup that cannot be restored.
 """
 import csv
+import functools
 import hashlib
+import http.server
 import json
 import os
 import pathlib
@@ -14,6 +16,7 @@ import re
 import select
 import shlex
 import subprocess
+import threading
 import time
 
 import pytest
@@ -308,9 +311,30 @@ def test_keys_open_the_door_and_shut_it(server):
 
 
 def test_a_key_does_not_travel_in_the_open():
-    got = run_program("model", "list", "--server", "http://ml.example.org", "--key", "slw_x",
-                      check=False)
-    assert got.status == 8 and "plain HTTP" in got.err
+    for host in ("ml.example.org", "127.0.0.1.example.org", "localhost.example.org:80",
+                 "127.0.0.1@example.org", "10.0.0.7", "[::2]:80", "127"):
+        got = run_program("model", "list", "--server", f"http://{host}", "--key", "slw_x",
+                          check=False)
+        assert got.status == 8 and "plain HTTP" in got.err, host
+    for host in ("127.0.0.1:1", "127.9.9.9:1/", "localhost:1", "[::1]:1"):
+        got = run_program("model", "list", "--server", f"http://{host}", "--key", "slw_x",
+                          check=False)
+        assert got.status == 6, f"{host}: {got}"
+
+
+def test_another_web_server_is_no_slipway(tmp_path):
+    """Its pages are neither an empty list of models nor a healthy doctor."""
+    (tmp_path / "api").mkdir()
+    (tmp_path / "api/models").write_text("<html>models</html>")
+    (tmp_path / "api/doctor").mkdir()
+    handler = functools.partial(http.server.SimpleHTTPRequestHandler, directory=tmp_path)
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler) as other:
+        threading.Thread(target=other.serve_forever, daemon=True).start()
+        for words in (["model", "list"], ["doctor"], ["status"]):
+            got = run_program(*words, "--server", f"http://127.0.0.1:{other.server_port}",
+                              check=False)
+            assert got.status in (3, 6) and got.out == "", f"{words}: {got}"
+        other.shutdown()
 
 
 def test_tls_is_trusted_by_the_root_that_is_named(make_server, tmp_path):
