@@ -60,8 +60,9 @@ class Server:
     def __init__(self, argv, port, cpu=SERVER_CPU, env=None):
         self.port = port
         self.log = tempfile.TemporaryFile()
-        self.process = subprocess.Popen([str(a) for a in argv], preexec_fn=pinned(cpu), stdout=self.log,
-                                        stderr=self.log, env={**os.environ, **(env or {})})
+        self.process = subprocess.Popen([str(a) for a in argv], preexec_fn=pinned(cpu),
+                                        stdout=self.log, stderr=self.log,
+                                        env={**os.environ, **(env or {})})
 
     def wait(self, path="/livez"):
         deadline = time.monotonic() + START_SECONDS_MAX
@@ -111,9 +112,9 @@ def slipway(*args):
 def register_triage(folder):
     """Version 1, then version 2 (100 trees of depth 6) as champion."""
     for model, golden in (("model_v1.ubj", "golden_v1.csv"), ("model.ubj", "golden.csv")):
-        slipway("model", "register", "triage", EXAMPLE / model, "--data", folder, "--alias", "champion",
-                "--owner", "bench@example.org", "--contract", EXAMPLE / "contract.yaml",
-                "--golden", EXAMPLE / golden, "--note", "bench")
+        slipway("model", "register", "triage", EXAMPLE / model, "--data", folder,
+                "--alias", "champion", "--owner", "bench@example.org", "--note", "bench",
+                "--contract", EXAMPLE / "contract.yaml", "--golden", EXAMPLE / golden)
 
 
 def serve(folder, data_threads=1, cpu=SERVER_CPU):
@@ -135,13 +136,15 @@ def request(port, method, path, body=None, headers=None):
 
 def write_request(path, method, target, body, headers=()):
     """A whole request as bytes in a file, for the load generator."""
-    head = [f"{method} {target} HTTP/1.1", "Host: localhost", *headers, f"Content-Length: {len(body)}"]
-    path.write_bytes("\r\n".join(head).encode() + b"\r\n\r\n" + body)
+    head = [f"{method} {target} HTTP/1.1", "Host: localhost", *headers,
+            f"Content-Length: {len(body)}", "\r\n"]
+    path.write_bytes("\r\n".join(head).encode() + body)
     return path
 
 
 def start_load(port, files, cpu=CLIENT_CPU, **options):
-    flags = [f"--{name}={value}" for name, value in options.items()]
+    flags = [f"--{name}" if value is True else f"--{name}={value}"
+             for name, value in options.items()]
     argv = [LOAD, f"--cpu={cpu}", *flags, port, *files]
     return subprocess.Popen([str(a) for a in argv], preexec_fn=pinned(cpu), stdout=subprocess.PIPE,
                             text=True)

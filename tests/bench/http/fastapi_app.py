@@ -36,5 +36,5 @@ async def infer(inference: Inference):
     tensor = inference.inputs[0]
     rows = numpy.array(tensor.data, dtype=numpy.float32).reshape(tensor.shape)
     scores = booster.inplace_predict(rows).tolist()
-    return {"model_name": "triage", "model_version": "2",
-            "outputs": [{"name": "predict", "datatype": "FP32", "shape": [len(scores)], "data": scores}]}
+    output = {"name": "predict", "datatype": "FP32", "shape": [len(scores)], "data": scores}
+    return {"model_name": "triage", "model_version": "2", "outputs": [output]}

@@ -1,86 +1,57 @@
 """What an idle server costs: program size, memory at rest, time to the first answer.
 
-Starts build/slipway on a folder of its own with the triage example registered, on two data
-threads. Prints one `bar` line each.
+The server has a folder of its own with the triage example registered, and two data threads.
 """
+import http.client
 import os
 import pathlib
 import shutil
-import socket
 import statistics
 import subprocess
+import sys
 import tempfile
 import time
 
-ROOT = pathlib.Path(__file__).resolve().parents[3]
-PROGRAM = ROOT / "build/slipway"
-EXAMPLE = ROOT / "examples/triage"
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1]))
+from servers import PROGRAM, bar, info, register_triage, request, serve
+
 STARTS = 15
+START_SECONDS_MAX = 10
+REST_SECONDS = 2
+POLL_SECONDS = 0.0005
 MIB = 1024 * 1024
 
 
-def bar(name, measured, unit, bound):
-    verdict = "ok" if measured < bound else "short"
-    print(f"bar {name} {measured:.2f}{unit} <{bound}{unit} {verdict}", flush=True)
+def bar_below(name, measured, unit, bound):
+    bar(name, f"{measured:.2f}{unit}", f"<{bound}{unit}", measured < bound)
 
 
-def free_port():
-    with socket.socket() as s:
-        s.bind(("127.0.0.1", 0))
-        return s.getsockname()[1]
-
-
-def register(folder):
-    subprocess.run(
-        [PROGRAM, "model", "register", "triage", EXAMPLE / "model.ubj", "--data", folder,
-         "--owner", "bench@example.org", "--contract", EXAMPLE / "contract.yaml",
-         "--golden", EXAMPLE / "golden.csv"],
-        check=True, stdout=subprocess.DEVNULL)
-
-
-def start(folder, port):
-    return subprocess.Popen(
-        [PROGRAM, "serve", "--data", folder, "--listen", f"127.0.0.1:{port}",
-         "--data-threads", "2"],
-        stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-
-
-def answers(port, deadline):
-    request = f"GET /v2/models/triage/ready HTTP/1.1\r\nHost: 127.0.0.1:{port}\r\n\r\n".encode()
+def wait_ready(port, deadline):
     while time.monotonic() < deadline:
         try:
-            with socket.create_connection(("127.0.0.1", port), timeout=1) as s:
-                s.sendall(request)
-                if s.recv(64).startswith(b"HTTP/1.1 200"):
-                    return
-        except OSError:
-            time.sleep(0.0005)
-    raise SystemExit("the server did not answer in 10 s")
+            if request(port, "GET", "/v2/models/triage/ready")[0] == 200:
+                return
+        except (OSError, http.client.HTTPException):
+            pass
+        time.sleep(POLL_SECONDS)
+    raise SystemExit(f"the server was not ready in {START_SECONDS_MAX} s")
 
 
 def start_milliseconds(folder):
-    port = free_port()
     begin = time.monotonic()
-    server = start(folder, port)
-    try:
-        answers(port, begin + 10)
+    with serve(folder, data_threads=2, cpu=None) as server:
+        wait_ready(server.port, begin + START_SECONDS_MAX)
         return 1000 * (time.monotonic() - begin)
-    finally:
-        server.terminate()
-        server.wait()
 
 
 def rest_bytes(folder):
-    port = free_port()
-    server = start(folder, port)
-    try:
-        answers(port, time.monotonic() + 10)
-        time.sleep(2)
-        status = pathlib.Path(f"/proc/{server.pid}/status").read_text()
-        return 1024 * int(status.split("VmRSS:")[1].split()[0])
-    finally:
-        server.terminate()
-        server.wait()
+    """Resident memory of a server that has answered once, and what of it is its own."""
+    with serve(folder, data_threads=2, cpu=None) as server:
+        wait_ready(server.port, time.monotonic() + START_SECONDS_MAX)
+        time.sleep(REST_SECONDS)
+        status = pathlib.Path(f"/proc/{server.process.pid}/status").read_text()
+        own = 1024 * int(status.split("RssAnon:")[1].split()[0])
+        return server.resident_bytes(), own
 
 
 def stripped_bytes(folder):
@@ -94,11 +65,15 @@ def main():
     with tempfile.TemporaryDirectory() as name:
         folder = pathlib.Path(name)
         data = folder / "data"
-        register(data)
-        bar("stripped_program", stripped_bytes(folder) / MIB, "MiB", 5)
-        bar("idle_rss_2_threads", rest_bytes(data) / MIB, "MiB", 10)
+        register_triage(data)
+        bar_below("stripped_program", stripped_bytes(folder) / MIB, "MiB", 5)
+        resident, own = rest_bytes(data)
+        info(f"at rest {resident / MIB:.2f} MiB, of which {own / MIB:.2f} MiB are its own and the "
+             "rest pages of program and libraries")
+        bar_below("idle_rss_2_threads", resident / MIB, "MiB", 10)
         starts = [start_milliseconds(data) for _ in range(STARTS)]
-        bar("start_with_one_model", statistics.median(starts), "ms", 50)
+        info(f"{STARTS} starts to ready: {min(starts):.1f}..{max(starts):.1f} ms")
+        bar_below("start_with_one_model", statistics.median(starts), "ms", 50)
 
 
 main()
