@@ -294,7 +294,7 @@ enum err_code backup_get(struct call *call, struct err *err)
     snprintf(name, sizeof(name), "backups/online-%016llx.db", (unsigned long long)random);
     folder_file(control_folder(call->node->control), name, path, sizeof(path));
     struct store *store = control_read_begin(call->node->control);
-    enum err_code rc = store_backup(store, path, err);
+    enum err_code rc = audit_backup(store, path, NULL, NULL, err);
     control_read_end(call->node->control);
     if (rc)
         return rc;

@@ -34,6 +34,14 @@ static bool has_keys(struct control *control)
     return has;
 }
 
+static bool asks_for_keys(struct control *control)
+{
+    struct snapshot *snapshot = control_snapshot(control);
+    bool is_open = auth_keys_is_open(snapshot->keys);
+    snapshot_unref(snapshot);
+    return !is_open;
+}
+
 /* Nothing but loopback without keys and TLS; a proxy in front may end TLS, it cannot replace keys.
  */
 static enum err_code check_exposure(const struct options *options, struct control *control,
@@ -199,7 +207,7 @@ static int loaded_model_count(const struct node *node)
 
 static void announce(const struct node *node, int model_count, const struct server_hooks *hooks)
 {
-    bool needs_key = has_keys(node->control) || node->options->behind_proxy;
+    bool needs_key = asks_for_keys(node->control) || node->options->behind_proxy;
     int port = http_server_port(node->server);
     log_info("server started", "port=%d threads=%d models=%d keys=%s ms=%lld", port,
              node->thread_count, model_count, needs_key ? "required" : "none",

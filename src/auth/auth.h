@@ -63,6 +63,10 @@ struct auth_keys *auth_keys_new(const struct auth_key *keys, int count);
 void auth_keys_free(struct auth_keys *keys);
 bool auth_keys_is_empty(const struct auth_keys *keys);
 
+/* No key was ever made. Then callers on this machine need none; once somebody has asked for keys,
+ * revoking the last one does not open the door again. */
+bool auth_keys_is_open(const struct auth_keys *keys);
+
 /* The key whose secret `token` is, live at `now_us`; NULL otherwise. Constant time in the secret.
  */
 const struct auth_key *auth_keys_find(const struct auth_keys *keys, struct str token,

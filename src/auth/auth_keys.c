@@ -15,6 +15,7 @@ struct auth_keys {
     int count;
     int *slots;        /* [slot_count], open addressing; -1: free */
     size_t slot_count; /* a power of two, at least twice count */
+    int made_count;    /* revoked ones too */
 };
 
 static char *copy_text(const char *text)
@@ -56,6 +57,7 @@ struct auth_keys *auth_keys_new(const struct auth_key *list, int count)
         !(keys->slots = malloc(slot_count * sizeof(*keys->slots))))
         abort();
     keys->slot_count = slot_count;
+    keys->made_count = count;
     for (size_t i = 0; i < slot_count; i++)
         keys->slots[i] = -1;
     for (int i = 0; i < count; i++) {
@@ -87,6 +89,11 @@ void auth_keys_free(struct auth_keys *keys)
 bool auth_keys_is_empty(const struct auth_keys *keys)
 {
     return keys->count == 0;
+}
+
+bool auth_keys_is_open(const struct auth_keys *keys)
+{
+    return keys->made_count == 0;
 }
 
 static bool is_live(const struct auth_key *key, int64_t now_us)

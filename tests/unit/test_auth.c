@@ -288,6 +288,7 @@ static void a_revoked_key_is_not_in_the_set(void **state)
     assert_ok(f, auth_key_revoke(f->store, "cd", &tester, &f->err));
     keys = freeze(f);
     assert_true(auth_keys_is_empty(keys));
+    assert_false(auth_keys_is_open(keys)); /* a revoked key does not open the door again */
     auth_keys_free(keys);
 }
 
