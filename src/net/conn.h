@@ -22,6 +22,8 @@ enum {
     CHUNKS_KEPT_MAX = 16,             /* the same for read buffers */
     REPLY_BYTES_KEPT_MAX = 64 * 1024, /* a larger reply's memory is given back */
     DATE_BYTES = 40,
+    HEADER_BYTES_MAX = 32 * 1024, /* of a reply */
+    LINGER_MS = 2000,
 };
 
 /* Where a connection is; each has one timeout and one list ordered by deadline. */
@@ -131,8 +133,23 @@ struct http_conn {
     void *conn_user;
 };
 
+/* ---- recycle.c ---- */
+
+/* A read buffer with one reference, and one reference less; NULL is allowed. */
+struct chunk *take_chunk(struct http_thread *thread);
+void drop_chunk(struct http_thread *thread, struct chunk *chunk);
+
+/* An exchange for the next request of `conn`, and back: its arena, buffers and chunk are let go. */
+struct box *take_box(struct http_conn *conn);
+void give_box(struct box *box);
+
+/* Empty a buffer; large memory is not kept for the next request. */
+void trim(struct buf *buf);
+
 void http_thread_init(struct http_thread *thread);
 void http_thread_done(struct http_thread *thread);
+
+/* ---- conn.c ---- */
 
 /* A client waits on this listener. */
 void conn_accept(struct http_thread *thread, uv_stream_t *listener, bool is_unix,
