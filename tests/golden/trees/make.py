@@ -24,11 +24,13 @@ import sys
 
 HERE = pathlib.Path(__file__).resolve().parent
 ROOT = HERE.parent.parent.parent
-# version -> what pip installs; pandas only where model files hold category names
+# version -> what pip installs, without the GPU libraries that xgboost asks for; pandas and what it
+# needs only where model files hold category names
 VERSIONS = {
     "1.7.6": ["xgboost==1.7.6", "numpy==1.26.4", "scipy==1.17.1"],
     "2.1.4": ["xgboost==2.1.4", "numpy==2.4.6", "scipy==1.17.1"],
-    "3.2.0": ["xgboost==3.2.0", "numpy==2.4.6", "scipy==1.17.1", "pandas==2.3.3"],
+    "3.2.0": ["xgboost==3.2.0", "numpy==2.4.6", "scipy==1.17.1", "pandas==2.3.3",
+              "python-dateutil==2.9.0.post0", "six==1.17.0", "pytz==2025.2", "tzdata==2025.2"],
 }
 
 
@@ -38,7 +40,8 @@ def make_all():
         python = venv / "bin" / "python"
         if not python.exists():
             subprocess.run([sys.executable, "-m", "venv", venv], check=True)
-        subprocess.run([python, "-m", "pip", "install", "-q", "--only-binary=:all:", *packages],
+        subprocess.run([python, "-m", "pip", "install", "-q", "--no-deps", "--only-binary=:all:",
+                        *packages],
                        check=True)
         subprocess.run([python, __file__, "--here"], check=True)
 
