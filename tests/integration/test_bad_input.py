@@ -235,6 +235,15 @@ def test_a_body_over_the_limit_is_413_before_it_is_sent(triage):
     assert answer.startswith(b"HTTP/1.1 413 ")
 
 
+def test_a_gigantic_model_file_is_413_before_it_is_sent(triage):
+    """300 MB announced, with `Expect: 100-continue` as curl does it: no 100, no upload."""
+    head = (f"PUT /api/blobs/{'0' * 64} HTTP/1.1\r\nHost: localhost\r\nExpect: 100-continue\r\n"
+            f"Content-Length: {300 * 1024 * 1024}\r\n\r\n").encode()
+    answer = exchange(triage, head)
+    assert answer.startswith(b"HTTP/1.1 413 ")
+    assert b"limit_exceeded" in answer
+
+
 def test_a_head_over_the_limit_is_431(triage):
     answer = exchange(triage, request(b"{}", "Content-Length: 2", "X-Long: " + "x" * 70000))
     assert answer.startswith(b"HTTP/1.1 431 ")
