@@ -80,11 +80,11 @@ struct call {
     const struct request *prediction; /* set by predicting handlers: counted with the status */
 
     /* dispatch.c's own */
-    struct err err;
-    enum err_code rc;
     struct pool_task task;
     struct loop_message message;
     struct loop *loop;
+    enum err_code rc;
+    struct err err; /* last: only its beginning is cleared for a new call */
 };
 
 /* ---- dispatch.c ---- */

@@ -28,8 +28,9 @@ struct oip_input {
     int rank;
     int64_t shape[TENSOR_RANK_MAX];
     int64_t element_count;
-    yyjson_val *data;  /* JSON form; NULL when binary */
-    struct str binary; /* binary form */
+    yyjson_val *data;    /* JSON form; NULL when binary */
+    const float *floats; /* [element_count] when oip_scan has read them; else NULL */
+    struct str binary;   /* binary form */
 };
 
 struct oip_output {
@@ -49,6 +50,11 @@ struct oip_request {
  * and what was expected. */
 enum err_code oip_parse(struct str body, struct str header_length, struct arena *arena,
                         struct oip_request *request, struct err *err);
+
+/* The usual request, read in one pass: one FP32 input with flat data, perhaps an id. False:
+ * something is not as usual (or wrong), *request is void, and oip_parse has to read it. Agrees with
+ * oip_parse to the bit; the texts live in `body`. */
+bool oip_scan(struct str body, struct arena *arena, struct oip_request *request);
 
 /* "[2,30]" for messages. `out` has OIP_SHAPE_BYTES. */
 enum { OIP_SHAPE_BYTES = 128 };

@@ -14,7 +14,10 @@ static enum err_code decode(struct request *req, struct err *err)
     if (!oip)
         return err_set(err, ERR_LIMIT, "the request does not fit its memory");
     req->decoded = oip;
-    return oip_parse(http->body, http->known.inference_header_content_length, req->arena, oip, err);
+    struct str json_bytes = http->known.inference_header_content_length;
+    if (!json_bytes.ptr && oip_scan(http->body, req->arena, oip))
+        return ERR_OK;
+    return oip_parse(http->body, json_bytes, req->arena, oip, err);
 }
 
 static int find_output(const struct signature *signature, struct str name)
@@ -229,7 +232,7 @@ static void put_inputs(struct json_writer *w, const struct loaded *loaded)
     const int64_t column[2] = {-1, 1};
     json_key(w, "inputs");
     json_begin_array(w);
-    if (oip_takes_matrix(loaded)) {
+    if (loaded->takes_matrix) {
         for (int i = 0; i < loaded->signature->input_count; i++)
             put_signature_tensor(w, &loaded->signature->inputs[i]);
     } else {

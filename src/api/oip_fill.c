@@ -2,18 +2,9 @@
  */
 #include "api/oip_fill.h"
 
-#include "base/check.h"
+#include <math.h>
 
-bool oip_takes_matrix(const struct loaded *loaded)
-{
-    const struct contract *contract = loaded->contract;
-    if (!contract)
-        return true;
-    for (int i = 0; i < contract->value_count; i++)
-        if (contract->values[i]->category_count)
-            return false;
-    return true;
-}
+#include "base/check.h"
 
 enum dtype oip_field_dtype(const struct contract_field *field)
 {
@@ -182,6 +173,17 @@ static enum err_code fill_column_json(struct rows *rows, const struct oip_input 
     return ERR_OK;
 }
 
+static void fill_column_floats(struct rows *rows, const struct oip_input *input,
+                               const struct contract_field *field)
+{
+    for (int64_t row = 0; row < input->element_count; row++) {
+        if (isnan(input->floats[row]))
+            rows_put_missing(rows, row, field);
+        else
+            rows_put_f64(rows, row, field, (double)input->floats[row]);
+    }
+}
+
 static enum err_code fill_column_bytes(struct rows *rows, const struct oip_input *input,
                                        const struct contract_field *field, struct err *err)
 {
@@ -207,6 +209,10 @@ static enum err_code fill_column(struct request *req, const struct oip_input *in
     enum err_code rc = check_column(req, input, field, err);
     if (rc)
         return rc;
+    if (input->floats) {
+        fill_column_floats(&req->rows, input, field);
+        return ERR_OK;
+    }
     if (input->data)
         return fill_column_json(&req->rows, input, field, err);
     if (input->dtype == DTYPE_BYTES)
@@ -259,8 +265,7 @@ enum err_code oip_fill(const struct oip_request *oip, struct request *req, struc
     const struct loaded *loaded = req->loaded;
     const char *matrix_name = loaded->signature->inputs[0].name;
     bool is_matrix = oip->input_count == 1 && str_equal_c(oip->inputs[0].name, matrix_name);
-    if (loaded->contract && !(is_matrix && oip_takes_matrix(loaded) &&
-                              !contract_field_find(loaded->contract, str_of(matrix_name))))
+    if (loaded->contract && !(is_matrix && loaded->takes_matrix))
         return fill_columns(oip, req, err);
     if (!is_matrix) {
         err_set(err, ERR_INVALID,

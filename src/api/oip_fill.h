@@ -9,9 +9,6 @@
  * row_count. */
 enum err_code oip_fill(const struct oip_request *oip, struct request *req, struct err *err);
 
-/* Does a version take one numeric tensor (its contract is all numbers, or it has none)? */
-bool oip_takes_matrix(const struct loaded *loaded);
-
 /* The datatype one field's own tensor has in metadata. */
 enum dtype oip_field_dtype(const struct contract_field *field);
 

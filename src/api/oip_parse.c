@@ -332,6 +332,10 @@ static enum err_code read_json(const struct oip_input *input, float *out, struct
 enum err_code oip_read_f32(const struct oip_input *input, float *out, struct err *err)
 {
     assert(input->dtype == DTYPE_F32);
+    if (input->floats) {
+        memcpy(out, input->floats, (size_t)input->element_count * sizeof(*out));
+        return ERR_OK;
+    }
     if (input->data)
         return read_json(input, out, err);
     assert(input->binary.len == (size_t)input->element_count * sizeof(float));

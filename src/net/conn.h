@@ -106,6 +106,7 @@ struct http_conn {
         uv_pipe_t pipe;
     };
     struct http_thread *thread;
+    int fd;          /* the stream's, borrowed from libuv */
     struct tls *tls; /* NULL: plain */
     struct http_parser parser;
     struct box *box;    /* the request being read or answered; NULL between requests */

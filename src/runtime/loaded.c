@@ -188,6 +188,17 @@ static enum err_code explain(const struct loaded_source *source, struct err *err
     return err_wrap(err, "model '%s' version %lld", source->model, (long long)source->number);
 }
 
+static bool takes_matrix(const struct loaded *loaded)
+{
+    const struct contract *contract = loaded->contract;
+    if (!contract)
+        return true;
+    for (int i = 0; i < contract->value_count; i++)
+        if (contract->values[i]->category_count)
+            return false;
+    return !contract_field_find(contract, str_of(loaded->signature->inputs[0].name));
+}
+
 enum err_code loaded_open(struct blob_store *blobs, const struct loaded_source *source,
                           struct loaded **out, struct err *err)
 {
@@ -205,6 +216,7 @@ enum err_code loaded_open(struct blob_store *blobs, const struct loaded_source *
         return explain(source, err);
     }
     new_stats(loaded);
+    loaded->takes_matrix = takes_matrix(loaded);
     loaded->memory_bytes = loaded->ops->memory_bytes(loaded->state);
     loaded->load_us = clock_monotonic_us() - start_us;
     *out = loaded;

@@ -42,6 +42,8 @@ struct loaded {
     struct contract *contract; /* NULL: plain tensors, checked against the signature only */
     const int *model_columns;  /* [signature->feature_count] column of rows.values each model
                                   feature is in; NULL when values are the features as they are */
+    bool takes_matrix; /* all features as one numeric tensor: the contract has no categories, and
+                          no field of that tensor's name; or there is no contract */
     size_t memory_bytes;
     int64_t load_us; /* how long it took */
     int golden_count;

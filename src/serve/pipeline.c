@@ -15,9 +15,24 @@ static enum err_code decode(struct request *req, struct err *err)
     return req->dialect->decode(req, err);
 }
 
+/* Callers mostly ask for one model again and again: comparing its name is cheaper than hashing. */
+static const struct endpoint *find_endpoint(const struct request *req)
+{
+    struct serve_thread *thread = req->thread;
+    if (thread->last_endpoint && thread->last_generation == req->snapshot->generation &&
+        str_equal_c(req->model_name, thread->last_endpoint->name))
+        return thread->last_endpoint;
+    const struct endpoint *endpoint = snapshot_find(req->snapshot, req->model_name);
+    if (endpoint) {
+        thread->last_endpoint = endpoint;
+        thread->last_generation = req->snapshot->generation;
+    }
+    return endpoint;
+}
+
 static enum err_code choose_version(struct request *req, struct err *err)
 {
-    req->endpoint = snapshot_find(req->snapshot, req->model_name);
+    req->endpoint = find_endpoint(req);
     if (!req->endpoint) {
         err_set(err, ERR_NOT_FOUND, "Request for unknown model: '%.*s' is not found",
                 STR_ARG(req->model_name));

@@ -25,6 +25,10 @@ struct serve_thread {
     int index;
     struct rand rand;
     uint32_t request_count;
+
+    /* The last endpoint asked for, and the snapshot in which it was found. */
+    const struct endpoint *last_endpoint;
+    int64_t last_generation;
     struct histogram steps[STEP_COUNT];
     int64_t predict_rows_max;
     _Atomic uint64_t error_count[ERR_INTERNAL + 1]; /* by err_code, all routes */

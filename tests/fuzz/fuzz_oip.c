@@ -29,6 +29,26 @@ static void read_input(const struct oip_input *input)
     }
 }
 
+/* What the one-pass reader accepts, the other one reads to the same bits. */
+static void compare_readers(struct str body, struct arena *arena)
+{
+    static float parsed[ELEMENTS_MAX];
+    struct err err = {0};
+    struct oip_request scan, parse;
+    if (!oip_scan(body, arena, &scan) || scan.inputs->element_count > ELEMENTS_MAX)
+        return;
+    assert(oip_parse(body, (struct str){0}, arena, &parse, &err) == ERR_OK);
+    assert(parse.input_count == 1 && parse.output_count == 0);
+    assert(str_equal(parse.id, scan.id) && (parse.id.ptr != NULL) == (scan.id.ptr != NULL));
+    assert(str_equal(parse.inputs->name, scan.inputs->name));
+    assert(parse.inputs->dtype == scan.inputs->dtype && parse.inputs->rank == scan.inputs->rank);
+    assert(memcmp(parse.inputs->shape, scan.inputs->shape,
+                  sizeof(int64_t) * (size_t)scan.inputs->rank) == 0);
+    assert(oip_read_f32(parse.inputs, parsed, &err) == ERR_OK);
+    assert(memcmp(parsed, scan.inputs->floats,
+                  sizeof(float) * (size_t)scan.inputs->element_count) == 0);
+}
+
 /* The first two bytes say where the JSON ends; 0xffff: no header. */
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
@@ -41,6 +61,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     struct str header = {digits, str_from_u64(length, digits)};
     struct str body = {(const char *)data + 2, size - 2};
     struct arena *arena = arena_new(ARENA_BYTES);
+    compare_readers(body, arena);
     if (oip_parse(body, length == 0xffff ? (struct str){0} : header, arena, &request, &err)) {
         assert(err.msg[0]);
     } else {

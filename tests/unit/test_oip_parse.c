@@ -1,9 +1,12 @@
 /* test_oip_parse.c - Open Inference Protocol requests: forms, shapes, binary tensors, lies. */
 #include <math.h>
+#include <stdio.h>
 #include <string.h>
 
 #include "api/api.h"
 #include "api/oip.h"
+#include "base/check.h"
+#include "base/rand.h"
 #include "guard_page.h"
 #include "test.h"
 
@@ -156,6 +159,83 @@ static void unknown_top_level_members_are_tolerated(void **state)
     assert_true(str_equal_c(request.id, "7"));
 }
 
+static size_t print_number(char *out, size_t size, int form, double value)
+{
+    static const int digits[] = {3, 0, 1, 9, 17, 6};
+    if (form < 3)
+        return (size_t)snprintf(out, size, "%.*f", digits[form], value);
+    if (form < 5)
+        return (size_t)snprintf(out, size, "%.*g", digits[form], value);
+    return (size_t)snprintf(out, size, "%.*e", digits[form], value);
+}
+
+/* Random numbers as clients print them: the one-pass reader and the tree reader give equal bits, or
+ * the first leaves the request to the second. */
+static void both_readers_read_the_same_bits(void **state)
+{
+    (void)state;
+    struct rand rand;
+    int scanned = 0;
+    rand_seed(&rand, 7);
+    for (int round = 0; round < 2000; round++) {
+        char json[1024];
+        float parsed[8];
+        size_t n = (size_t)snprintf(json, sizeof(json),
+                                    "{\"id\":\"7\",\"inputs\":[{\"name\":\"x\","
+                                    "\"shape\":[2,4],\"datatype\":\"FP32\","
+                                    "\"data\":[");
+        for (int i = 0; i < 8; i++) {
+            double value = (rand_unit(&rand) - 0.5) * (i % 2 ? 1e6 : 1.0);
+            n += (size_t)snprintf(json + n, sizeof(json) - n, "%s", i ? ", " : "");
+            n += print_number(json + n, sizeof(json) - n, round % 6, value);
+        }
+        n += (size_t)snprintf(json + n, sizeof(json) - n, "]}]}");
+        struct guard guard = guard_init(json, n);
+        struct oip_request scan;
+        arena_reset(arena);
+        assert_int_equal(oip_parse(guard.text, (struct str){0}, arena, &request, &err), ERR_OK);
+        assert_int_equal(oip_read_f32(&request.inputs[0], parsed, &err), ERR_OK);
+        if (oip_scan(guard.text, arena, &scan)) {
+            assert_memory_equal(parsed, scan.inputs->floats, sizeof(parsed));
+            assert_true(str_equal_c(scan.id, "7"));
+            scanned++;
+        }
+        guard_done(&guard);
+    }
+    assert_true(scanned >= 2000 * 3 / 6); /* the plain forms at least */
+}
+
+static void the_one_pass_reader_leaves_the_unusual_to_the_other(void **state)
+{
+    (void)state;
+#define HEAD "{\"inputs\":[{\"name\":\"x\",\"shape\":"
+#define FP32 ",\"datatype\":\"FP32\",\"data\":"
+    static const char *const unusual[] = {
+        "",
+        "{",
+        "[]",
+        "{}",
+        HEAD "[1],\"datatype\":\"FP64\",\"data\":[1]}]}",
+        "{\"inputs\":[{\"name\":\"x\",\"data\":[1],\"shape\":[1],\"datatype\":\"FP32\"}]}",
+        HEAD "[2]" FP32 "[1]}]}",
+        HEAD "[1]" FP32 "[1,2]}]}",
+        HEAD "[1]" FP32 "[01]}]}",
+        HEAD "[1]" FP32 "[1.]}]}",
+        HEAD "[1]" FP32 "[NaN]}]}",
+        "{\"inputs\":[{\"name\":\"\\u0078\",\"shape\":[1]" FP32 "[1]}]}",
+        HEAD "[1]" FP32 "[1]}]}x",
+        HEAD "[1],\"name\":\"y\"" FP32 "[1]}]}",
+        HEAD "[1]" FP32 "[1]}],\"outputs\":[]}",
+    };
+#undef HEAD
+#undef FP32
+    for (size_t i = 0; i < ARRAY_LEN(unusual); i++) {
+        struct guard guard = guard_init_text(unusual[i]);
+        assert_false(oip_scan(guard.text, arena, &request));
+        guard_done(&guard);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -167,6 +247,8 @@ int main(void)
         cmocka_unit_test(shapes_are_checked_before_they_are_used),
         cmocka_unit_test(a_member_that_occurs_twice_is_refused),
         cmocka_unit_test(unknown_top_level_members_are_tolerated),
+        cmocka_unit_test(both_readers_read_the_same_bits),
+        cmocka_unit_test(the_one_pass_reader_leaves_the_unusual_to_the_other),
     };
     return cmocka_run_group_tests(tests, set_up, tear_down);
 }
