@@ -223,7 +223,8 @@ enum err_code audit_verify(struct store *store, int64_t *count, char *head_hash,
     store_rows_done(rows);
     if (code)
         return code;
-    *count = seq;
+    if (count)
+        *count = seq;
     if (head_hash)
         memcpy(head_hash, head, sizeof(head));
     return ERR_OK;

@@ -53,7 +53,8 @@ struct audit_event {
 enum err_code audit_append(struct store *store, struct audit_event *event, struct err *err);
 
 /* Walk the whole chain. ERR_IO naming the first event that does not fit. *count, *head_hash
- * (SHA256_HEX_BYTES + 1; may be NULL): what was verified; 64 zeros when there is no event. */
+ * (SHA256_HEX_BYTES + 1; either may be NULL): what was verified; 64 zeros when there is no event.
+ */
 enum err_code audit_verify(struct store *store, int64_t *count, char *head_hash, struct err *err);
 
 /* store_backup, and the chain in the copy verified too: a copy that fails is not left behind.

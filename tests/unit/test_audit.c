@@ -220,6 +220,7 @@ static void a_copy_has_a_verified_chain(void **state)
     assert_ok(f, audit_backup(f->store, in_folder(f, "copy.db"), &count, head, &f->err));
     assert_int_equal(count, 1);
     assert_string_equal(head, hash_one);
+    assert_ok(f, audit_backup(f->store, in_folder(f, "second.db"), NULL, NULL, &f->err));
     assert_ok(f, store_exec(f->store, "UPDATE audit SET via = 'x'", NULL, 0, NULL, &f->err));
     count = -1;
     assert_fails(f, audit_backup(f->store, in_folder(f, "bad.db"), &count, NULL, &f->err), ERR_IO,
