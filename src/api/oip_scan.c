@@ -72,14 +72,29 @@ static int take_digits(struct scan *s, uint64_t *mantissa)
     return (int)(s->at - start);
 }
 
-/* -?(0|[1-9][0-9]*)(\.[0-9]+)? with at most 15 digits; what has an exponent or more digits is left
- * to the other reader. */
+/* "e-05" behind the digits; *power is added to. */
+static bool take_exponent(struct scan *s, int *power)
+{
+    uint64_t exponent = 0;
+    if (s->at == s->end || (*s->at | 0x20) != 'e')
+        return true;
+    s->at++;
+    bool is_negative = s->at < s->end && *s->at == '-';
+    s->at += is_negative || (s->at < s->end && *s->at == '+');
+    int digits = take_digits(s, &exponent);
+    *power += is_negative ? -(int)exponent : (int)exponent;
+    return digits > 0 && digits <= 3;
+}
+
+/* A JSON number of at most 15 digits within 10^-22 and 10^22 of them; others are left to the other
+ * reader. */
 static bool take_number(struct scan *s, float *number)
 {
     uint64_t mantissa = 0;
     bool is_negative = s->at < s->end && *s->at == '-';
     s->at += is_negative;
     bool is_zero_first = is_digit(s) && *s->at == '0';
+    const char *start = s->at;
     int whole = take_digits(s, &mantissa), fraction = 0;
     if (whole == 0 || (is_zero_first && whole > 1))
         return false;
@@ -89,12 +104,12 @@ static bool take_number(struct scan *s, float *number)
         if (fraction == 0)
             return false;
     }
-    if (whole + fraction > DIGITS_EXACT ||
-        (s->at < s->end && (*s->at == 'e' || *s->at == 'E' || *s->at == '.')))
+    int power = -fraction;
+    if (whole + fraction > DIGITS_EXACT || !take_exponent(s, &power) || abs(power) > POWER_EXACT)
         return false;
-    double value = (double)mantissa / powers[fraction];
-    bool has_sign = is_negative && (mantissa || fraction); /* -0 is a whole number: 0 */
-    *number = (float)(has_sign ? -value : value);
+    double value = power < 0 ? (double)mantissa / powers[-power] : (double)mantissa * powers[power];
+    bool is_whole = s->at - start == whole; /* -0 is a whole number: 0 */
+    *number = (float)(is_negative && (mantissa || !is_whole) ? -value : value);
     return true;
 }
 
