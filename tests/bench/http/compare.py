@@ -61,7 +61,7 @@ def as_f32(value):
 
 
 def read_rows():
-    """Names of the fields, and rows: each the mean of two golden cases, so with float32's digits."""
+    """Names of the fields, and rows, each the mean of two golden cases: with float32's digits."""
     with open(EXAMPLE / "golden.csv", newline="") as file:
         table = list(csv.reader(file))
     names = table[0][:30]
