@@ -3,6 +3,7 @@
 
 #include <openssl/err.h>
 #include <openssl/ssl.h>
+#include <openssl/x509err.h>
 #include <stdatomic.h>
 #include <stdlib.h>
 
@@ -41,6 +42,21 @@ static int choose_protocol(SSL *ssl, const unsigned char **out, unsigned char *o
     return SSL_TLSEXT_ERR_OK;
 }
 
+static bool is_mismatch(unsigned long code)
+{
+    return ERR_GET_LIB(code) == ERR_LIB_X509 &&
+           (ERR_GET_REASON(code) == X509_R_KEY_VALUES_MISMATCH ||
+            ERR_GET_REASON(code) == X509_R_KEY_TYPE_MISMATCH);
+}
+
+static enum err_code refuse_pair(const char *cert_path, const char *key_path, struct err *err)
+{
+    ERR_clear_error();
+    err_set(err, ERR_INVALID, "private key '%s' does not belong to certificate '%s'", key_path,
+            cert_path);
+    return err_hint(err, "were both files replaced, and is the server's certificate the first?");
+}
+
 static enum err_code load_files(SSL_CTX *ssl, const char *cert_path, const char *key_path,
                                 struct err *err)
 {
@@ -50,12 +66,13 @@ static enum err_code load_files(SSL_CTX *ssl, const char *cert_path, const char 
         return err_hint(err, "a PEM file with the server's certificate first, then its issuers");
     }
     if (SSL_CTX_use_PrivateKey_file(ssl, key_path, SSL_FILETYPE_PEM) != 1) {
+        if (is_mismatch(ERR_peek_error()))
+            return refuse_pair(cert_path, key_path, err);
         err_set(err, ERR_INVALID, "private key '%s': %s", key_path, reason(text, sizeof(text)));
         return err_hint(err, "a PEM file with the key of '%s'", cert_path);
     }
     if (SSL_CTX_check_private_key(ssl) != 1)
-        return err_set(err, ERR_INVALID, "private key '%s' does not belong to certificate '%s'",
-                       key_path, cert_path);
+        return refuse_pair(cert_path, key_path, err);
     return ERR_OK;
 }
 
