@@ -9,9 +9,11 @@
 
 #include <arpa/inet.h>
 #include <errno.h>
+#include <linux/sockios.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <sys/socket.h>
 
 #include "base/check.h"
@@ -89,6 +91,25 @@ static void time_out(struct http_conn *conn)
     http_reply(&conn->box->x);
 }
 
+/* What the client's machine has not taken: libuv's queue and the kernel's. Of the latter libuv
+ * hears only when a third of it, perhaps a megabyte, has left: too seldom to tell slow from stuck.
+ */
+static size_t undelivered(const struct http_conn *conn)
+{
+    int queued = 0;
+    if (ioctl(conn->fd, SIOCOUTQ, &queued) != 0)
+        queued = 0;
+    return uv_stream_get_write_queue_size(&conn->stream) + (size_t)queued;
+}
+
+static bool takes_its_reply(struct http_conn *conn)
+{
+    size_t left = undelivered(conn);
+    bool has_moved = left + PROGRESS_BYTES <= conn->mark;
+    conn->mark = left;
+    return has_moved;
+}
+
 static void check_late(struct http_conn *conn, uint64_t now)
 {
     uint64_t timeout_ms = conn->thread->phases[conn->listed].timeout_ms;
@@ -96,6 +117,8 @@ static void check_late(struct http_conn *conn, uint64_t now)
         enlist(conn, PHASE_IDLE, now); /* looked at again later */
     else if (conn->phase == PHASE_IDLE && conn->touched_ms + timeout_ms > now)
         enlist(conn, PHASE_IDLE, conn->touched_ms);
+    else if (conn->phase == PHASE_WRITE && takes_its_reply(conn))
+        enlist(conn, PHASE_WRITE, now);
     else
         time_out(conn);
 }
@@ -117,9 +140,8 @@ void conn_tick(struct http_thread *thread)
 
 /* ---- closing ---- */
 
-static void on_closed(uv_handle_t *handle)
+static void free_conn(struct http_conn *conn)
 {
-    struct http_conn *conn = CONTAINER_OF(handle, struct http_conn, handle);
     struct http_thread *thread = conn->thread;
     buf_done(&conn->out);
     buf_done(&conn->writing);
@@ -127,6 +149,14 @@ static void on_closed(uv_handle_t *handle)
     thread->conn_count--;
     free(conn);
     http_thread_check_end(thread);
+}
+
+static void on_closed(uv_handle_t *handle)
+{
+    struct http_conn *conn = CONTAINER_OF(handle, struct http_conn, handle);
+    conn->is_closed = true;
+    if (!conn->is_kept)
+        free_conn(conn);
 }
 
 static void forget_conn(struct http_conn *conn)
@@ -141,11 +171,14 @@ static void forget_conn(struct http_conn *conn)
     counter_add(&thread->stats.open, (uint64_t)-1);
 }
 
-/* The exchange lives on without its client until its handler replies. */
+/* The exchange lives on without its client until its handler replies; so do peer and conn_user,
+ * which the handler may be reading on another thread. */
 static void orphan(struct http_conn *conn)
 {
     struct box *box = conn->box;
     conn->box = NULL;
+    conn->is_kept = true;
+    box->gone = conn;
     box->x.conn = NULL;
     if (box->x.cancel)
         box->x.cancel(&box->x);
@@ -184,7 +217,8 @@ static void close_conn(struct http_conn *conn)
     conn->box = NULL;
     drop_chunk(conn->thread, conn->held);
     conn->held = NULL;
-    free_conn_user(conn);
+    if (!conn->is_kept)
+        free_conn_user(conn);
     uv_close(&conn->handle, on_closed);
 }
 
@@ -252,6 +286,7 @@ static void write_later(struct http_conn *conn, size_t done)
         return;
     }
     conn->is_writing = true;
+    conn->mark = undelivered(conn);
     enter(conn, PHASE_WRITE);
 }
 
@@ -380,6 +415,21 @@ static void put_reply(struct http_conn *conn, struct box *box)
     buf_done(&packed);
 }
 
+/* The handler of a client that went away is done. */
+static void end_orphan(struct box *box)
+{
+    struct http_thread *thread = box->thread;
+    struct http_conn *conn = box->gone;
+    conn->conn_user = box->x.conn_user;
+    conn->is_kept = false;
+    box->gone = NULL;
+    give_box(box);
+    free_conn_user(conn);
+    if (conn->is_closed)
+        free_conn(conn);
+    http_thread_check_end(thread);
+}
+
 void http_reply(struct http_exchange *x)
 {
     struct box *box = CONTAINER_OF(x, struct box, x);
@@ -387,9 +437,8 @@ void http_reply(struct http_exchange *x)
     struct http_thread *thread = box->thread;
     assert(!box->is_answered);
     box->is_answered = true;
-    if (!conn) { /* the client went away */
-        give_box(box);
-        http_thread_check_end(thread);
+    if (!conn) {
+        end_orphan(box);
         return;
     }
     conn->conn_user = x->conn_user;
@@ -436,6 +485,7 @@ static void admit(struct http_conn *conn, bool is_body_here)
                                            conn->thread->config->limits.body_bytes_max};
     box->x.start_ns = clock_monotonic_ns();
     conn->thread->config->admit(&box->x, &admission);
+    conn->conn_user = box->x.conn_user;
     if (admission.is_refused) {
         box->x.response.is_closing = true;
         conn->is_cut_short = true;
@@ -486,9 +536,14 @@ static void begin(struct http_conn *conn)
 /* More bytes are needed for the request that has begun. */
 static void wait_for_more(struct http_conn *conn)
 {
-    bool is_body = conn->parser.state == HTTP_PARSE_IN_BODY;
-    if (is_body || conn->phase != PHASE_HEAD)
-        enter(conn, is_body ? PHASE_BODY : PHASE_HEAD);
+    size_t body_bytes = conn->parser.body_bytes;
+    if (conn->parser.state != HTTP_PARSE_IN_BODY) {
+        if (conn->phase != PHASE_HEAD)
+            enter(conn, PHASE_HEAD);
+    } else if (conn->phase != PHASE_BODY || body_bytes - conn->mark >= PROGRESS_BYTES) {
+        conn->mark = body_bytes;
+        enter(conn, PHASE_BODY);
+    }
 }
 
 /* One event of the parser; false when no further byte is to be parsed now. */

@@ -21,6 +21,7 @@ enum {
     EXCHANGES_KEPT_MAX = 64,          /* free ones a thread keeps for the next requests */
     CHUNKS_KEPT_MAX = 16,             /* the same for read buffers */
     REPLY_BYTES_KEPT_MAX = 64 * 1024, /* a larger reply's memory is given back */
+    PROGRESS_BYTES = 16 * 1024,       /* a body or a reply must move by this per timeout */
     DATE_BYTES = 40,
     HEADER_BYTES_MAX = 32 * 1024, /* of a reply */
     LINGER_MS = 2000,
@@ -57,8 +58,9 @@ struct box {
     struct buf inflated;
     struct chunk *held; /* where its texts are, while it is unanswered; or NULL */
     struct http_thread *thread;
-    struct box *next; /* in the free list */
-    bool is_in_feed;  /* the handler runs inside conn_feed */
+    struct http_conn *gone; /* the closed connection that waits for this box; or NULL */
+    struct box *next;       /* in the free list */
+    bool is_in_feed;        /* the handler runs inside conn_feed */
     bool is_answered;
 };
 
@@ -95,7 +97,7 @@ struct http_thread {
     size_t date_bytes;
     uint64_t date_second;
     struct thread_stats stats;
-    struct loop_message message; /* drain, then end */
+    struct loop_message drain, close;
 };
 
 struct http_conn {
@@ -121,6 +123,8 @@ struct http_conn {
     bool is_waiting; /* a handler has the request */
     bool is_feeding; /* inside feed: replies are gathered */
     bool is_closing;
+    bool is_closed;    /* the socket is */
+    bool is_kept;      /* for a handler that has not replied */
     bool is_last;      /* close after what is in `out` */
     bool is_cut_short; /* the client may still be sending what nobody reads */
     bool is_again;     /* in thread->again */
@@ -128,6 +132,7 @@ struct http_conn {
     uint8_t phase, listed; /* what it is in; which list it stands in (lazy: may differ) */
     uint64_t deadline_ms;  /* of the list */
     uint64_t touched_ms;   /* end of the last request */
+    size_t mark;           /* bytes of body, or undelivered, when the phase's time began */
     struct http_conn *previous_in_phase, *next_in_phase;
     struct http_conn *previous, *next; /* in thread->conns */
     struct http_peer peer;

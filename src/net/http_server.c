@@ -442,7 +442,7 @@ void http_thread_check_end(struct http_thread *thread)
 
 static void drain_thread(struct loop_message *message)
 {
-    struct http_thread *thread = CONTAINER_OF(message, struct http_thread, message);
+    struct http_thread *thread = CONTAINER_OF(message, struct http_thread, drain);
     thread->is_draining = true;
     for (int i = 0; i < thread->listener_count; i++)
         uv_close((uv_handle_t *)&thread->listeners[i], NULL);
@@ -454,16 +454,25 @@ static void drain_thread(struct loop_message *message)
 
 static void close_thread(struct loop_message *message)
 {
-    struct http_thread *thread = CONTAINER_OF(message, struct http_thread, message);
+    struct http_thread *thread = CONTAINER_OF(message, struct http_thread, close);
     conn_close_all(thread);
     http_thread_check_end(thread);
 }
 
-static void post_all(struct http_server *server, void (*fn)(struct loop_message *message))
+/* Each has its own message: a loop that is busy may not have run the first one yet. */
+static void post_drain(struct http_server *server)
 {
     for (int i = 0; i < server->thread_count; i++) {
-        server->threads[i].message.fn = fn;
-        loop_post(server->threads[i].loop, &server->threads[i].message);
+        server->threads[i].drain.fn = drain_thread;
+        loop_post(server->threads[i].loop, &server->threads[i].drain);
+    }
+}
+
+static void post_close(struct http_server *server)
+{
+    for (int i = 0; i < server->thread_count; i++) {
+        server->threads[i].close.fn = close_thread;
+        loop_post(server->threads[i].loop, &server->threads[i].close);
     }
 }
 
@@ -491,9 +500,9 @@ static bool wait_for_end(struct http_server *server, int64_t timeout_ms)
 void http_server_stop(struct http_server *server, int64_t timeout_ms)
 {
     CHECK_MAGIC(server, SERVER_MAGIC);
-    post_all(server, drain_thread);
+    post_drain(server);
     if (!wait_for_end(server, timeout_ms)) {
-        post_all(server, close_thread);
+        post_close(server);
         wait_for_end(server, -1);
     }
     for (int i = 0; i < server->thread_count; i++) {
