@@ -1,8 +1,8 @@
 """Every kind of model through the real server: margins come back with XGBoost's own bits.
 
 The unit tests hold the engine to the same rows; here they travel over HTTP. What could break on the
-way: a shape of several columns, a missing value, a class index that is no label, a regression that is
-taken for a classifier.
+way: a shape of several columns, a missing value, a class index that is no label, a number that is
+taken for a class.
 """
 import json
 import math
