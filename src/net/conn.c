@@ -371,9 +371,9 @@ static void put_head(struct http_conn *conn, struct buf *head, const struct http
         buf_lit(head, "\r\n");
     }
     if (coding == HTTP_CODING_GZIP)
-        buf_lit(head, "Content-Encoding: gzip\r\n");
+        buf_lit(head, "Content-Encoding: gzip\r\nVary: Accept-Encoding\r\n");
     else if (coding == HTTP_CODING_DEFLATE)
-        buf_lit(head, "Content-Encoding: deflate\r\n");
+        buf_lit(head, "Content-Encoding: deflate\r\nVary: Accept-Encoding\r\n");
     buf_append(head, response->headers.data, response->headers.len);
     if (conn->is_last)
         buf_lit(head, "Connection: close\r\n");
