@@ -368,8 +368,9 @@ static bool needs_quotes(struct str cell)
             return true;
     }
     /* At the beginning of a file these would read as a byte order mark. */
-    return cell.len >= 2 && (unsigned char)cell.ptr[0] >= 0xef &&
-           strchr("\xbb\xfe\xff", cell.ptr[1]) != NULL;
+    unsigned char first = cell.len >= 2 ? (unsigned char)cell.ptr[0] : 0;
+    unsigned char second = cell.len >= 2 ? (unsigned char)cell.ptr[1] : 0;
+    return first >= 0xef && (second == 0xbb || second == 0xfe || second == 0xff);
 }
 
 void csv_write_cell(struct buf *out, struct str cell)

@@ -16,7 +16,7 @@ static struct fixture fixture;
 static enum err_code parse(const char *line)
 {
     static char words[1024];
-    const char *argv[64];
+    static const char *argv[64];
     int argc = 0;
     fixture = (struct fixture){0};
     snprintf(words, sizeof(words), "%s", line);
