@@ -257,6 +257,10 @@ static void after_write(struct http_conn *conn)
     }
     if (conn->phase == PHASE_WRITE)
         enter(conn, PHASE_IDLE);
+    if (conn->thread->is_draining && !conn->box && !conn->pending.len) {
+        close_conn(conn); /* what conn_drain_all left for this write */
+        return;
+    }
     if (!conn->is_waiting)
         go_on(conn);
 }
