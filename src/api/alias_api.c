@@ -296,6 +296,7 @@ enum err_code rollback_post(struct call *call, struct err *err)
         if (rc)
             return rc;
         r.change.op.loaded[0] = loaded;
+        r.change.op.to = 0; /* stays so when its Idempotency-Key was answered meanwhile */
         rc = call_execute(call, &r.change, err);
         loaded_unref(loaded);
     }

@@ -130,6 +130,7 @@ static enum err_code run_change(struct control *control, struct store *store, vo
     bool is_found = false;
     enum err_code rc = ERR_OK;
     buf_clear(&call->x->response.body);
+    buf_clear(&call->x->response.headers);
     if (context->has_key)
         rc = idempotency_find(store, &context->entry, call->arena, &is_found, err);
     if (!rc && is_found)

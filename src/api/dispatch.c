@@ -195,7 +195,11 @@ static void finish_and_reply(struct call *call)
 
 static void run_handler(struct call *call)
 {
+    struct buf *body = &call->x->response.body;
     call->rc = call->route->handler(call, &call->err);
+    if (!call->rc && body->is_full)
+        call->rc =
+            err_set(&call->err, ERR_LIMIT, "the reply is larger than %zu bytes", body->bytes_max);
 }
 
 static void on_pool_done(struct loop_message *message)

@@ -140,6 +140,8 @@ void problem_write(struct call *call, const struct err *err)
     struct http_response *response = &call->x->response;
     bool is_set = response->status >= 400; /* the place that knew better: 405 */
     int status = is_set ? response->status : problem_status(err->code);
+    if (!is_set) /* those of the reply that this one replaces */
+        buf_clear(&response->headers);
     if (status == 401)
         http_add_header(response, "WWW-Authenticate", STR_LIT("Bearer"));
     if (status == 503)

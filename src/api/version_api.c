@@ -247,7 +247,8 @@ static enum err_code compare_contracts(struct call *call, struct registration *r
         return rc;
     buf_init(&text, CONTRACT_BYTES_MAX);
     contract_comparison_write(&w, &comparison);
-    reg->compatibility = arena_copy(call->arena, text.data, text.len);
+    if (!text.is_full) /* half a document is none */
+        reg->compatibility = arena_copy(call->arena, text.data, text.len);
     buf_done(&text);
     return ERR_OK;
 }
@@ -320,8 +321,10 @@ static enum err_code give_alias(struct call *call, struct store *store, struct r
         return ERR_OK;
     name = name ? name : ALIAS_CHAMPION;
     reg->is_champion = strcmp(name, ALIAS_CHAMPION) == 0;
-    return alias_set(store, reg->version.model, name, reg->version.number, reg->if_revision,
-                     reg->version.note, &call->actor, &alias, call->arena, err);
+    const char *note = reg->version.note; /* may be longer than a reason */
+    const char *reason = strlen(note) > REASON_BYTES_MAX ? "see the version's note" : note;
+    return alias_set(store, reg->version.model, name, reg->version.number, reg->if_revision, reason,
+                     &call->actor, &alias, call->arena, err);
 }
 
 static void write_registration(struct call *call, const struct registration *reg)
@@ -386,7 +389,7 @@ enum err_code version_post(struct call *call, struct err *err)
         };
         rc = call_execute(call, &change, err);
     }
-    if (!rc)
+    if (!rc && reg.version.number) /* 0: answered again by its Idempotency-Key */
         log_info("version registered", "model=%s version=%lld champion=%s actor=%s",
                  reg.version.model, (long long)reg.version.number,
                  reg.is_champion ? "true" : "false", call->actor.name);

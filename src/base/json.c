@@ -277,6 +277,8 @@ enum err_code json_get_str_opt(yyjson_val *object, const char *what, const char 
         return ERR_OK;
     if (!yyjson_is_str(value))
         return refuse_type(what, key, "text", value, err);
+    if (memchr(yyjson_get_str(value), '\0', yyjson_get_len(value)))
+        return err_set(err, ERR_INVALID, "\"%s\" of %s has a NUL character", key, what);
     *out = json_str(value);
     return ERR_OK;
 }

@@ -51,6 +51,9 @@ static bool find_tensor(const struct signature *signature, struct str name, stru
                            str_to_i64((struct str){rest.ptr + 1, rest.len - 1}, &element);
         if (rest.len && !has_element)
             continue;
+        const struct signature_tensor *tensor = &signature->outputs[i];
+        if (element < 0 || element >= (tensor->rank == 2 ? tensor->shape[1] : 1))
+            continue;
         *check = (struct check){.kind = CHECK_TENSOR, .output = i, .element = (int)element};
         return true;
     }

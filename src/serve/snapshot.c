@@ -47,6 +47,22 @@ static bool alias_names(const struct endpoint_alias *alias, struct str version, 
     return number > 0 ? alias->version == number : str_equal_c(version, alias->name);
 }
 
+static bool names_unloaded(const struct endpoint *endpoint, struct str version, int64_t number)
+{
+    for (int i = 0; i < endpoint->alias_count; i++)
+        if (!endpoint->aliases[i].loaded && alias_names(&endpoint->aliases[i], version, number))
+            return true;
+    return false;
+}
+
+static enum err_code refuse_unloaded(const struct endpoint *endpoint, struct str version,
+                                     struct err *err)
+{
+    err_set(err, ERR_UNAVAILABLE, "model '%s' version '%.*s' is not loaded", endpoint->name,
+            STR_ARG(version));
+    return err_hint(err, "the log and /readyz say why; slipway doctor verifies the files");
+}
+
 enum err_code endpoint_choose(const struct endpoint *endpoint, struct str version,
                               struct loaded **loaded, struct err *err)
 {
@@ -66,6 +82,8 @@ enum err_code endpoint_choose(const struct endpoint *endpoint, struct str versio
         *loaded = endpoint->previous;
         return ERR_OK;
     }
+    if (names_unloaded(endpoint, version, number))
+        return refuse_unloaded(endpoint, version, err);
     err_set(err, ERR_NOT_FOUND, "model '%s' has no loaded version '%.*s'", endpoint->name,
             STR_ARG(version));
     return err_hint(err,
