@@ -253,6 +253,13 @@ static enum err_code transact(struct control *control, struct control_op *ops,
         op->rc = run_op(control, op);
     if (!rc)
         rc = build_publication(control, ops, pub, err);
+    if (!rc && ops->is_rollback && !ops->rc) {
+        /* Published before it is durable: the next request is answered by the version before, even
+         * if the disk takes its time. Whatever the commit says, the rollback stands; a crash in
+         * between leaves the old state, which nobody was told had changed. */
+        publish(control, pub);
+        ops->is_published = true;
+    }
     if (!rc)
         rc = store_commit(control->store, err);
     if (rc)
@@ -270,9 +277,9 @@ static void clear_rollback_log(struct control *control)
         log_error("rollback log not cleared", "reason=%s", err.msg);
 }
 
-/* The disk is full, the rollback must take effect: its record goes to the preallocated log. */
-static void roll_back_anyway(struct control *control, struct control_op *op,
-                             struct publication *pub)
+/* The rollback is in effect and the store could not keep it: its record goes to the preallocated
+ * log. */
+static void log_rollback(struct control *control, struct control_op *op)
 {
     struct err err = {0};
     enum err_code rc = rollback_log_append(control->rollback_log, op->model, op->alias, op->from,
@@ -281,12 +288,6 @@ static void roll_back_anyway(struct control *control, struct control_op *op,
     op->rc = ERR_OK;
     log_warn("rollback published without the store", "model=%s from=%lld to=%lld durable=%s",
              op->model, (long long)op->from, (long long)op->to, rc ? "false" : "true");
-    publish(control, pub);
-}
-
-static bool is_storage_failure(enum err_code rc)
-{
-    return rc == ERR_DISK_FULL || rc == ERR_IO;
 }
 
 /* `op` alone (op->next is NULL). */
@@ -299,8 +300,8 @@ static void run_alone(struct control *control, struct control_op *op)
         op->is_durable = true;
         clear_rollback_log(control);
         publish(control, &pub);
-    } else if (op->is_rollback && !op->rc && is_storage_failure(rc) && pub.count == 1) {
-        roll_back_anyway(control, op, &pub);
+    } else if (op->is_published) {
+        log_rollback(control, op);
     } else {
         discard(&pub);
         if (!op->rc)
@@ -345,13 +346,17 @@ static void count_batch(struct control *control, const struct control_op *ops)
 
 /* ---- the thread ---- */
 
+/* Operations that share a commit. A rollback waits for no neighbour: it goes alone. */
 static struct control_op *take_batch(struct control *control)
 {
     struct control_op *first = control->queue, **end = &control->queue;
     int count = 0;
-    while (*end && count < CONTROL_BATCH_MAX) {
+    while (*end && count < CONTROL_BATCH_MAX && !(count && (*end)->is_rollback)) {
+        bool is_alone = (*end)->is_rollback;
         end = &(*end)->next;
         count++;
+        if (is_alone)
+            break;
     }
     control->queue = *end;
     *end = NULL;
@@ -443,6 +448,7 @@ enum err_code control_execute(struct control *control, struct control_op *op, st
     op->err = err;
     op->rc = ERR_OK;
     op->is_done = false;
+    op->is_published = false;
     if (!control->config.has_thread) {
         run_alone(control, op);
         snapshot_reap(&control->publisher);
@@ -610,6 +616,11 @@ static enum err_code build_first(struct control *control, struct snapshot **snap
         rc = build_one(control, models[i].name, control->config.loads_all, *snapshot, err);
     arena_free(arena);
     return rc;
+}
+
+static bool is_storage_failure(enum err_code rc)
+{
+    return rc == ERR_DISK_FULL || rc == ERR_IO;
 }
 
 /* A disk that is still too full to commit logged rollbacks does not stop them from taking effect:

@@ -44,7 +44,8 @@ struct control_op {
     bool is_rollback;
     const char *alias, *reason, *actor;
     int64_t from, to;
-    bool is_durable; /* out */
+    bool is_durable;   /* out */
+    bool is_published; /* control.c's own: in effect before the commit */
 
     /* control.c's own */
     struct control_op *next;
