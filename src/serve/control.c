@@ -66,6 +66,9 @@ struct find_context {
 static struct loaded *find_in_ops(struct control_op *ops, const char *model, int64_t version)
 {
     for (struct control_op *op = ops; op; op = op->next) {
+        /* One that was undone may hold the number that another one got after it. */
+        if (op->rc)
+            continue;
         for (int i = 0; i < CONTROL_LOADED_MAX && op->loaded[i]; i++) {
             struct loaded *loaded = op->loaded[i];
             if (loaded->number == version && strcmp(loaded->model, model) == 0) {
@@ -122,6 +125,21 @@ static enum err_code load_version(struct control *control, struct store *store, 
     return rc;
 }
 
+/* Why the champion that is being served could not be loaded stays true after other changes. */
+static const char *known_problem(struct control *control, const char *model, int64_t version,
+                                 struct arena *arena)
+{
+    const char *copy = NULL;
+    pthread_mutex_lock(&control->publish_lock);
+    const struct endpoint *old = control->publisher.current
+                                     ? snapshot_find(control->publisher.current, str_of(model))
+                                     : NULL;
+    if (old && old->problem && old->champion_version == version)
+        copy = arena_copy(arena, old->problem, strlen(old->problem));
+    pthread_mutex_unlock(&control->publish_lock);
+    return copy ? copy : "not loaded yet";
+}
+
 static struct loaded *find_loaded(void *arg, const char *model, int64_t version,
                                   struct arena *arena, const char **problem)
 {
@@ -133,7 +151,7 @@ static struct loaded *find_loaded(void *arg, const char *model, int64_t version,
     if (loaded)
         return loaded;
     if (!context->may_load) {
-        *problem = "not loaded yet";
+        *problem = known_problem(context->control, model, version, arena);
         return NULL;
     }
     if (load_version(context->control, context->control->store, model, version, &loaded, &err)) {
@@ -509,13 +527,14 @@ static enum err_code needed_versions(struct control *control, const char *model,
     return rc;
 }
 
-enum err_code control_refresh(struct control *control, const char *model, struct err *err)
+/* Load and publish the champion and, of `steps` 2, what a rollback brings back. */
+static enum err_code refresh(struct control *control, const char *model, int steps, struct err *err)
 {
     int64_t needed[2] = {0};
     struct control_op op = {.fn = nothing, .model = model};
     int count = 0;
     enum err_code rc = needed_versions(control, model, needed, err);
-    for (int i = 0; !rc && i < 2; i++) {
+    for (int i = 0; !rc && i < steps; i++) {
         if (needed[i] == 0)
             continue;
         rc = control_acquire(control, model, needed[i], &op.loaded[count], err);
@@ -528,12 +547,17 @@ enum err_code control_refresh(struct control *control, const char *model, struct
     return rc;
 }
 
+enum err_code control_refresh(struct control *control, const char *model, struct err *err)
+{
+    return refresh(control, model, 2, err);
+}
+
 enum err_code control_load(struct control *control, const char *model, struct str version,
                            struct err *err)
 {
     int64_t number = 0;
     struct control_op op = {.fn = nothing, .model = model};
-    enum err_code rc = control_refresh(control, model, err);
+    enum err_code rc = refresh(control, model, 1, err);
     if (rc || version.len == 0)
         return rc;
     rc = version_resolve(control_read_begin(control), model, version, &number, err);

@@ -3,12 +3,13 @@
 What could break: a reply that is truncated JSON with status 200, a golden file that reads outside
 the answer, a reason that is forgotten, a text that means less than it says.
 """
+import json
 import pathlib
 import time
 
 import requests
 
-from api import Api, numbered, read, register_triage
+from api import Api, REQUEST, numbered, read, register_triage
 
 CONTRACT = read("contract.yaml")
 
@@ -42,6 +43,20 @@ def test_a_golden_column_may_not_point_before_the_answer(api):
         assert column in problem["detail"], problem
 
 
+def test_why_a_champion_is_not_loaded_is_told_after_the_next_change_too(make_server):
+    server = make_server()
+    api = Api(server.url)
+    register_triage(api)
+    damage(server, api, 2)
+    server.stop()
+    server.start(wait=False)
+    until_answering(api)
+    before = api.get("/readyz", 503).text
+    assert "triage not-ready version=2" in before and "not loaded yet" not in before
+    api.call("PATCH", "/api/models/triage", 200, json={"owner": "other@example.org"})
+    assert api.get("/readyz", 503).text == before
+
+
 def test_a_version_that_could_not_be_loaded_is_unavailable_not_unknown(make_server):
     server = make_server()
     api = Api(server.url)
@@ -54,6 +69,17 @@ def test_a_version_that_could_not_be_loaded_is_unavailable_not_unknown(make_serv
         reply = api.get(f"/v2/models/triage/versions/{version}", 503)
         assert "is not loaded" in reply.json()["error"]
     api.get("/v2/models/triage/versions/3", 404)
+
+
+def test_a_damaged_previous_version_does_not_stop_a_local_prediction(make_server, cli):
+    server = make_server()
+    api = Api(server.url)
+    register_triage(api)
+    damage(server, api, 1)
+    server.stop()
+    result = cli("predict", "triage", "--data", str(server.data), "--json",
+                 json.dumps(REQUEST), check=False)
+    assert result.status == 0, result.err
 
 
 def test_a_text_with_a_nul_is_refused_not_cut(api):
