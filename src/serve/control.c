@@ -271,7 +271,8 @@ static enum err_code transact(struct control *control, struct control_op *ops,
         op->rc = run_op(control, op);
     if (!rc)
         rc = build_publication(control, ops, pub, err);
-    if (!rc && ops->is_rollback && !ops->rc) {
+    /* No `to`: it was answered again by its Idempotency-Key and changed nothing. */
+    if (!rc && ops->is_rollback && !ops->rc && ops->to) {
         /* Published before it is durable: the next request is answered by the version before, even
          * if the disk takes its time. Whatever the commit says, the rollback stands; a crash in
          * between leaves the old state, which nobody was told had changed. */

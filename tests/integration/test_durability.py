@@ -358,3 +358,17 @@ def test_on_a_full_disk_predictions_and_rollback_go_on(small_disk):
         ("set", 0, 2), ("rollback", 2, 1), ("rollback", 3, 2)]
     assert len(api.get("/api/audit").json()["events"]) == events + 3
     healthy(api)
+
+
+def test_a_repeated_rollback_on_a_full_disk_takes_no_step_and_breaks_nothing(small_disk):
+    """Its key was answered before the disk was full; another rollback waits in the log."""
+    api = Api(small_disk.url)
+    register_triage(api, 4)
+    again = {"Idempotency-Key": "night-shift"}
+    first = api.rollback("triage", headers=again)
+    assert (first["from"], first["to"]) == (4, 3)
+    small_disk.fill()
+    assert api.rollback("triage")["to"] == 2
+    reply = api.call("POST", "/api/models/triage/rollback", json={}, headers=again)
+    assert reply.status_code in (200, 507), reply.text
+    assert api.serving() == "2"
