@@ -108,6 +108,15 @@ static enum err_code read_move(struct call *call, struct alias_move *m, struct e
     return rc;
 }
 
+/* If-Match or If-None-Match did not hold: 412 (RFC 9110, 13.1), while other conflicts are 409. */
+static enum err_code refuse_precondition(struct call *call, const struct alias_move *m,
+                                         enum err_code rc)
+{
+    if (rc == ERR_CONFLICT && m->if_revision >= 0)
+        call->x->response.status = 412;
+    return rc;
+}
+
 /* The version is loaded and has answered its golden rows before the alias moves. */
 enum err_code alias_put(struct call *call, struct err *err)
 {
@@ -122,7 +131,7 @@ enum err_code alias_put(struct call *call, struct err *err)
         .op = {.model = m.model, .loaded = {loaded}}, .fn = move, .arg = &m};
     rc = call_execute(call, &change, err);
     loaded_unref(loaded);
-    return rc;
+    return refuse_precondition(call, &m, rc);
 }
 
 static enum err_code drop(struct call *call, struct control *control, struct store *store,
@@ -155,7 +164,7 @@ enum err_code alias_delete_handler(struct call *call, struct err *err)
         return err_hint(err, "slipway alias set %s champion VERSION", m.model);
     }
     struct call_change change = {.op = {.model = m.model}, .fn = drop, .arg = &m};
-    return call_execute(call, &change, err);
+    return refuse_precondition(call, &m, call_execute(call, &change, err));
 }
 
 /* ---- rollback ---- */

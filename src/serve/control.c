@@ -314,6 +314,7 @@ static void run_alone(struct control *control, struct control_op *op)
 {
     struct publication pub = {0};
     struct err err = {0};
+    op->rc = ERR_OK;
     enum err_code rc = transact(control, op, &pub, &err);
     if (!rc) {
         op->is_durable = true;
@@ -323,9 +324,10 @@ static void run_alone(struct control *control, struct control_op *op)
         log_rollback(control, op);
     } else {
         discard(&pub);
-        if (!op->rc)
+        if (!op->rc) { /* else it has failed by itself, and says why */
             *op->err = err;
-        op->rc = rc;
+            op->rc = rc;
+        }
     }
 }
 
@@ -451,7 +453,8 @@ static void *control_thread(void *arg)
 static enum err_code enqueue(struct control *control, struct control_op *op, struct err *err)
 {
     if (control->queue_count >= CONTROL_QUEUE_MAX)
-        return err_set(err, ERR_LIMIT, "%d control operations wait already", CONTROL_QUEUE_MAX);
+        return err_set(err, ERR_UNAVAILABLE, "%d control operations wait already",
+                       CONTROL_QUEUE_MAX);
     if (control->is_stopping)
         return err_set(err, ERR_UNAVAILABLE, "the server is stopping");
     *control->queue_tail = op;

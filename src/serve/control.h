@@ -63,7 +63,7 @@ enum err_code control_open(const struct control_config *config, struct control *
 void control_close(struct control *control); /* NULL is allowed */
 
 /* Run `op`; returns when it is committed and published, or failed. Not from the control thread,
- * not from a data thread. ERR_LIMIT when CONTROL_QUEUE_MAX operations wait. */
+ * not from a data thread. ERR_UNAVAILABLE when CONTROL_QUEUE_MAX operations wait. */
 enum err_code control_execute(struct control *control, struct control_op *op, struct err *err);
 
 /* The store for reading, one user at a time; what was committed before is seen. */

@@ -150,10 +150,10 @@ def test_if_match_stops_the_second_of_two_people(api):
     etag = first.headers["ETag"]
     moved = api.set_alias("triage", "champion", 1, headers={"If-Match": etag})
     assert moved.headers["ETag"] != etag
-    problem = api.set_alias("triage", "champion", 2, 409, headers={"If-Match": etag}).json()
+    problem = api.set_alias("triage", "champion", 2, 412, headers={"If-Match": etag}).json()
     assert problem["code"] == "conflict"
     assert api.champion("triage") == 1
-    api.set_alias("triage", "champion", 2, 409, headers={"If-None-Match": "*"})
+    api.set_alias("triage", "champion", 2, 412, headers={"If-None-Match": "*"})
     api.set_alias("triage", "challenger", 2, headers={"If-None-Match": "*"})
 
 
