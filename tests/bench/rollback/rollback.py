@@ -16,7 +16,7 @@ import tempfile
 import time
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1]))
-from servers import EXAMPLE, PROGRAM, bar, info, register_triage, serve
+from servers import EXAMPLE, PROGRAM, bar, info, pinned, register_triage, serve
 
 ROLLBACKS = 20
 BOUND_MS = 50
@@ -45,7 +45,7 @@ def rollback_ms(client, folder, row):
         raise SystemExit("version 2 does not answer before the rollback")
     begin = time.monotonic()
     command = subprocess.Popen([PROGRAM, "rollback", "triage", "--data", folder],
-                               stdout=subprocess.DEVNULL)
+                               stdout=subprocess.DEVNULL, preexec_fn=pinned(None))
     while answering_version(client, row) != "1":
         if time.monotonic() - begin > SECONDS_MAX:
             raise SystemExit("the rollback took no effect")
