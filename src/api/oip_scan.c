@@ -13,8 +13,10 @@
 #include "api/oip.h"
 #include "base/check.h"
 
-enum { NUMBER_BYTES_MAX = 40, DIGITS_EXACT = 15, POWER_EXACT = 22 };
+enum { DIGITS_EXACT = 15, POWER_EXACT = 22 };
 
+/* The last byte is a brace: it ends every number and every run of blanks, so that those who read
+ * them need not look for the end, as long as they begin before it. */
 struct scan {
     const char *at, *end;
     struct arena *arena;
@@ -26,16 +28,19 @@ static const double powers[POWER_EXACT + 1] = {1e0,  1e1,  1e2,  1e3,  1e4,  1e5
                                                1e8,  1e9,  1e10, 1e11, 1e12, 1e13, 1e14, 1e15,
                                                1e16, 1e17, 1e18, 1e19, 1e20, 1e21, 1e22};
 
+/* Begins before the end. */
 static void skip_blanks(struct scan *s)
 {
-    while (s->at < s->end && (*s->at == ' ' || *s->at == '\n' || *s->at == '\r' || *s->at == '\t'))
+    while (*s->at == ' ' || *s->at == '\n' || *s->at == '\r' || *s->at == '\t')
         s->at++;
 }
 
 static bool take(struct scan *s, char c)
 {
+    if (s->at == s->end)
+        return false;
     skip_blanks(s);
-    if (s->at == s->end || *s->at != c)
+    if (*s->at != c)
         return false;
     s->at++;
     return true;
@@ -58,32 +63,33 @@ static bool take_text(struct scan *s, struct str *text)
     return true;
 }
 
-static bool is_digit(const struct scan *s)
-{
-    return s->at < s->end && *s->at >= '0' && *s->at <= '9';
-}
-
-/* Digits into *mantissa; how many there were. */
+/* Digits into *mantissa; how many there were. What overflows is refused for its length. */
 static int take_digits(struct scan *s, uint64_t *mantissa)
 {
-    const char *start = s->at;
-    while (is_digit(s) && s->at - start < NUMBER_BYTES_MAX)
-        *mantissa = *mantissa * 10 + (uint64_t)(*s->at++ - '0');
-    return (int)(s->at - start);
+    const char *at = s->at;
+    uint64_t value = *mantissa;
+    for (unsigned digit; (digit = (unsigned)*at - '0') <= 9; at++)
+        value = value * 10 + digit;
+    size_t count = (size_t)(at - s->at);
+    *mantissa = value;
+    s->at = at;
+    return count > DIGITS_EXACT ? DIGITS_EXACT + 1 : (int)count;
 }
 
 /* "e-05" behind the digits; *power is added to. */
 static bool take_exponent(struct scan *s, int *power)
 {
     uint64_t exponent = 0;
-    if (s->at == s->end || (*s->at | 0x20) != 'e')
+    if ((*s->at | 0x20) != 'e')
         return true;
     s->at++;
-    bool is_negative = s->at < s->end && *s->at == '-';
-    s->at += is_negative || (s->at < s->end && *s->at == '+');
+    bool is_negative = *s->at == '-';
+    s->at += is_negative || *s->at == '+';
     int digits = take_digits(s, &exponent);
+    if (digits == 0 || digits > 3)
+        return false;
     *power += is_negative ? -(int)exponent : (int)exponent;
-    return digits > 0 && digits <= 3;
+    return true;
 }
 
 /* A JSON number of at most 15 digits within 10^-22 and 10^22 of them; others are left to the other
@@ -91,14 +97,13 @@ static bool take_exponent(struct scan *s, int *power)
 static bool take_number(struct scan *s, float *number)
 {
     uint64_t mantissa = 0;
-    bool is_negative = s->at < s->end && *s->at == '-';
+    bool is_negative = *s->at == '-';
     s->at += is_negative;
-    bool is_zero_first = is_digit(s) && *s->at == '0';
     const char *start = s->at;
     int whole = take_digits(s, &mantissa), fraction = 0;
-    if (whole == 0 || (is_zero_first && whole > 1))
+    if (whole == 0 || (*start == '0' && whole > 1))
         return false;
-    if (s->at < s->end && *s->at == '.') {
+    if (*s->at == '.') {
         s->at++;
         fraction = take_digits(s, &mantissa);
         if (fraction == 0)
@@ -116,12 +121,13 @@ static bool take_number(struct scan *s, float *number)
 static bool take_element(struct scan *s, float *element)
 {
     skip_blanks(s);
-    if (s->end - s->at >= 4 && memcmp(s->at, "null", 4) == 0) {
-        s->at += 4;
-        *element = NAN;
-        return true;
-    }
-    return take_number(s, element);
+    if (*s->at != 'n')
+        return take_number(s, element);
+    if (s->end - s->at < 4 || memcmp(s->at, "null", 4) != 0)
+        return false;
+    s->at += 4;
+    *element = NAN;
+    return true;
 }
 
 static bool take_shape(struct scan *s, struct oip_input *input)
@@ -193,12 +199,20 @@ static bool take_inputs(struct scan *s, struct oip_request *request)
     return request->inputs && take_input(s, request->inputs) && take(s, ']');
 }
 
+static struct str without_blanks_behind(struct str body)
+{
+    while (body.len && (unsigned char)body.ptr[body.len - 1] <= ' ')
+        body.len--;
+    return body;
+}
+
 bool oip_scan(struct str body, struct arena *arena, struct oip_request *request)
 {
-    struct scan s = {body.ptr, body.ptr + body.len, arena};
+    struct str text = without_blanks_behind(body);
+    struct scan s = {text.ptr, text.ptr + text.len, arena};
     struct str key;
     *request = (struct oip_request){0};
-    if (body.len == 0 || !take(&s, '{'))
+    if (text.len == 0 || text.ptr[text.len - 1] != '}' || !take(&s, '{'))
         return false;
     do {
         if (!take_text(&s, &key) || !take(&s, ':'))
@@ -208,8 +222,5 @@ bool oip_scan(struct str body, struct arena *arena, struct oip_request *request)
                   : !str_equal(key, STR_LIT("inputs")) || !take_inputs(&s, request))
             return false;
     } while (take(&s, ','));
-    if (!take(&s, '}') || !request->inputs)
-        return false;
-    skip_blanks(&s);
-    return s.at == s.end;
+    return take(&s, '}') && request->inputs && s.at == s.end;
 }
