@@ -31,7 +31,6 @@ struct node {
     struct serve_thread *threads[HTTP_THREADS_MAX]; /* [thread_count] */
     int thread_count;
     int64_t start_us; /* monotonic */
-    bool is_open;     /* no keys needed: loopback or in-process, and no key exists */
     _Atomic bool is_draining;
 };
 
@@ -48,7 +47,7 @@ enum route_run {
 /* Whose error form answers. */
 enum route_form { FORM_PROBLEM, FORM_OIP };
 
-enum route_body { BODY_NONE, BODY_JSON, BODY_TENSORS, BODY_BYTES, BODY_UPLOAD };
+enum route_body { BODY_NONE, BODY_JSON, BODY_TENSORS, BODY_UPLOAD };
 
 struct route {
     const char *method, *path; /* "/api/models/{model}": a segment in braces is a parameter */

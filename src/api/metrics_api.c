@@ -106,14 +106,17 @@ static void write_latency(struct scrape *scrape)
     }
 }
 
-static void write_rows(struct scrape *scrape)
+/* One of a version's counters of rows, by its place in struct version_stats. */
+static void write_row_counter(struct scrape *scrape, enum metric_id id, size_t offset)
 {
-    metric_family(&scrape->w, METRIC_PREDICTION_ROWS);
+    metric_family(&scrape->w, id);
     for (int i = 0; i < scrape->count; i++) {
         const struct shown *shown = &scrape->shown[i];
         uint64_t rows = 0;
-        for (int t = 0; t < shown->loaded->thread_count; t++)
-            rows += counter_read(&shown->loaded->stats[t].row_count);
+        for (int t = 0; t < shown->loaded->thread_count; t++) {
+            const char *stats = (const char *)&shown->loaded->stats[t];
+            rows += counter_read((const _Atomic uint64_t *)(const void *)(stats + offset));
+        }
         metric_sample(&scrape->w, (double)rows,
                       METRIC_LABELS(shown->loaded->model, shown->version));
     }
@@ -279,7 +282,9 @@ static void write_all(struct scrape *scrape)
     write_http(scrape);
     write_requests(scrape);
     write_latency(scrape);
-    write_rows(scrape);
+    write_row_counter(scrape, METRIC_PREDICTION_ROWS, offsetof(struct version_stats, row_count));
+    write_row_counter(scrape, METRIC_SUSPECT_ROWS,
+                      offsetof(struct version_stats, suspect_row_count));
     write_violations(scrape);
     write_loaded(scrape);
     write_ready(scrape);

@@ -166,12 +166,13 @@ enum err_code oip_infer(struct call *call, struct err *err)
 
 /* ---- metadata ---- */
 
-static enum err_code find_endpoint(struct call *call, const struct endpoint **endpoint,
-                                   struct err *err)
+/* The model that the path names, and the version of it that answers. */
+static enum err_code find_version(struct call *call, const struct endpoint **endpoint,
+                                  struct loaded **loaded, struct err *err)
 {
     *endpoint = snapshot_find(call->snapshot, call->params[0]);
     if (*endpoint)
-        return ERR_OK;
+        return endpoint_choose(*endpoint, call->params[1], loaded, err);
     err_set(err, ERR_NOT_FOUND, "Request for unknown model: '%.*s' is not found",
             STR_ARG(call->params[0]));
     return err_hint(err, "names are in GET /v2/models");
@@ -258,9 +259,7 @@ enum err_code oip_model(struct call *call, struct err *err)
 {
     const struct endpoint *endpoint;
     struct loaded *loaded;
-    enum err_code rc = find_endpoint(call, &endpoint, err);
-    if (!rc)
-        rc = endpoint_choose(endpoint, call->params[1], &loaded, err);
+    enum err_code rc = find_version(call, &endpoint, &loaded, err);
     if (rc)
         return rc;
     struct json_writer w = call_json(call, 200);
@@ -296,9 +295,7 @@ enum err_code oip_model_ready(struct call *call, struct err *err)
 {
     const struct endpoint *endpoint;
     struct loaded *loaded;
-    enum err_code rc = find_endpoint(call, &endpoint, err);
-    if (!rc)
-        rc = endpoint_choose(endpoint, call->params[1], &loaded, err);
+    enum err_code rc = find_version(call, &endpoint, &loaded, err);
     if (rc)
         return rc;
     struct json_writer w = call_json(call, 200);

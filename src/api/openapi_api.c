@@ -35,7 +35,6 @@ static const char *body_type(enum route_body body)
     case BODY_JSON:
     case BODY_TENSORS:
         return "application/json";
-    case BODY_BYTES:
     case BODY_UPLOAD:
         return "application/octet-stream";
     }

@@ -16,7 +16,7 @@
 #include "base/clock.h"
 #include "base/log.h"
 
-enum { FAST_THREADS = 2, PATH_BYTES = 4096, FIRST_THREAD = 0 };
+enum { FAST_THREADS = 2, PATH_BYTES = 4096 };
 
 /* ---- what may be listened on ---- */
 

@@ -21,7 +21,7 @@
 #include "net/loop.h"
 #include "runtime/loaded.h"
 
-enum { ENDPOINT_ALIASES_MAX = 64, ENDPOINT_LOADED_MAX = 2 * ENDPOINT_ALIASES_MAX };
+enum { ENDPOINT_ALIASES_MAX = 64 };
 
 struct endpoint_alias {
     const char *name;

@@ -43,6 +43,7 @@ def test_what_is_counted(server):
     assert found[f'slipway_requests_total{{{version},code="200"}}'] == 6
     assert found[f'slipway_requests_total{{{version},code="422"}}'] == 1
     assert found[f'slipway_prediction_rows_total{{{version}}}'] == 16
+    assert found[f'slipway_suspect_rows_total{{{version}}}'] == 1  # the mean_radius of 1e6
     broken = {name: value for name, value in found.items()
               if name.startswith("slipway_contract_violations_total") and value}
     assert sorted(broken.values()) == [1, 1]
