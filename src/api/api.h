@@ -17,6 +17,7 @@
 #include "net/pool.h"
 #include "serve/control.h"
 #include "serve/pipeline.h"
+#include "serve/ticker.h"
 
 enum { ROUTE_PARAMS_MAX = 3, ROUTE_SEGMENTS_MAX = 8 };
 
@@ -28,6 +29,7 @@ struct node {
     _Atomic(struct http_server *) server; /* NULL in-process and while it starts */
     struct pool *fast_pool; /* control requests that take milliseconds; NULL in-process */
     struct pool *slow_pool; /* loading, verifying, copying; NULL in-process */
+    struct ticker *ticker;  /* what happens by the clock; NULL in-process */
     struct serve_thread *threads[HTTP_THREADS_MAX]; /* [thread_count] */
     int thread_count;
     int64_t start_us; /* monotonic */

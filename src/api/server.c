@@ -189,7 +189,11 @@ static enum err_code start(struct node *node, struct err *err)
         node->threads[i] = new_thread(node, i);
     node->fast_pool = pool_new("fast", FAST_THREADS, (int)o->worker_queue_max);
     node->slow_pool = pool_new("slow", (int)o->worker_threads, (int)o->worker_queue_max);
-    return start_http(node, err);
+    node->ticker = ticker_new();
+    rc = start_http(node, err);
+    if (!rc)
+        ticker_start(node->ticker);
+    return rc;
 }
 
 static int loaded_model_count(const struct node *node)
@@ -261,6 +265,7 @@ static void stop(struct node *node)
         control_forget_loops(node->control);
     if (node->server)
         http_server_stop(node->server, node->options->drain_timeout_ms);
+    ticker_free(node->ticker);
     pool_free(node->fast_pool);
     pool_free(node->slow_pool);
     control_close(node->control);

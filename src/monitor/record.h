@@ -1,0 +1,89 @@
+/* record.h - what is kept of an answered prediction request, and who gets to see it.
+ *
+ *     data thread: reply is known -> ring (bounded, never waits; full: dropped and counted)
+ *     recorder thread: ring -> each sink in turn: segment files, guards, shadow, review rules
+ *
+ * A record is one request with all its rows; a row's own id is "<request_id>-<row>". It is given to
+ * sinks as a view that is valid during the call; a sink copies what it keeps, never waits and never
+ * fails: what it cannot keep it counts.
+ */
+#ifndef SLIPWAY_MONITOR_RECORD_H
+#define SLIPWAY_MONITOR_RECORD_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "base/str.h"
+#include "base/tensor.h"
+
+/* Which part of a rollout answered. */
+enum arm {
+    ARM_NONE,   /* no rollout was running: the champion, or the version the caller named */
+    ARM_STABLE, /* the version that is to be replaced */
+    ARM_CANARY, /* the version that gets a share of answered traffic */
+    ARM_SHADOW, /* a copy; its answer went to nobody */
+};
+enum { ARM_COUNT = 4 };
+
+const char *arm_name(enum arm arm); /* "", "stable", "canary", "shadow" */
+
+/* How the columns of a version's records are to be read. Immutable, alive as long as the recorder:
+ * records outlive the loaded version they came from. */
+struct record_column {
+    const char *name;
+    const char *classification;   /* of the contract: "pii", ...; "" when absent */
+    int category_count;           /* 0: not categorical */
+    const struct str *categories; /* [category_count]: a value is an index into them */
+    bool is_whole;                /* integers and booleans: printed without a fraction */
+    bool is_boolean;
+    bool is_key, is_segment, is_timestamp;
+};
+
+struct record_output {
+    const char *name;
+    enum dtype dtype;
+    int64_t width; /* elements per row */
+};
+
+struct record_schema {
+    uint32_t serial; /* of the loaded version; unique in this process */
+    const char *model;
+    int64_t version;
+    int value_count, text_count, output_count;
+    const struct record_column *values;  /* [value_count], as struct rows has them */
+    const struct record_column *texts;   /* [text_count] */
+    const struct record_output *outputs; /* [output_count] of the usual answer */
+    int class_count;                     /* 1: a number per row */
+    const struct str *class_names;       /* [class_count], or NULL: the index is the name */
+    double decision_threshold;           /* binary: probability >= this is class 1 */
+};
+
+struct record {
+    const struct record_schema *schema;
+    struct str request_id;
+    struct str traceparent; /* as the caller sent it; empty when absent */
+    int64_t at_us;          /* wall time of the reply */
+    int64_t latency_us;     /* from the request's complete head to its reply */
+    int status;             /* HTTP status; outputs are there only when it is 200 */
+    enum arm arm;
+    int64_t rollout;           /* id of the rollout that chose; 0: none */
+    bool has_key;              /* the caller named a routing key */
+    uint64_t key_hash;         /* SipHash of it under the rollout's salt; 0 without a rollout */
+    int64_t row_count;         /* 0 when the request failed before its rows were known */
+    const float *values;       /* [row_count, value_count]; NaN cells keep their state (check.h) */
+    const struct str *texts;   /* [row_count, text_count]; ptr NULL is missing; or NULL */
+    const uint8_t *is_suspect; /* [row_count] 1: quarantined by the contract; or NULL */
+    int violation_count;       /* cells that broke a rule of the contract, of any policy */
+    int output_count;
+    const struct tensor *outputs; /* [output_count] as the schema says */
+};
+
+/* Called on the recorder thread, in order of arrival per data thread. */
+struct record_sink {
+    const char *name; /* for counters: "segments", "guards", ... */
+    void *arg;
+    void (*take)(void *arg, const struct record *record);
+    void (*flush)(void *arg); /* (optional) the ring is empty for the moment */
+};
+
+#endif
