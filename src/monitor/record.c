@@ -6,6 +6,6 @@
 const char *arm_name(enum arm arm)
 {
     static const char *const names[ARM_COUNT] = {"", "stable", "canary", "shadow"};
-    assert(arm >= 0 && arm < ARM_COUNT);
+    assert((int)arm >= 0 && (int)arm < ARM_COUNT);
     return names[arm];
 }
