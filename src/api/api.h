@@ -13,6 +13,7 @@
 #include "base/json.h"
 #include "base/option.h"
 #include "base/version.h"
+#include "monitor/alert.h"
 #include "net/http_server.h"
 #include "net/pool.h"
 #include "serve/control.h"
@@ -30,6 +31,7 @@ struct node {
     struct pool *fast_pool; /* control requests that take milliseconds; NULL in-process */
     struct pool *slow_pool; /* loading, verifying, copying; NULL in-process */
     struct ticker *ticker;  /* what happens by the clock; NULL in-process */
+    struct alerts *alerts;  /* what is raised now; NULL in-process */
     struct serve_thread *threads[HTTP_THREADS_MAX]; /* [thread_count] */
     int thread_count;
     int64_t start_us; /* monotonic */

@@ -190,6 +190,7 @@ static enum err_code start(struct node *node, struct err *err)
     node->fast_pool = pool_new("fast", FAST_THREADS, (int)o->worker_queue_max);
     node->slow_pool = pool_new("slow", (int)o->worker_threads, (int)o->worker_queue_max);
     node->ticker = ticker_new();
+    node->alerts = alerts_new();
     rc = start_http(node, err);
     if (!rc)
         ticker_start(node->ticker);
@@ -270,6 +271,7 @@ static void stop(struct node *node)
     pool_free(node->slow_pool);
     control_close(node->control);
     free_threads(node);
+    alerts_free(node->alerts);
 }
 
 enum err_code server_run(struct options *options, const struct server_hooks *hooks, struct err *err)
