@@ -32,6 +32,10 @@ struct node {
     struct pool *slow_pool; /* loading, verifying, copying; NULL in-process */
     struct ticker *ticker;  /* what happens by the clock; NULL in-process */
     struct alerts *alerts;  /* what is raised now; NULL in-process */
+
+    /* What was answered; NULL in-process. */
+    struct recorder *recorder;
+
     struct serve_thread *threads[HTTP_THREADS_MAX]; /* [thread_count] */
     int thread_count;
     int64_t start_us; /* monotonic */

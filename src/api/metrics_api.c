@@ -212,6 +212,22 @@ static void write_http(struct scrape *scrape)
     write_one(scrape, METRIC_TLS_ERRORS, (double)stats.tls_errors);
 }
 
+/* ---- records ---- */
+
+static void write_records(struct scrape *scrape)
+{
+    struct recorder_stats stats;
+    if (!scrape->call->node->recorder)
+        return;
+    recorder_stats(scrape->call->node->recorder, &stats);
+    write_one(scrape, METRIC_RECORDS, (double)stats.record_count);
+    metric_family(&scrape->w, METRIC_RECORDS_DROPPED);
+    metric_sample(&scrape->w, (double)stats.dropped_record_count, METRIC_LABELS("queue_full"));
+    metric_family(&scrape->w, METRIC_RECORD_ROWS_DROPPED);
+    metric_sample(&scrape->w, (double)stats.dropped_row_count, METRIC_LABELS("queue_full"));
+    write_one(scrape, METRIC_RECORD_QUEUE, (double)stats.queue_bytes);
+}
+
 /* ---- control and process ---- */
 
 static void write_control(struct scrape *scrape)
@@ -286,6 +302,7 @@ static void write_all(struct scrape *scrape)
     write_row_counter(scrape, METRIC_SUSPECT_ROWS,
                       offsetof(struct version_stats, suspect_row_count));
     write_violations(scrape);
+    write_records(scrape);
     write_loaded(scrape);
     write_ready(scrape);
     write_steps(scrape);

@@ -27,6 +27,7 @@ enum err_code call_predict(struct call *call, const struct dialect *dialect, str
         .model_name = call->params[0],
         .version_name = call->params[1],
         .id = call->request_id,
+        .traceparent = call->traceparent,
     };
     call->prediction = req;
     enum err_code rc = pipeline_run(req, err);

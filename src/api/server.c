@@ -78,6 +78,7 @@ static struct serve_thread *new_thread(struct node *node, int index)
     thread->node = node;
     thread->index = index;
     thread->predict_rows_max = node->options->predict_rows_max;
+    thread->records = recorder_queue(node->recorder, index);
     rand_seed_from_os(&thread->rand);
     return thread;
 }
@@ -173,12 +174,14 @@ static enum err_code start_http(struct node *node, struct err *err)
 static enum err_code start(struct node *node, struct err *err)
 {
     const struct options *o = node->options;
+    node->recorder = recorder_new(node->thread_count, o->record_queue_bytes);
     struct control_config config = {
         .data_dir = o->data_dir,
         .create = true,
         .has_thread = true,
         .loads_all = true,
         .data_thread_count = node->thread_count,
+        .recorder = node->recorder,
     };
     enum err_code rc = control_open(&config, &node->control, err);
     if (!rc)
@@ -191,6 +194,7 @@ static enum err_code start(struct node *node, struct err *err)
     node->slow_pool = pool_new("slow", (int)o->worker_threads, (int)o->worker_queue_max);
     node->ticker = ticker_new();
     node->alerts = alerts_new();
+    recorder_start(node->recorder); /* the sinks are there */
     rc = start_http(node, err);
     if (!rc)
         ticker_start(node->ticker);
@@ -266,12 +270,14 @@ static void stop(struct node *node)
         control_forget_loops(node->control);
     if (node->server)
         http_server_stop(node->server, node->options->drain_timeout_ms);
+    recorder_stop(node->recorder);
     ticker_free(node->ticker);
     pool_free(node->fast_pool);
     pool_free(node->slow_pool);
     control_close(node->control);
     free_threads(node);
     alerts_free(node->alerts);
+    recorder_free(node->recorder);
 }
 
 enum err_code server_run(struct options *options, const struct server_hooks *hooks, struct err *err)

@@ -46,7 +46,7 @@ struct record_output {
 };
 
 struct record_schema {
-    uint32_t serial; /* of the loaded version; unique in this process */
+    uint32_t serial; /* 1, 2, ... unique in this process; the same when a version is loaded again */
     const char *model;
     int64_t version;
     int value_count, text_count, output_count;
@@ -70,13 +70,15 @@ struct record {
     int64_t rollout;           /* id of the rollout that chose; 0: none */
     bool has_key;              /* the caller named a routing key */
     uint64_t key_hash;         /* SipHash of it under the rollout's salt; 0 without a rollout */
-    int64_t row_count;         /* 0 when the request failed before its rows were known */
+    int64_t row_count;         /* 0 when the request failed before its rows were known; the cells
+                                  behind the one that was refused may be missing */
     const float *values;       /* [row_count, value_count]; NaN cells keep their state (check.h) */
     const struct str *texts;   /* [row_count, text_count]; ptr NULL is missing; or NULL */
     const uint8_t *is_suspect; /* [row_count] 1: quarantined by the contract; or NULL */
     int violation_count;       /* cells that broke a rule of the contract, of any policy */
-    int output_count;
-    const struct tensor *outputs; /* [output_count] as the schema says */
+    uint32_t violated_rules;   /* bit 1 << rule (enum contract_rule) for each rule they broke */
+    int output_count;          /* the schema's, or 0 when the request failed */
+    const struct tensor *outputs; /* [output_count] as the schema says; data NULL: not asked for */
 };
 
 /* Called on the recorder thread, in order of arrival per data thread. */
@@ -84,7 +86,7 @@ struct record_sink {
     const char *name; /* for counters: "segments", "guards", ... */
     void *arg;
     void (*take)(void *arg, const struct record *record);
-    void (*flush)(void *arg); /* (optional) the ring is empty for the moment */
+    void (*flush)(void *arg); /* (optional) what had arrived has been taken; more may follow */
 };
 
 #endif

@@ -30,6 +30,8 @@ struct version_stats {
 int loaded_status_slot(int status);
 const char *loaded_status_name(int slot); /* "200", ..., "other" */
 
+struct record_schema;
+
 struct loaded {
     uint32_t magic;
     _Atomic int refs;
@@ -50,6 +52,9 @@ struct loaded {
     int thread_count;
     struct version_stats *stats; /* [thread_count] */
     struct arena *arena;
+
+    /* Of its records; NULL: none are kept. Set by control before the version is published. */
+    const struct record_schema *record_schema;
 };
 
 struct loaded_source {

@@ -140,6 +140,17 @@ static const char *known_problem(struct control *control, const char *model, int
     return copy ? copy : "not loaded yet";
 }
 
+/* A version gets its number when it is registered, and that may be undone and done again; what data
+ * threads have seen keeps the schema it has. */
+static struct loaded *with_schema(struct control *control, struct loaded *loaded)
+{
+    struct recorder *recorder = control->config.recorder;
+    const struct record_schema *schema = loaded->record_schema;
+    if (recorder && (!schema || schema->version != loaded->number))
+        loaded->record_schema = recorder_schema(recorder, loaded);
+    return loaded;
+}
+
 static struct loaded *find_loaded(void *arg, const char *model, int64_t version,
                                   struct arena *arena, const char **problem)
 {
@@ -149,7 +160,7 @@ static struct loaded *find_loaded(void *arg, const char *model, int64_t version,
     if (!loaded)
         loaded = find_served(context->control, model, version);
     if (loaded)
-        return loaded;
+        return with_schema(context->control, loaded);
     if (!context->may_load) {
         *problem = known_problem(context->control, model, version, arena);
         return NULL;
@@ -160,7 +171,7 @@ static struct loaded *find_loaded(void *arg, const char *model, int64_t version,
                   err.msg);
         return NULL;
     }
-    return loaded;
+    return with_schema(context->control, loaded);
 }
 
 /* ---- one batch ---- */

@@ -14,6 +14,7 @@
 #define SLIPWAY_SERVE_CONTROL_H
 
 #include "base/metric.h"
+#include "monitor/recorder.h"
 #include "registry/registry.h"
 #include "serve/snapshot.h"
 #include "store/folder.h"
@@ -24,10 +25,11 @@ struct control;
 
 struct control_config {
     const char *data_dir;
-    bool create;           /* make the folder when it is not there */
-    bool has_thread;       /* a control thread of its own; else calls run where they are made */
-    bool loads_all;        /* load every model that an alias names, now */
-    int data_thread_count; /* readers that will count in each loaded version */
+    bool create;               /* make the folder when it is not there */
+    bool has_thread;           /* a control thread of its own; else calls run where they are made */
+    bool loads_all;            /* load every model that an alias names, now */
+    int data_thread_count;     /* readers that will count in each loaded version */
+    struct recorder *recorder; /* what is published gets a schema of it; NULL: no records */
 };
 
 struct control_op {

@@ -7,6 +7,7 @@
 
 #include "base/check.h"
 #include "base/clock.h"
+#include "serve/request_record.h"
 
 typedef enum err_code step_fn(struct request *req, struct err *err);
 
@@ -150,7 +151,10 @@ void pipeline_count(const struct request *req, int status)
 {
     if (!req->loaded)
         return;
+    int64_t now_ns = clock_monotonic_ns();
     struct version_stats *stats = &req->loaded->stats[req->thread->index];
     counter_add(&stats->request_count[loaded_status_slot(status)], 1);
-    histogram_record(&stats->latency, clock_monotonic_ns() - req->exchange->start_ns);
+    histogram_record(&stats->latency, now_ns - req->exchange->start_ns);
+    if (req->thread->records && req->loaded->record_schema)
+        request_record(req, status, now_ns);
 }

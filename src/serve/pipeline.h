@@ -9,6 +9,7 @@
 #include "base/buf.h"
 #include "base/rand.h"
 #include "contract/check.h"
+#include "monitor/recorder.h"
 #include "net/http.h"
 #include "serve/snapshot.h"
 
@@ -21,7 +22,8 @@ enum {
 /* What a data thread owns: its view of the snapshot and its counters. */
 struct serve_thread {
     struct snapshot_reader reader;
-    void *node; /* the api's own */
+    void *node;                   /* the api's own */
+    struct record_queue *records; /* what it answered goes here; NULL: nobody records */
     int index;
     struct rand rand;
     uint32_t request_count;
@@ -62,10 +64,15 @@ struct request {
     const struct dialect *dialect;
     struct str model_name, version_name; /* version "": the champion */
     struct str id;                       /* the request's id; a row's is "<id>-<row>" */
+    struct str traceparent;              /* as the caller sent it; empty when absent */
 
     void *decoded;                   /* decode */
     const struct endpoint *endpoint; /* choose_version */
     struct loaded *loaded;           /* choose_version */
+    enum arm arm;                    /* choose_version; which part of a rollout answers */
+    int64_t rollout;                 /* choose_version; the rollout that chose; 0: none */
+    bool has_key;                    /* choose_version; the caller named a routing key */
+    uint64_t key_hash;               /* choose_version; of that key under the rollout's salt */
     int64_t row_count;               /* check_contract */
     struct rows rows;                /* check_contract; only with a contract */
     bool has_rows;                   /* check_contract: `rows` has been begun */
@@ -82,7 +89,8 @@ enum err_code pipeline_run(struct request *req, struct err *err);
 /* Names of the steps, for metrics. */
 const char *pipeline_step_name(int step);
 
-/* Count the whole request for its version: status as answered, duration since exchange start. */
+/* Count the whole request for its version, and hand its record over: status as answered, duration
+ * since exchange start. */
 void pipeline_count(const struct request *req, int status);
 
 #endif

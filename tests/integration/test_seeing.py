@@ -51,6 +51,8 @@ def test_what_is_counted(server):
     assert any('rule="range"' in name for name in broken)
     assert found['slipway_model_ready{model="triage"}'] == 1
     assert found[f'slipway_request_duration_seconds_count{{{version}}}'] == 7
+    assert found["slipway_prediction_records_total"] == 7
+    assert found['slipway_prediction_records_dropped_total{reason="queue_full"}'] == 0
 
 
 def test_every_metric_is_documented_by_help_and_type(triage):

@@ -1,0 +1,282 @@
+/* recorder.c - drains the rings into the sinks. */
+#include "monitor/recorder.h"
+
+#include <pthread.h>
+#include <stdlib.h>
+#include <time.h>
+
+#include "base/check.h"
+#include "base/clock.h"
+#include "monitor/record_frame.h"
+#include "monitor/record_schema.h"
+
+enum {
+    WAIT_BUSY_MS = 2,
+    WAIT_IDLE_MS = 32,
+    NO_WAIT_BYTES = 64 * 1024, /* with so much in the rings again there is no pause */
+};
+
+struct schema_slot {
+    struct record_schema *schema;
+    struct blob_digest artifact;
+};
+
+struct recorder {
+    struct record_queue *queues; /* [queue_count] */
+    int queue_count;
+    struct record_sink sinks[RECORDER_SINKS_MAX];
+    int sink_count;
+    struct arena *scratch; /* of the record being shown; recorder thread only */
+
+    pthread_mutex_t schema_lock; /* of what follows */
+    struct arena *schema_arena;
+    struct schema_slot *schemas; /* [schema_count]; serial is index + 1 */
+    size_t schema_count, schema_capacity;
+
+    pthread_t thread;
+    pthread_mutex_t lock; /* of what follows */
+    pthread_cond_t wake, synced;
+    uint64_t sync_wanted, sync_done;
+    bool is_running, is_stopping;
+};
+
+/* ---- making ---- */
+
+static void init_locks(struct recorder *recorder)
+{
+    pthread_condattr_t attributes;
+    pthread_condattr_init(&attributes);
+    pthread_condattr_setclock(&attributes, CLOCK_MONOTONIC);
+    pthread_cond_init(&recorder->wake, &attributes);
+    pthread_condattr_destroy(&attributes);
+    pthread_cond_init(&recorder->synced, NULL);
+    pthread_mutex_init(&recorder->lock, NULL);
+    pthread_mutex_init(&recorder->schema_lock, NULL);
+}
+
+struct recorder *recorder_new(int queue_count, size_t queue_bytes)
+{
+    assert(queue_count > 0 && queue_count <= RECORDER_RINGS_MAX);
+    struct recorder *recorder = calloc(1, sizeof(*recorder));
+    size_t bytes = (size_t)queue_count * sizeof(*recorder->queues);
+    struct record_queue *queues = aligned_alloc(_Alignof(struct record_queue), bytes);
+    if (!recorder || !queues)
+        abort();
+    memset(queues, 0, bytes);
+    for (int i = 0; i < queue_count; i++)
+        ring_init(&queues[i].ring, queue_bytes);
+    recorder->queues = queues;
+    recorder->queue_count = queue_count;
+    recorder->scratch = arena_new(SIZE_MAX);
+    recorder->schema_arena = arena_new(SIZE_MAX);
+    init_locks(recorder);
+    return recorder;
+}
+
+void recorder_free(struct recorder *recorder)
+{
+    if (!recorder)
+        return;
+    assert(!recorder->is_running);
+    for (int i = 0; i < recorder->queue_count; i++)
+        ring_done(&recorder->queues[i].ring);
+    free(recorder->queues);
+    free(recorder->schemas);
+    arena_free(recorder->scratch);
+    arena_free(recorder->schema_arena);
+    pthread_cond_destroy(&recorder->wake);
+    pthread_cond_destroy(&recorder->synced);
+    pthread_mutex_destroy(&recorder->lock);
+    pthread_mutex_destroy(&recorder->schema_lock);
+    free(recorder);
+}
+
+struct record_queue *recorder_queue(struct recorder *recorder, int index)
+{
+    assert(index >= 0 && index < recorder->queue_count);
+    return &recorder->queues[index];
+}
+
+void recorder_add_sink(struct recorder *recorder, const struct record_sink *sink)
+{
+    assert(!recorder->is_running && recorder->sink_count < RECORDER_SINKS_MAX);
+    recorder->sinks[recorder->sink_count++] = *sink;
+}
+
+/* ---- schemas ---- */
+
+static const struct record_schema *find_schema(const struct recorder *recorder,
+                                               const struct loaded *loaded)
+{
+    for (size_t i = 0; i < recorder->schema_count; i++) {
+        const struct schema_slot *slot = &recorder->schemas[i];
+        if (slot->schema->version == loaded->number &&
+            strcmp(slot->schema->model, loaded->model) == 0 &&
+            strcmp(slot->artifact.hex, loaded->artifact.hex) == 0)
+            return slot->schema;
+    }
+    return NULL;
+}
+
+static const struct record_schema *add_schema(struct recorder *recorder,
+                                              const struct loaded *loaded)
+{
+    if (recorder->schema_count == recorder->schema_capacity) {
+        size_t capacity = recorder->schema_capacity ? 2 * recorder->schema_capacity : 16;
+        struct schema_slot *slots = realloc(recorder->schemas, capacity * sizeof(*slots));
+        if (!slots)
+            abort();
+        recorder->schemas = slots;
+        recorder->schema_capacity = capacity;
+    }
+    struct record_schema *schema = record_schema_new(loaded, recorder->schema_arena);
+    recorder->schemas[recorder->schema_count++] = (struct schema_slot){schema, loaded->artifact};
+    schema->serial = (uint32_t)recorder->schema_count;
+    return schema;
+}
+
+const struct record_schema *recorder_schema(struct recorder *recorder, const struct loaded *loaded)
+{
+    pthread_mutex_lock(&recorder->schema_lock);
+    const struct record_schema *schema = find_schema(recorder, loaded);
+    if (!schema)
+        schema = add_schema(recorder, loaded);
+    pthread_mutex_unlock(&recorder->schema_lock);
+    return schema;
+}
+
+/* ---- data thread ---- */
+
+void record_queue_push(struct record_queue *queue, const struct record *record, int64_t now_ns)
+{
+    bool is_pushed = record_push(&queue->ring, record, now_ns);
+    counter_add(is_pushed ? &queue->record_count : &queue->dropped_record_count, 1);
+    counter_add(is_pushed ? &queue->row_count : &queue->dropped_row_count,
+                (uint64_t)record->row_count);
+}
+
+/* ---- recorder thread ---- */
+
+static void show(struct recorder *recorder, const void *frame, int64_t wall_offset_us)
+{
+    struct record record;
+    record_read_frame(frame, wall_offset_us, recorder->scratch, &record);
+    for (int i = 0; i < recorder->sink_count; i++)
+        recorder->sinks[i].take(recorder->sinks[i].arg, &record);
+    arena_reset(recorder->scratch);
+}
+
+static int drain_ring(struct recorder *recorder, struct ring *ring, int64_t wall_offset_us)
+{
+    int taken = 0;
+    uint64_t end = ring_mark(ring);
+    while (!ring_is_at(ring, end)) {
+        size_t bytes;
+        const void *frame = ring_peek(ring, &bytes);
+        show(recorder, frame, wall_offset_us);
+        ring_release(ring);
+        taken++;
+    }
+    return taken;
+}
+
+/* What is in the rings at this moment. How many records it was. */
+static int drain(struct recorder *recorder)
+{
+    int taken = 0;
+    int64_t wall_offset_us = clock_wall_us() - clock_monotonic_us();
+    for (int q = 0; q < recorder->queue_count; q++)
+        taken += drain_ring(recorder, &recorder->queues[q].ring, wall_offset_us);
+    for (int i = 0; taken && i < recorder->sink_count; i++)
+        if (recorder->sinks[i].flush)
+            recorder->sinks[i].flush(recorder->sinks[i].arg);
+    return taken;
+}
+
+static size_t waiting_bytes(struct recorder *recorder)
+{
+    size_t bytes = 0;
+    for (int i = 0; i < recorder->queue_count; i++)
+        bytes += ring_used(&recorder->queues[i].ring);
+    return bytes;
+}
+
+static void wait_ms(struct recorder *recorder, int64_t ms)
+{
+    struct timespec until;
+    clock_gettime(CLOCK_MONOTONIC, &until);
+    until.tv_nsec += ms * 1000000;
+    until.tv_sec += until.tv_nsec / 1000000000;
+    until.tv_nsec %= 1000000000;
+    pthread_cond_timedwait(&recorder->wake, &recorder->lock, &until);
+}
+
+static void *run(void *arg)
+{
+    struct recorder *recorder = arg;
+    int64_t pause_ms = WAIT_IDLE_MS;
+    pthread_mutex_lock(&recorder->lock);
+    for (;;) {
+        bool is_last = recorder->is_stopping;
+        uint64_t wanted = recorder->sync_wanted;
+        pthread_mutex_unlock(&recorder->lock);
+        int taken = drain(recorder);
+        pthread_mutex_lock(&recorder->lock);
+        if (recorder->sync_done != wanted) {
+            recorder->sync_done = wanted;
+            pthread_cond_broadcast(&recorder->synced);
+        }
+        if (is_last)
+            break;
+        pause_ms = taken ? WAIT_BUSY_MS : pause_ms < WAIT_IDLE_MS ? 2 * pause_ms : WAIT_IDLE_MS;
+        if (!recorder->is_stopping && recorder->sync_wanted == wanted &&
+            waiting_bytes(recorder) < NO_WAIT_BYTES)
+            wait_ms(recorder, pause_ms);
+    }
+    recorder->is_running = false;
+    pthread_cond_broadcast(&recorder->synced);
+    pthread_mutex_unlock(&recorder->lock);
+    return NULL;
+}
+
+void recorder_start(struct recorder *recorder)
+{
+    recorder->is_running = true;
+    if (pthread_create(&recorder->thread, NULL, run, recorder))
+        abort();
+    pthread_setname_np(recorder->thread, "recorder");
+}
+
+void recorder_sync(struct recorder *recorder)
+{
+    pthread_mutex_lock(&recorder->lock);
+    uint64_t wanted = ++recorder->sync_wanted;
+    pthread_cond_signal(&recorder->wake);
+    while (recorder->is_running && recorder->sync_done < wanted)
+        pthread_cond_wait(&recorder->synced, &recorder->lock);
+    pthread_mutex_unlock(&recorder->lock);
+}
+
+void recorder_stop(struct recorder *recorder)
+{
+    pthread_mutex_lock(&recorder->lock);
+    bool is_running = recorder->is_running;
+    recorder->is_stopping = true;
+    pthread_cond_signal(&recorder->wake);
+    pthread_mutex_unlock(&recorder->lock);
+    if (is_running)
+        pthread_join(recorder->thread, NULL);
+}
+
+void recorder_stats(struct recorder *recorder, struct recorder_stats *stats)
+{
+    *stats = (struct recorder_stats){0};
+    for (int i = 0; i < recorder->queue_count; i++) {
+        struct record_queue *queue = &recorder->queues[i];
+        stats->record_count += counter_read(&queue->record_count);
+        stats->row_count += counter_read(&queue->row_count);
+        stats->dropped_record_count += counter_read(&queue->dropped_record_count);
+        stats->dropped_row_count += counter_read(&queue->dropped_row_count);
+    }
+    stats->queue_bytes = waiting_bytes(recorder);
+}

@@ -1,0 +1,11 @@
+/* request_record.h - an answered request becomes its record. */
+#ifndef SLIPWAY_SERVE_REQUEST_RECORD_H
+#define SLIPWAY_SERVE_REQUEST_RECORD_H
+
+#include "serve/pipeline.h"
+
+/* Hand the record of `req`, answered with `status` just now, to its thread's queue. The version has
+ * a schema. */
+void request_record(const struct request *req, int status, int64_t now_ns);
+
+#endif
