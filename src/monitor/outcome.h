@@ -61,6 +61,7 @@ struct outcome {
     const struct predicted *predicted; /* the prediction it is about; NULL: not found */
     struct str prediction_id;          /* as asked for; empty when asked by key */
     struct str key;                    /* business key as asked for; empty when asked by id */
+    int64_t until_us;                  /* by key: the newest prediction made by then; 0: by now */
     const char *model;                 /* "" when not found and not named */
     enum outcome_kind kind;
     enum outcome_source source;
@@ -71,10 +72,11 @@ struct outcome {
     enum outcome_direction direction; /* NEUTRAL: as declared */
     int64_t at_us;                    /* when it became true; 0: now */
     struct str feedback_id;           /* the client's own, for redelivery; empty: none */
+    const char *actor;                /* of orphans: who brought it */
 
     /* By outcome_submit. */
-    int64_t seq; /* of its row; 0 when none was stored */
-    int64_t received_us;
+    int64_t seq;         /* of its row; 0 when none was stored */
+    int64_t received_us; /* kept when it is set already: of orphans */
     enum outcome_result result;
     bool is_wrong; /* LABEL of a class: the answer was another one */
     double error;  /* LABEL that is a number: the answer minus the truth, else 0 */

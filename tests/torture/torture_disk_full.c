@@ -37,7 +37,7 @@ static enum err_code try_open(struct server *s)
     if (!rc)
         rc = store_open(&store_sqlite, f->path, STORE_WRITE, &f->store, &f->err);
     if (!rc)
-        rc = migrate_up(f->store, in_folder(f, "backups/before.db"), &from, &to, &f->err);
+        rc = migrate_up(f->store, copy_path(f), &from, &to, &f->err);
     if (!rc)
         rc = blob_open(&blob_dir, f->path, &s->blobs, &f->err);
     if (!rc)

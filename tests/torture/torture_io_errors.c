@@ -30,7 +30,7 @@ static void check_goes_on(struct run *r)
     if (!f->store)
         assert_ok(f, open_and_migrate(r));
     else
-        assert_ok(f, migrate_up(f->store, in_folder(f, "before.db"), &from, &to, &f->err));
+        assert_ok(f, migrate_up(f->store, copy_path(f), &from, &to, &f->err));
     assert_consistent(f, NULL, head);
     assert_string_equal(head, r->committed);
     assert_ok(f, transact(r, 51));

@@ -76,7 +76,7 @@ static enum err_code open_and_migrate(struct run *r)
     enum err_code rc = store_open(&store_sqlite, f->path, STORE_WRITE, &f->store, &f->err);
     if (rc)
         return rc;
-    return migrate_up(f->store, in_folder(f, "before.db"), &from, &to, &f->err);
+    return migrate_up(f->store, copy_path(f), &from, &to, &f->err);
 }
 
 /* The first failure; what comes after it is not tried. */

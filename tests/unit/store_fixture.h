@@ -7,6 +7,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "base/arena.h"
 #include "event/audit.h"
@@ -43,6 +44,14 @@ static inline char *in_folder(struct fixture *f, const char *name)
     return arena_printf(f->arena, "%s/%s", f->path, name);
 }
 
+/* Where the copy before a change of the schema goes: an earlier one is removed. */
+static inline char *copy_path(struct fixture *f)
+{
+    char *path = in_folder(f, "before.db");
+    unlink(path);
+    return path;
+}
+
 static inline void open_empty_store(struct fixture *f)
 {
     assert_ok(f, store_open(&store_sqlite, f->path, STORE_WRITE, &f->store, &f->err));
@@ -52,7 +61,7 @@ static inline void open_store(struct fixture *f)
 {
     int from, to;
     open_empty_store(f);
-    assert_ok(f, migrate_up(f->store, in_folder(f, "before.db"), &from, &to, &f->err));
+    assert_ok(f, migrate_up(f->store, copy_path(f), &from, &to, &f->err));
 }
 
 static inline void close_store(struct fixture *f)

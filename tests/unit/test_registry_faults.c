@@ -405,13 +405,12 @@ static void a_failing_migration_leaves_the_schema_as_it_was(void **state)
         open_empty_store(f);
         use_ops(f, &failing_ops);
         calls_left = n;
-        rc = migrate_up(f->store, in_folder(f, "before.db"), &from, &to, &f->err);
+        rc = migrate_up(f->store, copy_path(f), &from, &to, &f->err);
         calls_left = NO_FAULT;
         use_ops(f, &store_sqlite);
         assert_int_equal(from, rc ? 7 : 0);
         if (rc)
-            assert_ok(
-                f, migrate_up(f->store, in_folder(f, "before.db"), &(int){0}, &(int){0}, &f->err));
+            assert_ok(f, migrate_up(f->store, copy_path(f), &(int){0}, &(int){0}, &f->err));
     }
     assert_true(n > 2 && n < CALLS_MAX);
 }
