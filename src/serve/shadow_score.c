@@ -1,0 +1,307 @@
+/* shadow_score.c - a record's rows in another version's terms, scored and compared. */
+#include "serve/shadow_score.h"
+
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/check.h"
+#include "base/clock.h"
+#include "runtime/answer.h"
+
+enum { SLICES_PER_ROW_MAX = 8, SLICE_TEXT_BYTES = 64, NOT_THERE = -1 };
+
+/* Where a field of the shadow's contract comes from. */
+struct source {
+    const struct contract_field *field;
+    int value, text; /* column of the record's values or texts; NOT_THERE */
+};
+
+struct shadow_map {
+    const struct record_schema *schema;
+    const struct loaded *shadow;
+    int source_count;
+    struct source *sources; /* [source_count] the shadow's input fields */
+    int class_count;
+    int *stable_class; /* [class_count] of the shadow's class; NOT_THERE when stable has none */
+};
+
+/* ---- the map ---- */
+
+static int column_find(const struct record_column *columns, int count, const char *name)
+{
+    for (int i = 0; i < count; i++)
+        if (strcmp(columns[i].name, name) == 0)
+            return i;
+    return NOT_THERE;
+}
+
+static void *array_new(int count, size_t bytes)
+{
+    void *array = calloc((size_t)(count > 0 ? count : 1), bytes);
+    if (!array)
+        abort();
+    return array;
+}
+
+static void map_columns(struct shadow_map *map)
+{
+    const struct contract *contract = map->shadow->contract;
+    const struct record_schema *schema = map->schema;
+    map->source_count = contract ? contract->input_count : 0;
+    map->sources = array_new(map->source_count, sizeof(*map->sources));
+    for (int i = 0; i < map->source_count; i++) {
+        const struct contract_field *field = contract->inputs[i];
+        map->sources[i] = (struct source){
+            .field = field,
+            .value = column_find(schema->values, schema->value_count, field->name),
+            .text = column_find(schema->texts, schema->text_count, field->name),
+        };
+    }
+}
+
+/* By name where both have names, else by index. */
+static int class_in_stable(const struct shadow_map *map, int class_index)
+{
+    const struct record_schema *schema = map->schema;
+    struct str name = answer_class_name(map->shadow, class_index);
+    if (!name.ptr || !schema->class_names)
+        return class_index < schema->class_count ? class_index : NOT_THERE;
+    for (int i = 0; i < schema->class_count; i++)
+        if (str_equal(name, schema->class_names[i]))
+            return i;
+    return NOT_THERE;
+}
+
+static void map_classes(struct shadow_map *map)
+{
+    map->class_count = answer_class_count(map->shadow);
+    map->stable_class = array_new(map->class_count, sizeof(*map->stable_class));
+    for (int i = 0; i < map->class_count; i++)
+        map->stable_class[i] = class_in_stable(map, i);
+}
+
+struct shadow_map *shadow_map_new(const struct record_schema *schema, const struct loaded *shadow)
+{
+    struct shadow_map *map = array_new(1, sizeof(*map));
+    map->schema = schema;
+    map->shadow = shadow;
+    map_columns(map);
+    map_classes(map);
+    return map;
+}
+
+void shadow_map_free(struct shadow_map *map)
+{
+    if (!map)
+        return;
+    free(map->sources);
+    free(map->stable_class);
+    free(map);
+}
+
+/* ---- rows ---- */
+
+/* What the caller sent, said again to the shadow's contract. */
+static void put_value(struct rows *rows, int64_t row, const struct contract_field *field,
+                      const struct record_column *column, float value)
+{
+    if (isnan(value)) {
+        enum cell_state state = cell_state(value);
+        if (state == CELL_NAN)
+            rows_put_f64(rows, row, field, NAN);
+        else if (state != CELL_ABSENT)
+            rows_put_missing(rows, row, field);
+    } else if (column->category_count) {
+        int code = (int)value;
+        if (code >= 0 && code < column->category_count)
+            rows_put_str(rows, row, field, column->categories[code]);
+    } else if (column->is_boolean) {
+        rows_put_bool(rows, row, field, value != 0);
+    } else {
+        rows_put_f64(rows, row, field, (double)value);
+    }
+}
+
+static void put_row(const struct shadow_map *map, const struct record *record, struct rows *rows,
+                    int64_t row)
+{
+    const struct record_schema *schema = map->schema;
+    const float *values = record->values + row * schema->value_count;
+    for (int i = 0; i < map->source_count; i++) {
+        const struct source *source = &map->sources[i];
+        if (source->value != NOT_THERE) {
+            put_value(rows, row, source->field, &schema->values[source->value],
+                      values[source->value]);
+        } else if (source->text != NOT_THERE && record->texts) {
+            struct str text = record->texts[row * schema->text_count + source->text];
+            if (text.ptr)
+                rows_put_str(rows, row, source->field, text);
+        }
+    }
+}
+
+/* The features as the shadow takes them; NULL when its contract refuses the rows or there is no
+ * room; *is_refused tells which. */
+static const float *shadow_features(const struct shadow_map *map, const struct record *record,
+                                    struct arena *arena, bool *is_refused)
+{
+    struct rows *rows = arena_calloc(arena, 1, sizeof(*rows));
+    struct err err = {0};
+    *is_refused = false;
+    if (!map->shadow->contract) {
+        *is_refused = map->schema->value_count != map->shadow->signature->feature_count;
+        return *is_refused ? NULL : record->values;
+    }
+    if (!rows || rows_begin(rows, map->shadow->contract, record->row_count, arena, &err))
+        return NULL;
+    for (int64_t row = 0; row < record->row_count; row++)
+        put_row(map, record, rows, row);
+    enum err_code rc = rows_check(rows, &err);
+    *is_refused = rc == ERR_VIOLATION;
+    return rc ? NULL : loaded_features(map->shadow, rows);
+}
+
+/* ---- scoring ---- */
+
+static const struct tensor *predict(const struct loaded *loaded, const float *features,
+                                    int64_t count, struct arena *arena, int64_t *took_ns)
+{
+    struct err err = {0};
+    int out_count = 0;
+    size_t outputs = (size_t)loaded->signature->output_count;
+    struct tensor *out = arena_calloc(arena, outputs, sizeof(*out));
+    int64_t start_ns = clock_monotonic_ns();
+    if (!out || loaded_predict(loaded, features, count, NULL, arena, out, &out_count, &err) ||
+        out_count < 1)
+        return NULL;
+    *took_ns = clock_monotonic_ns() - start_ns;
+    return out;
+}
+
+/* The stable version once more on the same rows, to be timed under the same conditions. */
+static void time_stable(const struct loaded *stable, const struct record *record,
+                        struct arena *arena, struct shadow_times *times)
+{
+    struct rows rows = {
+        .contract = stable->contract,
+        .arena = arena,
+        .count = record->row_count,
+        .values = (float *)(uintptr_t)record->values,
+    };
+    const float *features = stable->contract ? loaded_features(stable, &rows) : record->values;
+    if (features)
+        predict(stable, features, record->row_count, arena, &times->stable_ns);
+}
+
+static struct record_answer read_shadow(const struct shadow_map *map, const struct tensor *output,
+                                        int64_t row)
+{
+    struct answer answer = answer_read(map->shadow, output, row);
+    struct record_answer read = {.is_class = answer.is_class, .value = answer.value};
+    if (!answer.is_class)
+        return read;
+    read.has_score = answer.has_score;
+    if (answer.has_score)
+        read.score = answer_probability(map->shadow, output, row, answer.class_index);
+    int class_index = map->stable_class[answer.class_index];
+    read.class_index = class_index == NOT_THERE ? map->schema->class_count : class_index;
+    return read;
+}
+
+/* The largest change of any class's probability. */
+static double probability_change(const struct shadow_map *map, const struct record *record,
+                                 const struct tensor *output, int64_t row)
+{
+    double largest = 0;
+    for (int i = 0; i < map->class_count; i++) {
+        int stable_class = map->stable_class[i];
+        double before = stable_class == NOT_THERE
+                            ? 0
+                            : (double)record_answer_probability(record, row, stable_class);
+        double after = (double)answer_probability(map->shadow, output, row, i);
+        largest = fmax(largest, fabs(after - before));
+    }
+    return largest;
+}
+
+/* ---- slices ---- */
+
+struct slice_list {
+    struct str names[SLICES_PER_ROW_MAX];
+    char texts[SLICES_PER_ROW_MAX][SLICE_TEXT_BYTES];
+    int count;
+};
+
+static void add_slice(struct slice_list *list, const char *name, struct str value)
+{
+    if (list->count == SLICES_PER_ROW_MAX)
+        return;
+    char *text = list->texts[list->count];
+    int len = snprintf(text, SLICE_TEXT_BYTES, "%s=%.*s", name, STR_ARG(value));
+    if (len >= SLICE_TEXT_BYTES)
+        len = SLICE_TEXT_BYTES - 1;
+    list->names[list->count++] = (struct str){text, (size_t)len};
+}
+
+/* Segments first: they are what people asked for. */
+static void list_slices(const struct record *record, int64_t row, struct slice_list *list)
+{
+    const struct record_schema *schema = record->schema;
+    list->count = 0;
+    for (int i = 0; i < schema->text_count && record->texts; i++) {
+        struct str text = record->texts[row * schema->text_count + i];
+        if (schema->texts[i].is_segment)
+            add_slice(list, schema->texts[i].name, text.ptr ? text : STR_LIT("(missing)"));
+    }
+    for (int i = 0; i < schema->value_count; i++) {
+        const struct record_column *column = &schema->values[i];
+        float value = record->values[row * schema->value_count + i];
+        if (!column->category_count)
+            continue;
+        bool is_known = !isnan(value) && value >= 0 && value < (float)column->category_count;
+        add_slice(list, column->name,
+                  is_known ? column->categories[(int)value] : STR_LIT("(missing)"));
+    }
+}
+
+/* ---- comparing ---- */
+
+static void compare_rows(const struct shadow_map *map, const struct record *record,
+                         const struct tensor *output, struct compare *compare)
+{
+    struct slice_list slices;
+    for (int64_t i = 0; i < record->row_count; i++) {
+        struct compare_row row = {.request_id = record->request_id, .row = i};
+        if (!record_answer_read(record, i, &row.stable))
+            continue;
+        row.shadow = read_shadow(map, output, i);
+        if (row.stable.has_score && row.shadow.has_score)
+            row.delta = probability_change(map, record, output, i);
+        list_slices(record, i, &slices);
+        row.slices = slices.names;
+        row.slice_count = slices.count;
+        compare_add(compare, &row);
+    }
+}
+
+void shadow_score(const struct shadow_map *map, const struct record *record,
+                  const struct loaded *stable, struct arena *arena, struct compare *compare,
+                  struct shadow_times *times)
+{
+    bool is_refused;
+    *times = (struct shadow_times){0};
+    assert(record->schema == map->schema);
+    const float *features = shadow_features(map, record, arena, &is_refused);
+    const struct tensor *output =
+        features ? predict(map->shadow, features, record->row_count, arena, &times->shadow_ns)
+                 : NULL;
+    if (!output) {
+        *(is_refused ? &compare->refused : &compare->errors) += (uint64_t)record->row_count;
+        return;
+    }
+    if (stable)
+        time_stable(stable, record, arena, times);
+    compare_rows(map, record, output, compare);
+}

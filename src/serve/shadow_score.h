@@ -1,0 +1,34 @@
+/* shadow_score.h - one recorded request scored by another version, and the answers compared.
+ *
+ * The shadow gets what the caller sent as its own contract reads it: columns are matched by name,
+ * categories by their text, so two versions whose contracts differ in order or codes are still
+ * asked the same question. Rows that its contract refuses are counted, not scored.
+ */
+#ifndef SLIPWAY_SERVE_SHADOW_SCORE_H
+#define SLIPWAY_SERVE_SHADOW_SCORE_H
+
+#include "base/arena.h"
+#include "monitor/record.h"
+#include "rollout/compare.h"
+#include "runtime/loaded.h"
+
+/* How a version's records become rows of another version. */
+struct shadow_map;
+
+/* `schema` and `shadow` must outlive the map. */
+struct shadow_map *shadow_map_new(const struct record_schema *schema, const struct loaded *shadow);
+void shadow_map_free(struct shadow_map *map); /* NULL is allowed */
+
+/* What one scoring took. */
+struct shadow_times {
+    int64_t stable_ns, shadow_ns; /* of predicting all rows; stable 0 when it was not asked again */
+};
+
+/* Score the record's rows by the shadow and add each to `compare`. When `stable` is not NULL it
+ * predicts the same rows too, only to be timed beside the shadow. The arena is the caller's
+ * scratch. The record must have been answered (status 200). */
+void shadow_score(const struct shadow_map *map, const struct record *record,
+                  const struct loaded *stable, struct arena *arena, struct compare *compare,
+                  struct shadow_times *times);
+
+#endif
