@@ -1,0 +1,62 @@
+/* shadow.h - versions that get copies of answered requests and answer nobody.
+ *
+ *     recorder thread: record -> is its version shadowed? -> copy into a bounded ring (full:
+ * dropped and counted) shadow thread:   ring -> shadow_score -> the session's comparison
+ *
+ * A session is one shadow step of one rollout. The copies are made after the reply was sent, are
+ * scored on a thread of low priority, and have no effect but the comparison. Comparisons live in
+ * memory: a session that is begun again after a restart counts anew, and says since when.
+ */
+#ifndef SLIPWAY_SERVE_SHADOW_H
+#define SLIPWAY_SERVE_SHADOW_H
+
+#include "base/json.h"
+#include "monitor/record.h"
+#include "runtime/loaded.h"
+
+enum {
+    SHADOW_SESSIONS_MAX = 64,             /* that run; also how many ended ones are remembered */
+    SHADOW_QUEUE_BYTES = 8 * 1024 * 1024, /* of copies that wait */
+    SHADOW_MEMORY_BYTES_MAX = 64 * 1024 * 1024, /* one scoring may take */
+};
+
+struct shadow;
+
+struct shadow *shadow_new(void);
+
+/* Ends the thread, frees. NULL is allowed. */
+void shadow_free(struct shadow *shadow);
+
+/* For the recorder; valid as long as `shadow`. */
+struct record_sink shadow_sink(struct shadow *shadow);
+
+struct shadow_session_config {
+    int64_t rollout;          /* its id */
+    struct loaded *stable;    /* whose answers are compared; a reference is taken */
+    struct loaded *candidate; /* that gets the copies; a reference is taken */
+    double share;             /* of requests, (0, 1] */
+};
+
+/* Begin comparing; nothing happens when the rollout has a session already. ERR_LIMIT when
+ * SHADOW_SESSIONS_MAX run. The first session starts the thread. */
+enum err_code shadow_begin(struct shadow *shadow, const struct shadow_session_config *config,
+                           struct err *err);
+
+/* Stop copying; what was compared stays readable until SHADOW_SESSIONS_MAX later ones have ended.
+ * Waits until copies that are being scored are done with. */
+void shadow_end(struct shadow *shadow, int64_t rollout);
+
+struct shadow_counts {
+    uint64_t rows, differ, errors, refused; /* see compare.h */
+    uint64_t dropped_rows;                  /* for which there was no room */
+    int64_t since_us;                       /* wall time when counting began */
+};
+
+/* False when there is no such session. */
+bool shadow_counts(struct shadow *shadow, int64_t rollout, struct shadow_counts *counts);
+
+/* The whole comparison as one JSON object: counts, coverage, compare_write's members, latency and
+ * memory of both versions side by side. False (nothing written) when there is no such session. */
+bool shadow_write(struct shadow *shadow, int64_t rollout, struct json_writer *w);
+
+#endif
