@@ -17,6 +17,7 @@
 #include "net/http_server.h"
 #include "net/pool.h"
 #include "serve/control.h"
+#include "serve/intake.h"
 #include "serve/pipeline.h"
 #include "serve/ticker.h"
 
@@ -35,6 +36,10 @@ struct node {
 
     /* What was answered; NULL in-process. */
     struct recorder *recorder;
+
+    /* What came true about it; NULL in-process. */
+    struct intake *intake;
+    struct outcomes *outcomes; /* who hears of it */
 
     struct serve_thread *threads[HTTP_THREADS_MAX]; /* [thread_count] */
     int thread_count;

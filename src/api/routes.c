@@ -81,6 +81,18 @@ const struct route routes[] = {
     {"GET", "/api/blobs/{sha256}", blob_get_handler, SCOPE_ADMIN, RUN_SLOW, FORM_PROBLEM, BODY_NONE,
      "The bytes"},
 
+    /* feedback and outcomes */
+    {"POST", "/feedback", feedback_post, SCOPE_PREDICT, RUN_SLOW, FORM_PROBLEM, BODY_JSON,
+     "Say what came true about predictions; JSON or CSV"},
+    {"GET", "/api/outcomes/{prediction}", outcomes_get, SCOPE_OBSERVE, RUN_FAST, FORM_PROBLEM,
+     BODY_NONE, "What is known about one prediction"},
+    {"GET", "/api/orphans", orphans_get, SCOPE_OBSERVE, RUN_FAST, FORM_PROBLEM, BODY_NONE,
+     "Feedback whose prediction is not there yet, counted"},
+    {"GET", "/api/models/{model}/values", values_get, SCOPE_OBSERVE, RUN_FAST, FORM_PROBLEM,
+     BODY_NONE, "Business values and events of a model"},
+    {"PUT", "/api/models/{model}/values", values_put, SCOPE_OPERATE, RUN_FAST, FORM_PROBLEM,
+     BODY_JSON, "Declare values: name, unit, which way is better"},
+
     /* administration */
     {"GET", "/api/keys", keys_get, SCOPE_ADMIN, RUN_FAST, FORM_PROBLEM, BODY_NONE, "API keys"},
     {"POST", "/api/keys", key_post, SCOPE_ADMIN, RUN_FAST, FORM_PROBLEM, BODY_JSON,

@@ -171,6 +171,18 @@ static enum err_code start_http(struct node *node, struct err *err)
     return rc;
 }
 
+static void start_intake(struct node *node)
+{
+    node->outcomes = outcomes_new();
+    node->intake = calloc(1, sizeof(*node->intake));
+    if (!node->intake)
+        abort();
+    node->intake->control = node->control;
+    node->intake->recorder = node->recorder;
+    node->intake->outcomes = node->outcomes;
+    ticker_add(node->ticker, "orphans", INTAKE_RETRY_MS, intake_retry, node->intake);
+}
+
 static enum err_code start(struct node *node, struct err *err)
 {
     const struct options *o = node->options;
@@ -194,6 +206,7 @@ static enum err_code start(struct node *node, struct err *err)
     node->slow_pool = pool_new("slow", (int)o->worker_threads, (int)o->worker_queue_max);
     node->ticker = ticker_new();
     node->alerts = alerts_new();
+    start_intake(node);
     recorder_start(node->recorder); /* the sinks are there */
     rc = start_http(node, err);
     if (!rc)
@@ -277,6 +290,8 @@ static void stop(struct node *node)
     control_close(node->control);
     free_threads(node);
     alerts_free(node->alerts);
+    outcomes_free(node->outcomes);
+    free(node->intake);
     recorder_free(node->recorder);
 }
 

@@ -148,6 +148,65 @@ static const struct command_flag predict_flags[] = {
     {0},
 };
 
+/* ---- feedback and outcomes ---- */
+
+#define FLAG_DIRECTION                                                                             \
+    {.name = "direction",                                                                          \
+     .value = "WAY",                                                                               \
+     .kind = WORD_CHOICE,                                                                          \
+     .choices = "up|down",                                                                         \
+     .help = "Which way is better: up, as of revenue, or down, as of refunds"}
+
+static const struct command_flag feedback_flags[] = {
+    {.name = "id", .value = "ID", .help = "The prediction's id, as the answer had it: 4f1c-0"},
+    {.name = "business-key",
+     .value = "KEY",
+     .help = "The row's own key instead: the newest prediction with it is meant"},
+    {.name = "as-of", .value = "TIME", .help = "With --business-key: the newest one made by then"},
+    {.name = "label", .value = "LABEL", .help = "The truth: a class, or a number"},
+    {.name = "value",
+     .value = "NAME=NUMBER",
+     .may_repeat = true,
+     .help = "A business value, such as revenue=12.5"},
+    {.name = "unit", .value = "UNIT", .help = "Of --value at its first use, such as EUR"},
+    FLAG_DIRECTION,
+    {.name = "event", .value = "NAME", .help = "Something that happened, such as complaint"},
+    {.name = "at", .value = "TIME", .help = "When it became true; else now"},
+    {.name = "feedback-id", .value = "ID", .help = "Your own id: sent twice, it counts once"},
+    {.name = "csv",
+     .value = "FILE",
+     .kind = WORD_FILE,
+     .help = "Rows, the first line naming the columns: id or key, label, values.NAME, event, at; "
+             "- reads standard input"},
+    {.name = "column",
+     .value = "COLUMN=NAME",
+     .may_repeat = true,
+     .help = "What a column of --csv is, such as customer_id=key"},
+    {.name = "ignore",
+     .value = "COLUMN",
+     .may_repeat = true,
+     .help = "A column of --csv that is not sent"},
+    {0},
+};
+
+static const struct command_arg value_args[] = {
+    ARG_MODEL,
+    {.name = "VALUE", .help = "The value or event, such as revenue"},
+    {0},
+};
+
+static const struct command_flag value_flags[] = {
+    {.name = "unit", .value = "UNIT", .help = "What it is counted in, such as EUR or min"},
+    {.name = "event", .help = "It has no number: it happens or does not"},
+    FLAG_DIRECTION,
+    {0},
+};
+
+static const struct command_arg outcome_args[] = {
+    {.name = "ID", .help = "The prediction's id"},
+    {0},
+};
+
 /* ---- contracts ---- */
 
 static const struct command_arg infer_args[] = {
@@ -394,6 +453,42 @@ const struct command commands[] = {
                   "make the exit status 1.",
         .example = "slipway predict churn --json '{\"tenure\": 3, \"plan\": \"basic\"}'\n"
                    "slipway predict churn:2 --csv rows.csv --out answers.csv",
+    },
+    {
+        .name = "feedback",
+        .summary = "Say what came true: a label, business values, events, or a CSV file of them",
+        .run = cli_feedback,
+        .args = arg_model,
+        .flags = feedback_flags,
+        .detail = "What comes twice counts once, what is newer by its time replaces what is older, "
+                  "and what comes before its prediction is known waits for it. Rows of --csv that "
+                  "cannot be taken are told with their line and make the exit status 1.",
+        .example = "slipway feedback churn --id 4f1c-0 --label yes --value revenue=12.5\n"
+                   "slipway feedback churn --csv truth.csv --column customer_id=key "
+                   "--column is_canceled=label",
+    },
+    {
+        .name = "outcome show",
+        .summary = "Everything that was said about one prediction, in order",
+        .run = cli_outcome_show,
+        .args = outcome_args,
+        .example = "slipway outcome show 4f1c-0",
+    },
+    {
+        .name = "value set",
+        .summary = "Declare a business value or an event of a model",
+        .run = cli_value_set,
+        .args = value_args,
+        .flags = value_flags,
+        .example = "slipway value set churn revenue --unit EUR --direction up\n"
+                   "slipway value set churn complaint --event --direction down",
+    },
+    {
+        .name = "value list",
+        .summary = "Business values and events of a model",
+        .run = cli_value_list,
+        .args = arg_model,
+        .example = "slipway value list churn",
     },
     {
         .name = "contract infer",

@@ -82,11 +82,25 @@ static enum err_code put_orphan(struct outcome_run *run, const struct outcome *o
     return store_exec(run->store, SQL_PUT, params, 17, NULL, err);
 }
 
+/* A model that is not there will not have predicted. */
+static enum err_code check_model(struct outcome_run *run, struct outcome *o, struct err *err)
+{
+    if (!o->model[0] || registry_check_model(run->store, o->model, err) == ERR_OK)
+        return ERR_OK;
+    if (err->code != ERR_NOT_FOUND)
+        return err->code;
+    outcome_refuse(o, "%s", err->msg);
+    err->code = ERR_OK;
+    return ERR_OK;
+}
+
 enum err_code outcome_orphan_put(struct outcome_run *run, struct outcome *o, struct err *err)
 {
     bool is_same = false, has_room = false;
-    enum err_code rc = is_known(run, o, &is_same, err);
-    if (rc)
+    enum err_code rc = check_model(run, o, err);
+    if (!rc && o->result == OUTCOME_PENDING)
+        rc = is_known(run, o, &is_same, err);
+    if (rc || o->result != OUTCOME_PENDING)
         return rc;
     if (is_same) {
         o->result = OUTCOME_DUPLICATE;

@@ -50,8 +50,9 @@ struct predicted {
 struct prediction_lookup {
     void *arg;
 
-    /* The answered row of that id; the newest when a caller used a request id twice. */
-    enum err_code (*by_id)(void *arg, struct str id, struct arena *arena,
+    /* The answered row of that id, of one model or ("") of any; the newest when a caller used a
+     * request id twice. ERR_CONFLICT when rows of several models have it and none is named. */
+    enum err_code (*by_id)(void *arg, const char *model, struct str id, struct arena *arena,
                            struct predicted *predicted, struct err *err);
 
     /* The newest row of the model with that business key, answered at or before `until_us`. */

@@ -378,13 +378,14 @@ static void count_batch(struct control *control, const struct control_op *ops)
 
 /* ---- the thread ---- */
 
-/* Operations that share a commit. A rollback waits for no neighbour: it goes alone. */
+/* Operations that share a commit. A rollback waits for no neighbour: it goes alone. Of operations
+ * with many rows one is enough. */
 static struct control_op *take_batch(struct control *control)
 {
     struct control_op *first = control->queue, **end = &control->queue;
     int count = 0;
     while (*end && count < CONTROL_BATCH_MAX && !(count && (*end)->is_rollback)) {
-        bool is_alone = (*end)->is_rollback;
+        bool is_alone = (*end)->is_rollback || (*end)->is_bulk;
         end = &(*end)->next;
         count++;
         if (is_alone)
@@ -468,8 +469,15 @@ static enum err_code enqueue(struct control *control, struct control_op *op, str
                        CONTROL_QUEUE_MAX);
     if (control->is_stopping)
         return err_set(err, ERR_UNAVAILABLE, "the server is stopping");
-    *control->queue_tail = op;
-    control->queue_tail = &op->next;
+    if (op->is_rollback) { /* before whatever waits */
+        op->next = control->queue;
+        if (!op->next)
+            control->queue_tail = &op->next;
+        control->queue = op;
+    } else {
+        *control->queue_tail = op;
+        control->queue_tail = &op->next;
+    }
     control->queue_count++;
     pthread_cond_signal(&control->wake);
     return ERR_OK;

@@ -37,8 +37,9 @@ struct control_op {
      * changes the store and its own results. Must not load models or wait. */
     enum err_code (*fn)(struct control *control, struct store *store, void *arg, struct err *err);
     void *arg;
-    const char *model;                         /* endpoint to rebuild and publish; NULL: none */
-    bool changes_keys;                         /* publish the keys anew */
+    const char *model; /* endpoint to rebuild and publish; NULL: none */
+    bool changes_keys; /* publish the keys anew */
+    bool is_bulk;      /* many rows: it shares its commit with no operation behind it */
     struct loaded *loaded[CONTROL_LOADED_MAX]; /* versions loaded for this change; refs stay the
                                                   caller's; NULL ends the list */
 

@@ -1,0 +1,143 @@
+/* intake.c - outcomes from whoever brings them to the store and to whoever builds on them. */
+#include "serve/intake.h"
+
+#include <stdio.h>
+
+#include "base/check.h"
+#include "base/clock.h"
+#include "base/log.h"
+
+enum { RETRY_ARENA_BYTES_MAX = 64 * 1024 * 1024 };
+
+struct intake_op {
+    struct outcome *outcomes;
+    int count;
+    const struct actor *actor; /* NULL: orphans, each with its own */
+    struct arena *arena;
+};
+
+static enum err_code submit(struct control *control, struct store *store, void *arg,
+                            struct err *err)
+{
+    const struct intake_op *op = arg;
+    (void)control;
+    if (!op->actor)
+        return outcome_orphan_settle(store, op->outcomes, op->count, op->arena, err);
+    return outcome_submit(store, op->outcomes, op->count, op->actor, op->arena, err);
+}
+
+/* ---- joining ---- */
+
+/* Things said of one prediction follow one another. */
+static bool asks_the_same(const struct outcome *a, const struct outcome *b)
+{
+    return str_equal(a->prediction_id, b->prediction_id) && str_equal(a->key, b->key) &&
+           a->until_us == b->until_us && strcmp(a->model, b->model) == 0;
+}
+
+static enum err_code look_up(const struct intake *intake, const struct outcome *o,
+                             struct arena *arena, struct predicted *predicted, struct err *err)
+{
+    const struct prediction_lookup *lookup = intake->lookup;
+    if (!lookup)
+        return ERR_NOT_FOUND;
+    if (o->prediction_id.len)
+        return lookup->by_id(lookup->arg, o->model, o->prediction_id, arena, predicted, err);
+    int64_t until_us = o->until_us ? o->until_us : clock_wall_us();
+    return lookup->by_key(lookup->arg, o->model, o->key, until_us, arena, predicted, err);
+}
+
+static enum err_code join(const struct intake *intake, struct outcome *o,
+                          const struct outcome *before, struct arena *arena, struct err *err)
+{
+    if (before && before->result != OUTCOME_REFUSED && asks_the_same(before, o)) {
+        o->predicted = before->predicted;
+        return ERR_OK;
+    }
+    struct predicted *predicted = arena_alloc(arena, sizeof(*predicted));
+    if (!predicted)
+        return err_set(err, ERR_LIMIT, "no room for what was predicted");
+    enum err_code rc = look_up(intake, o, arena, predicted, err);
+    if (rc == ERR_CONFLICT)
+        outcome_refuse(o, "%.200s", err->msg);
+    if (!rc)
+        o->predicted = predicted;
+    if (rc != ERR_NOT_FOUND && rc != ERR_CONFLICT)
+        return rc;
+    err->code = ERR_OK;
+    return ERR_OK;
+}
+
+static enum err_code join_all(const struct intake *intake, struct outcome *outcomes, int count,
+                              struct arena *arena, struct err *err)
+{
+    if (intake->recorder)
+        recorder_sync(intake->recorder);
+    for (int i = 0; i < count; i++) {
+        if (outcomes[i].result == OUTCOME_REFUSED)
+            continue;
+        enum err_code rc = join(intake, &outcomes[i], i ? &outcomes[i - 1] : NULL, arena, err);
+        if (rc)
+            return rc;
+    }
+    return ERR_OK;
+}
+
+/* ---- taking ---- */
+
+static void count(struct intake *intake, const struct outcome *outcomes, int n, bool is_retry)
+{
+    for (int i = 0; i < n; i++) {
+        if (is_retry && !outcomes[i].predicted)
+            continue; /* it still waits, and was counted when it came */
+        atomic_fetch_add_explicit(&intake->counts[outcomes[i].result], 1, memory_order_relaxed);
+        if (is_retry)
+            atomic_fetch_add_explicit(&intake->joined_count, 1, memory_order_relaxed);
+    }
+}
+
+static enum err_code store_all(struct intake *intake, struct intake_op *work, struct err *err)
+{
+    struct control_op op = {.fn = submit, .arg = work, .is_bulk = true};
+    enum err_code rc = control_execute(intake->control, &op, err);
+    if (rc)
+        return rc;
+    outcomes_publish(intake->outcomes, work->outcomes, work->count);
+    count(intake, work->outcomes, work->count, work->actor == NULL);
+    return ERR_OK;
+}
+
+enum err_code intake_take(struct intake *intake, struct outcome *outcomes, int n,
+                          const struct actor *actor, struct arena *arena, struct err *err)
+{
+    struct intake_op work = {outcomes, n, actor, arena};
+    assert(actor && n <= OUTCOME_BATCH_MAX);
+    enum err_code rc = join_all(intake, outcomes, n, arena, err);
+    return rc ? rc : store_all(intake, &work, err);
+}
+
+/* ---- orphans ---- */
+
+static enum err_code retry(struct intake *intake, struct arena *arena, int *n, struct err *err)
+{
+    struct intake_op work = {.arena = arena};
+    enum err_code rc = outcome_orphan_due(control_read_begin(intake->control), clock_wall_us(),
+                                          arena, &work.outcomes, &work.count, err);
+    control_read_end(intake->control);
+    *n = work.count;
+    if (rc || work.count == 0)
+        return rc;
+    rc = join_all(intake, work.outcomes, work.count, arena, err);
+    return rc ? rc : store_all(intake, &work, err);
+}
+
+void intake_retry(void *arg)
+{
+    struct intake *intake = arg;
+    struct err err = {0};
+    int n = 0;
+    struct arena *arena = arena_new(RETRY_ARENA_BYTES_MAX);
+    if (retry(intake, arena, &n, &err))
+        log_warn("orphaned outcomes not looked for, they stay", "count=%d reason=%s", n, err.msg);
+    arena_free(arena);
+}

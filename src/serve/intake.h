@@ -1,0 +1,34 @@
+/* intake.h - where outcomes come in: each is joined to its prediction, stored and made known.
+ *
+ *     feedback -> recorder_sync -> lookup of each prediction -> control_execute(outcome_submit)
+ *              -> outcomes_publish to the sinks -> counted
+ *     once a second: orphans whose turn it is go the same way
+ */
+#ifndef SLIPWAY_SERVE_INTAKE_H
+#define SLIPWAY_SERVE_INTAKE_H
+
+#include "base/histogram.h"
+#include "monitor/outcome_store.h"
+#include "monitor/recorder.h"
+#include "serve/control.h"
+
+enum { INTAKE_RETRY_MS = 1000 };
+
+struct intake {
+    struct control *control;
+    struct recorder *recorder;                     /* NULL in-process: everything is on disk */
+    const struct prediction_lookup *lookup;        /* NULL: no record is kept, all are orphans */
+    struct outcomes *outcomes;                     /* NULL: nobody hears */
+    _Atomic uint64_t counts[OUTCOME_RESULT_COUNT]; /* outcomes taken, by their result */
+    _Atomic uint64_t joined_count;                 /* orphans that found their prediction */
+};
+
+/* Take `count` outcomes (at most OUTCOME_BATCH_MAX), all in one transaction; their results say what
+ * became of each. Not from a data thread or the control thread. */
+enum err_code intake_take(struct intake *intake, struct outcome *outcomes, int count,
+                          const struct actor *actor, struct arena *arena, struct err *err);
+
+/* For the ticker: look for the predictions of orphans again. `arg` is the intake. */
+void intake_retry(void *arg);
+
+#endif
