@@ -19,6 +19,7 @@
 #include "serve/control.h"
 #include "serve/intake.h"
 #include "serve/pipeline.h"
+#include "serve/review_engine.h"
 #include "serve/ticker.h"
 
 enum { ROUTE_PARAMS_MAX = 3, ROUTE_SEGMENTS_MAX = 8 };
@@ -40,6 +41,8 @@ struct node {
     /* What came true about it; NULL in-process. */
     struct intake *intake;
     struct outcomes *outcomes; /* who hears of it */
+    /* What people are to see of it; NULL in-process. */
+    struct review_engine *review;
 
     struct serve_thread *threads[HTTP_THREADS_MAX]; /* [thread_count] */
     int thread_count;
@@ -90,6 +93,7 @@ struct call {
     const char *violation_model;
     int64_t violation_version;
     const struct request *prediction; /* set by predicting handlers: counted with the status */
+    handler_fn *later; /* set by a handler of a data thread: what remains, on the fast pool */
 
     /* dispatch.c's own */
     struct pool_task task;

@@ -196,7 +196,8 @@ static void finish_and_reply(struct call *call)
 static void run_handler(struct call *call)
 {
     struct buf *body = &call->x->response.body;
-    call->rc = call->route->handler(call, &call->err);
+    handler_fn *handler = call->later ? call->later : call->route->handler;
+    call->rc = handler(call, &call->err);
     if (!call->rc && body->is_full)
         call->rc =
             err_set(&call->err, ERR_LIMIT, "the reply is larger than %zu bytes", body->bytes_max);
@@ -257,6 +258,10 @@ void dispatch_handle(struct http_exchange *x)
     }
     if (!call->rc)
         run_handler(call);
+    if (!call->rc && call->later) {
+        send_to_pool(call);
+        return;
+    }
     finish_and_reply(call);
 }
 
@@ -266,6 +271,8 @@ void dispatch_here(struct http_exchange *x, struct node *node, struct serve_thre
     identify(call);
     call->rc = admit(call, &call->err);
     if (!call->rc)
+        run_handler(call);
+    if (!call->rc && call->later)
         run_handler(call);
     finish(call);
 }

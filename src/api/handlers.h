@@ -23,4 +23,12 @@ handler_fn audit_get, doctor_get, gc_post, backup_get;            /* admin_api.c
 handler_fn feedback_post, values_get, values_put; /* feedback_api.c */
 handler_fn outcomes_get, orphans_get;             /* feedback_api.c */
 
+/* review */
+handler_fn review_rules_get_handler, review_rules_put_handler; /* review_api.c */
+handler_fn review_rules_delete, review_items_get;              /* review_api.c */
+handler_fn review_item_get_handler, review_held_get;           /* review_api.c */
+handler_fn review_next_post, review_heartbeat_post;            /* review_act_api.c */
+handler_fn review_decide_post, review_skip_post;               /* review_act_api.c */
+handler_fn review_undo_post, review_gold_put;                  /* review_act_api.c */
+
 #endif

@@ -1,6 +1,7 @@
 /* predict_call.c - a call becomes a request of the pipeline, whatever its dialect. */
 #include "api/api.h"
 #include "base/check.h"
+#include "serve/hold.h"
 
 static void report_violation(struct call *call, const struct request *req)
 {
@@ -11,6 +12,39 @@ static void report_violation(struct call *call, const struct request *req)
     call->violation = violation;
     call->violation_model = req->loaded->model;
     call->violation_version = req->loaded->number;
+}
+
+static void release_snapshot(void *arg)
+{
+    snapshot_unref(arg);
+}
+
+/* The items are made durable on a pool; until the reply is sent the model and its rules must not go
+ * away. */
+static enum err_code hold_now(struct call *call, struct err *err)
+{
+    enum err_code rc = hold_store(call->node->control, call->prediction, &call->actor, err);
+    if (!rc)
+        call->x->response.status = 202;
+    return rc;
+}
+
+static enum err_code hold_later(struct call *call, struct err *err)
+{
+    struct snapshot *snapshot = (struct snapshot *)(uintptr_t)call->snapshot;
+    struct str id = call->request_id;
+    const char *name = call->actor.name; /* the connection's, which may end meanwhile */
+    call->actor.name = arena_copy(call->arena, name, strlen(name));
+    call->actor.request_id = arena_copy(call->arena, id.ptr, id.len);
+    if (!call->actor.name)
+        return err_set(err, ERR_LIMIT, "the request does not fit its memory");
+    snapshot_ref(snapshot);
+    if (arena_defer(call->arena, release_snapshot, snapshot)) {
+        snapshot_unref(snapshot);
+        return err_set(err, ERR_LIMIT, "the request does not fit its memory");
+    }
+    call->later = hold_now;
+    return ERR_OK;
 }
 
 enum err_code call_predict(struct call *call, const struct dialect *dialect, struct err *err)
@@ -33,5 +67,5 @@ enum err_code call_predict(struct call *call, const struct dialect *dialect, str
     enum err_code rc = pipeline_run(req, err);
     if (rc == ERR_VIOLATION && req->has_rows)
         report_violation(call, req);
-    return rc;
+    return rc || !req->held ? rc : hold_later(call, err);
 }

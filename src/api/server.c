@@ -183,6 +183,14 @@ static void start_intake(struct node *node)
     ticker_add(node->ticker, "orphans", INTAKE_RETRY_MS, intake_retry, node->intake);
 }
 
+static void start_review(struct node *node)
+{
+    node->review = review_engine_new(node->control);
+    const struct record_sink sink = review_engine_sink(node->review);
+    recorder_add_sink(node->recorder, &sink);
+    review_engine_schedule(node->review, node->ticker);
+}
+
 static enum err_code start(struct node *node, struct err *err)
 {
     const struct options *o = node->options;
@@ -207,6 +215,7 @@ static enum err_code start(struct node *node, struct err *err)
     node->ticker = ticker_new();
     node->alerts = alerts_new();
     start_intake(node);
+    start_review(node);
     recorder_start(node->recorder); /* the sinks are there */
     rc = start_http(node, err);
     if (!rc)
@@ -287,6 +296,9 @@ static void stop(struct node *node)
     ticker_free(node->ticker);
     pool_free(node->fast_pool);
     pool_free(node->slow_pool);
+    if (node->review)
+        review_engine_run(node->review); /* what the last records brought */
+    review_engine_free(node->review);
     control_close(node->control);
     free_threads(node);
     alerts_free(node->alerts);

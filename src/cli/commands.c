@@ -339,6 +339,83 @@ static const struct command_flag audit_flags[] = {
     {0},
 };
 
+/* ---- review ---- */
+
+static const struct command_arg review_model_args[] = {
+    {.name = "MODEL", .kind = WORD_MODEL, .is_optional = true, .help = "Only of this model"},
+    {0},
+};
+
+static const struct command_arg review_rules_args[] = {
+    {.name = "MODEL", .kind = WORD_MODEL, .help = "The model"},
+    {0},
+};
+
+static const struct command_arg review_item_args[] = {
+    {.name = "ITEM", .kind = WORD_NUMBER, .help = "The number of the item"},
+    {0},
+};
+
+static const struct command_arg review_decide_args[] = {
+    {.name = "ITEM", .kind = WORD_NUMBER, .help = "The number of the item"},
+    {.name = "LABEL", .help = "One of its choices, or the number that is right"},
+    {0},
+};
+
+static const struct command_arg review_gold_args[] = {
+    {.name = "ITEM", .kind = WORD_NUMBER, .help = "The number of a closed item"},
+    {.name = "LABEL",
+     .is_optional = true,
+     .help = "What is right; left out: no gold item any more"},
+    {0},
+};
+
+static const struct command_arg review_held_args[] = {
+    {.name = "ID", .help = "The id of the 202 reply, or of one of its predictions"},
+    {0},
+};
+
+#define FLAG_UUID                                                                                  \
+    {.name = "uuid",                                                                               \
+     .value = "UUID",                                                                              \
+     .help = "Your own; the same again is made once. A new one when not given"}
+
+static const struct command_flag review_list_flags[] = {
+    {.name = "state",
+     .value = "STATE",
+     .kind = WORD_CHOICE,
+     .choices = "open|decided|expired|rejected|disputed|erased|all",
+     .help = "Only those in this state; open when not given"},
+    {.name = "after", .value = "ITEM", .kind = WORD_NUMBER, .help = "Only those behind this one"},
+    {.name = "limit", .value = "N", .kind = WORD_NUMBER, .help = "At most this many; 50"},
+    {0},
+};
+
+static const struct command_flag review_decide_flags[] = {
+    {.name = "note", .value = "TEXT", .help = "A remark, kept with the decision"},
+    FLAG_UUID,
+    {0},
+};
+
+static const struct command_flag review_skip_flags[] = {
+    {.name = "reason", .value = "TEXT", .is_required = true, .help = "Why you cannot decide it"},
+    FLAG_UUID,
+    {0},
+};
+
+static const struct command_flag review_undo_flags[] = {
+    {.name = "reason", .value = "TEXT", .help = "Why, kept with the decision"},
+    FLAG_UUID,
+    {0},
+};
+
+static const struct command_flag review_rules_flags[] = {
+    {.name = "file", .value = "FILE", .kind = WORD_FILE, .help = "Set the rules: a YAML file"},
+    {.name = "remove", .help = "Send nothing to review any more"},
+    {.name = "document", .help = "Print the file as it was set"},
+    {0},
+};
+
 /* ---- the program ---- */
 
 static const struct command_arg completion_args[] = {
@@ -530,6 +607,80 @@ const struct command commands[] = {
         .args = arg_model_or_version,
         .flags = contract_show_flags,
         .example = "slipway contract show churn:2 > contract.yaml",
+    },
+    {
+        .name = "review next",
+        .summary = "The next prediction that a person must decide",
+        .run = cli_review_next,
+        .args = review_model_args,
+        .detail = "The item is yours for ten minutes. In a terminal each card is followed by the "
+                  "next one: type the number of a choice. Elsewhere one card is printed, and "
+                  "slipway review decide answers it. The exit status is 1 when there is none.",
+        .example = "slipway review next churn",
+    },
+    {
+        .name = "review decide",
+        .summary = "Decide a review item",
+        .run = cli_review_decide,
+        .args = review_decide_args,
+        .flags = review_decide_flags,
+        .detail = "Deciding your item again is a correction: both decisions are kept, the last one "
+                  "counts.",
+        .example = "slipway review decide 12 malignant --note \"second opinion agrees\"",
+    },
+    {
+        .name = "review skip",
+        .summary = "Leave a review item to others",
+        .run = cli_review_skip,
+        .args = review_item_args,
+        .flags = review_skip_flags,
+        .example = "slipway review skip 12 --reason \"I know the customer\"",
+    },
+    {
+        .name = "review undo",
+        .summary = "Take your decision on a review item back, within five minutes",
+        .run = cli_review_undo,
+        .args = review_item_args,
+        .flags = review_undo_flags,
+        .example = "slipway review undo 12",
+    },
+    {
+        .name = "review list",
+        .summary = "Review items, oldest first",
+        .run = cli_review_list,
+        .args = review_model_args,
+        .flags = review_list_flags,
+        .example = "slipway review list churn --state decided",
+    },
+    {
+        .name = "review show",
+        .summary = "One review item with its decisions",
+        .run = cli_review_show,
+        .args = review_item_args,
+        .example = "slipway review show 12",
+    },
+    {
+        .name = "review held",
+        .summary = "What became of a prediction that waits for a person",
+        .run = cli_review_held,
+        .args = review_held_args,
+        .detail = "The exit status is 1 while it waits.",
+        .example = "slipway review held f909aa1a09002215439fe82df19e8c8c",
+    },
+    {
+        .name = "review rules",
+        .summary = "Which predictions of a model people see: show or set the rules",
+        .run = cli_review_rules,
+        .args = review_rules_args,
+        .flags = review_rules_flags,
+        .example = "slipway review rules churn --file review.yaml\nslipway review rules churn",
+    },
+    {
+        .name = "review gold",
+        .summary = "Say what is right about a closed item, to measure reviewers by it",
+        .run = cli_review_gold,
+        .args = review_gold_args,
+        .example = "slipway review gold 12 malignant",
     },
     {
         .name = "key create",

@@ -23,4 +23,10 @@ command_fn cli_completion, cli_complete;                      /* completion.c */
 command_fn cli_man, cli_reference;                            /* man.c */
 command_fn cli_help, cli_version;                             /* help_commands.c */
 
+/* review */
+command_fn cli_review_list, cli_review_next, cli_review_show; /* review.c */
+command_fn cli_review_decide, cli_review_skip;                /* review.c */
+command_fn cli_review_undo, cli_review_gold, cli_review_held; /* review.c */
+command_fn cli_review_rules;                                  /* review.c */
+
 #endif

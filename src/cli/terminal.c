@@ -9,6 +9,11 @@
 #include "base/check.h"
 #include "base/clock.h"
 
+bool terminal_is_interactive(void)
+{
+    return isatty(STDIN_FILENO) && isatty(STDOUT_FILENO);
+}
+
 void terminal_init(struct terminal *terminal)
 {
     const char *no_color = getenv("NO_COLOR");

@@ -17,6 +17,9 @@ enum tint { TINT_NONE, TINT_BOLD, TINT_DIM, TINT_RED, TINT_GREEN, TINT_YELLOW };
 
 void terminal_init(struct terminal *terminal);
 
+/* Does a person sit there: are standard input and output a terminal? */
+bool terminal_is_interactive(void);
+
 /* Columns that UTF-8 text takes: 2 for wide East Asian letters and emoji, 0 for combining marks. */
 int terminal_width(struct str text);
 

@@ -65,7 +65,8 @@ struct record {
     struct str traceparent; /* as the caller sent it; empty when absent */
     int64_t at_us;          /* wall time of the reply */
     int64_t latency_us;     /* from the request's complete head to its reply */
-    int status;             /* HTTP status; outputs are there only when it is 200 */
+    int status;             /* HTTP status; outputs are there when it is 200, or 202: the
+                               answer waits for a person */
     enum arm arm;
     int64_t rollout;           /* id of the rollout that chose; 0: none */
     bool has_key;              /* the caller named a routing key */

@@ -5,8 +5,10 @@
 #include <string.h>
 
 #include "base/check.h"
+#include "base/log.h"
+#include "review/review.h"
 
-enum { ENDPOINT_ARENA_BYTES_MAX = 1024 * 1024 };
+enum { ENDPOINT_ARENA_BYTES_MAX = 4 * 1024 * 1024 };
 
 struct loaded *endpoint_loaded(const struct endpoint *endpoint, int64_t version)
 {
@@ -71,6 +73,21 @@ static void add_alias(struct endpoint *endpoint, const struct alias *alias,
         add_champion(endpoint, alias, loaded, finder, problem);
 }
 
+/* A file that was taken is read again here. Should it not be readable any more, the model answers
+ * without review rather than not at all. */
+static enum err_code add_review(struct endpoint *endpoint, struct store *store, struct err *err)
+{
+    struct review_rules *rules = NULL;
+    enum err_code rc = review_rules_load(store, endpoint->name, endpoint->arena, &rules, err);
+    if (rc == ERR_INVALID || rc == ERR_LIMIT) {
+        log_error("review rules not read, nothing is sent to review", "model=%s reason=%s",
+                  endpoint->name, err->msg);
+        return ERR_OK;
+    }
+    endpoint->review = rules;
+    return rc;
+}
+
 static enum err_code read_rows(struct endpoint *endpoint, struct store *store, const char *name,
                                const struct loaded_finder *finder, struct arena *scratch,
                                struct err *err)
@@ -92,7 +109,7 @@ static enum err_code read_rows(struct endpoint *endpoint, struct store *store, c
     assert(endpoint->name && endpoint->owner && endpoint->aliases);
     for (int i = 0; i < count; i++)
         add_alias(endpoint, &aliases[i], finder);
-    return ERR_OK;
+    return add_review(endpoint, store, err);
 }
 
 enum err_code endpoint_build(struct store *store, const char *model,

@@ -7,6 +7,7 @@
 
 #include "base/check.h"
 #include "base/clock.h"
+#include "serve/hold.h"
 #include "serve/request_record.h"
 
 typedef enum err_code step_fn(struct request *req, struct err *err);
@@ -85,15 +86,14 @@ static void count_violations(struct version_stats *stats, const struct rows *row
 
 static enum err_code observe(struct request *req, struct err *err)
 {
-    (void)err;
     struct version_stats *stats = &req->loaded->stats[req->thread->index];
     counter_add(&stats->row_count, (uint64_t)req->row_count);
-    return ERR_OK;
+    return hold_choose(req, err);
 }
 
 static enum err_code encode(struct request *req, struct err *err)
 {
-    return req->dialect->encode(req, err);
+    return req->held ? ERR_OK : req->dialect->encode(req, err);
 }
 
 static const struct {
@@ -104,7 +104,7 @@ static const struct {
     {"choose_version", choose_version}, /* endpoint     -> version                             */
     {"check_contract", check_contract}, /* columns      -> features, or ERR_VIOLATION with why */
     {"predict", predict},               /* features     -> tensors, by the runtime             */
-    {"observe", observe},               /* in, out      -> counters                            */
+    {"observe", observe},               /* in, out      -> counters, rows that wait for people */
     {"encode", encode},                 /* tensors      -> reply, by the dialect               */
 };
 

@@ -80,6 +80,8 @@ struct request {
     const bool *wanted;              /* check_contract: outputs to compute; NULL: the usual */
     struct tensor *out;              /* predict: [out_count] */
     int out_count;
+    const struct review_match *held; /* observe: [row_count] with a rule where a person decides
+                                        before the answer goes out; NULL: it goes out now */
 };
 
 /* Run every step until one fails; `err` then says which thing and why. What was learnt is counted

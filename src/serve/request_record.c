@@ -30,23 +30,17 @@ static void put_wanted(const struct request *req, struct tensor *places, int pla
     }
 }
 
-static void push(const struct request *req, const struct record *record, int64_t now_ns)
+/* Answered rows have their outputs in the record, also when the answer waits for a person. */
+static bool is_answered(int status)
 {
-    record_queue_push(req->thread->records, record, now_ns);
+    return status == 200 || status == 202;
 }
 
-static void push_wanted(const struct request *req, struct record *record, int64_t now_ns)
-{
-    struct tensor places[RUNTIME_TENSORS_MAX];
-    put_wanted(req, places, record->schema->output_count);
-    record->outputs = places;
-    push(req, record, now_ns);
-}
-
-void request_record(const struct request *req, int status, int64_t now_ns)
+void request_record_fill(const struct request *req, int status, int64_t now_ns,
+                         struct tensor *places, struct record *record)
 {
     const struct record_schema *schema = req->loaded->record_schema;
-    struct record record = {
+    *record = (struct record){
         .schema = schema,
         .request_id = req->id,
         .traceparent = req->traceparent,
@@ -58,21 +52,27 @@ void request_record(const struct request *req, int status, int64_t now_ns)
         .key_hash = req->key_hash,
     };
     if (req->has_rows)
-        put_rows(req, &record);
+        put_rows(req, record);
     else if (req->features) {
-        record.row_count = req->row_count;
-        record.values = req->features;
+        record->row_count = req->row_count;
+        record->values = req->features;
     }
-    if (status != 200) {
-        push(req, &record, now_ns);
+    if (!is_answered(status))
         return;
-    }
-    record.output_count = schema->output_count;
+    record->output_count = schema->output_count;
+    record->outputs = req->out;
     if (req->wanted) {
-        push_wanted(req, &record, now_ns);
-        return;
+        put_wanted(req, places, schema->output_count);
+        record->outputs = places;
+    } else {
+        assert(req->out_count == schema->output_count);
     }
-    assert(req->out_count == schema->output_count);
-    record.outputs = req->out;
-    push(req, &record, now_ns);
+}
+
+void request_record(const struct request *req, int status, int64_t now_ns)
+{
+    struct tensor places[RUNTIME_TENSORS_MAX];
+    struct record record;
+    request_record_fill(req, status, now_ns, places, &record);
+    record_queue_push(req->thread->records, &record, now_ns);
 }

@@ -152,6 +152,12 @@ static void snapshot_free(struct snapshot *snapshot)
     free(snapshot);
 }
 
+void snapshot_ref(struct snapshot *snapshot)
+{
+    CHECK_MAGIC(snapshot, SNAPSHOT_MAGIC);
+    atomic_fetch_add_explicit(&snapshot->refs, 1, memory_order_relaxed);
+}
+
 void snapshot_unref(struct snapshot *snapshot)
 {
     CHECK_MAGIC(snapshot, SNAPSHOT_MAGIC);

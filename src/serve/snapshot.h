@@ -19,6 +19,7 @@
 #include "auth/auth.h"
 #include "base/map.h"
 #include "net/loop.h"
+#include "review/rules.h"
 #include "runtime/loaded.h"
 
 enum { ENDPOINT_ALIASES_MAX = 64 };
@@ -39,7 +40,8 @@ struct endpoint {
     struct loaded *previous;  /* what a rollback brings back, pinned; NULL when there is none */
     const char *problem;      /* why champion is NULL, for /readyz; NULL when all is well */
     int alias_count;
-    struct endpoint_alias *aliases; /* [alias_count] */
+    struct endpoint_alias *aliases;    /* [alias_count] */
+    const struct review_rules *review; /* which predictions people see; NULL: none */
 };
 
 struct snapshot {
@@ -105,6 +107,9 @@ void snapshot_publish(struct publisher *publisher, struct snapshot *snapshot);
 int snapshot_reap(struct publisher *publisher);
 
 void snapshot_unref(struct snapshot *snapshot); /* any thread; never frees by itself */
+
+/* One more reference, by whoever has one that cannot end meanwhile. */
+void snapshot_ref(struct snapshot *snapshot);
 
 static inline const struct snapshot *snapshot_reader_get(struct snapshot_reader *reader);
 void snapshot_reader_adopt(struct snapshot_reader *reader);

@@ -1,0 +1,250 @@
+/* review_api.c - review rules of a model; items listed and shown; what became of held predictions.
+ */
+#include "api/handlers.h"
+#include "api/review_form.h"
+#include "base/check.h"
+#include "base/clock.h"
+
+enum { LIST_STANDARD = 100 };
+
+/* ---- rules ---- */
+
+static void write_rule(struct json_writer *w, const struct review_rule *rule)
+{
+    json_begin_object(w);
+    json_key(w, "name");
+    json_put_text(w, rule->name);
+    json_key(w, "mode");
+    json_put_text(w, review_mode_name(rule->mode));
+    json_key(w, "sample");
+    json_put_f64(w, rule->sample);
+    json_key(w, "reviewers");
+    json_put_i64(w, rule->reviewers);
+    json_key(w, "sla_seconds");
+    json_put_i64(w, rule->sla_us / CLOCK_SECOND_US);
+    json_key(w, "on_expiry");
+    json_put_text(w, review_expiry_name(rule->on_expiry));
+    json_key(w, "stakes");
+    json_put_i64(w, rule->stakes);
+    json_end_object(w);
+}
+
+static void write_rules(struct call *call, const char *model, int64_t revision, struct str document,
+                        const struct review_rules *rules)
+{
+    struct json_writer w = call_json(call, 200);
+    json_begin_object(&w);
+    json_key(&w, "model");
+    json_put_text(&w, model);
+    json_key(&w, "revision");
+    json_put_i64(&w, revision);
+    json_key(&w, "rules");
+    json_begin_array(&w);
+    for (int i = 0; rules && i < rules->count; i++)
+        write_rule(&w, &rules->rules[i]);
+    json_end_array(&w);
+    json_key(&w, "document");
+    json_put_str(&w, document);
+    json_end_object(&w);
+}
+
+enum err_code review_rules_get_handler(struct call *call, struct err *err)
+{
+    const char *model;
+    struct model known;
+    struct review_document document;
+    struct review_rules *rules = NULL;
+    enum err_code rc = call_name(call, 0, "a model", &model, err);
+    if (rc)
+        return rc;
+    struct store *store = control_read_begin(call->node->control);
+    rc = model_get(store, model, call->arena, &known, err);
+    if (!rc)
+        rc = review_rules_get(store, model, call->arena, &document, err);
+    control_read_end(call->node->control);
+    if (!rc && document.text[0])
+        rc = review_rules_parse(str_of(document.text), call->arena, &rules, err);
+    if (!rc)
+        write_rules(call, model, document.revision, str_of(document.text), rules);
+    return rc;
+}
+
+struct rules_change {
+    const char *model;
+    struct str document;
+    const struct review_rules *rules;
+};
+
+static enum err_code put_rules(struct call *call, struct control *control, struct store *store,
+                               void *arg, struct err *err)
+{
+    const struct rules_change *c = arg;
+    int64_t revision = 0;
+    (void)control;
+    enum err_code rc = review_rules_put(store, c->model, c->document, &call->actor, clock_wall_us(),
+                                        &revision, err);
+    if (!rc)
+        write_rules(call, c->model, revision, c->document, c->rules);
+    return rc;
+}
+
+static enum err_code change_rules(struct call *call, struct rules_change *c, struct err *err)
+{
+    struct call_change change = {.op = {.model = c->model}, .fn = put_rules, .arg = c};
+    return call_execute(call, &change, err);
+}
+
+/* Against the contract of the version that answers now; a model without one is taken at its word.
+ */
+static enum err_code check_rules(struct call *call, const struct rules_change *c, struct err *err)
+{
+    struct snapshot *snapshot = control_snapshot(call->node->control);
+    const struct endpoint *endpoint = snapshot_find(snapshot, str_of(c->model));
+    const struct loaded *champion = endpoint ? endpoint->champion : NULL;
+    enum err_code rc = ERR_OK;
+    if (champion && champion->contract)
+        rc = review_rules_check(c->rules, champion->contract, err);
+    snapshot_unref(snapshot);
+    return rc;
+}
+
+/* The body is the file itself: YAML, or JSON. */
+enum err_code review_rules_put_handler(struct call *call, struct err *err)
+{
+    struct rules_change c = {.document = call->x->request.body};
+    struct review_rules *rules;
+    enum err_code rc = call_name(call, 0, "a model", &c.model, err);
+    if (!rc)
+        rc = review_rules_parse(c.document, call->arena, &rules, err);
+    if (rc)
+        return rc;
+    c.rules = rules;
+    rc = check_rules(call, &c, err);
+    return rc ? rc : change_rules(call, &c, err);
+}
+
+enum err_code review_rules_delete(struct call *call, struct err *err)
+{
+    struct rules_change c = {.document = STR_LIT("")};
+    enum err_code rc = call_name(call, 0, "a model", &c.model, err);
+    return rc ? rc : change_rules(call, &c, err);
+}
+
+/* ---- items ---- */
+
+static enum err_code read_filter(struct call *call, struct review_filter *filter, struct err *err)
+{
+    struct str text;
+    int64_t limit = LIST_STANDARD;
+    enum err_code rc = call_query_i64(call, "after", 0, INT64_MAX, &filter->after, err);
+    if (!rc)
+        rc = call_query_i64(call, "limit", 1, REVIEW_LIST_MAX, &limit, err);
+    if (rc)
+        return rc;
+    filter->limit = (int)limit;
+    if (http_query_find(call->x->request.query, "model", call->arena, &text))
+        filter->model = arena_copy(call->arena, text.ptr, text.len);
+    if (!http_query_find(call->x->request.query, "state", call->arena, &text))
+        return ERR_OK;
+    filter->has_state = true;
+    if (review_state_parse(text, &filter->state))
+        return ERR_OK;
+    err_set(err, ERR_INVALID, "query 'state': there is no state '%.*s'", STR_ARG(text));
+    return err_hint(err, "one of: open, decided, expired, rejected, disputed, erased");
+}
+
+enum err_code review_items_get(struct call *call, struct err *err)
+{
+    struct review_filter filter = {0};
+    struct review_item *items;
+    int count = 0;
+    enum err_code rc = read_filter(call, &filter, err);
+    if (rc)
+        return rc;
+    struct store *store = control_read_begin(call->node->control);
+    rc = review_list(store, &filter, call->arena, &items, &count, err);
+    control_read_end(call->node->control);
+    if (rc)
+        return rc;
+    struct json_writer w = call_json(call, 200);
+    json_begin_object(&w);
+    json_key(&w, "items");
+    json_begin_array(&w);
+    for (int i = 0; i < count; i++)
+        review_write_line(&w, &items[i]);
+    json_end_array(&w);
+    json_end_object(&w);
+    return ERR_OK;
+}
+
+enum err_code review_item_get_handler(struct call *call, struct err *err)
+{
+    int64_t id = 0;
+    int count = 0;
+    struct review_item item;
+    struct review_decision *decisions;
+    enum err_code rc = review_item_id(call, &id, err);
+    if (rc)
+        return rc;
+    struct store *store = control_read_begin(call->node->control);
+    rc = review_item_get(store, id, call->arena, &item, err);
+    if (!rc)
+        rc = review_decisions(store, id, call->arena, &decisions, &count, err);
+    control_read_end(call->node->control);
+    if (rc)
+        return rc;
+    struct json_writer w = call_json(call, 200);
+    review_write_item(&w, &item, decisions, count);
+    return ERR_OK;
+}
+
+/* ---- held predictions ---- */
+
+static void write_held(struct call *call, const char *id, const struct review_item *items,
+                       int count)
+{
+    bool is_open = false;
+    for (int i = 0; i < count; i++)
+        is_open |= items[i].mode == REVIEW_HOLD && items[i].state == REVIEW_OPEN;
+    struct json_writer w = call_json(call, 200);
+    json_begin_object(&w);
+    json_key(&w, "id");
+    json_put_text(&w, id);
+    json_key(&w, "model");
+    json_put_text(&w, items[0].model);
+    json_key(&w, "state");
+    json_put_text(&w, is_open ? "held" : "done");
+    json_key(&w, "predictions");
+    json_begin_array(&w);
+    for (int i = 0; i < count; i++)
+        if (items[i].mode == REVIEW_HOLD)
+            review_write_held(&w, &items[i]);
+    json_end_array(&w);
+    json_end_object(&w);
+}
+
+static enum err_code not_held(const char *id, struct err *err)
+{
+    err_set(err, ERR_NOT_FOUND, "no held prediction has the id '%.*s'", PREDICTION_ID_BYTES_MAX,
+            id);
+    return err_hint(err, "ask with the id of the 202 reply, or of one of its predictions");
+}
+
+enum err_code review_held_get(struct call *call, struct err *err)
+{
+    struct review_item *items;
+    int count = 0, held = 0;
+    const char *id = arena_copy(call->arena, call->params[0].ptr, call->params[0].len);
+    if (!id)
+        return err_set(err, ERR_LIMIT, "the request does not fit its memory");
+    struct store *store = control_read_begin(call->node->control);
+    enum err_code rc = review_items_of(store, id, call->arena, &items, &count, err);
+    control_read_end(call->node->control);
+    for (int i = 0; i < count && !rc; i++)
+        held += items[i].mode == REVIEW_HOLD;
+    if (!rc && held == 0)
+        return not_held(id, err);
+    if (!rc)
+        write_held(call, id, items, count);
+    return rc;
+}

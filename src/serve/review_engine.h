@@ -1,0 +1,50 @@
+/* review_engine.h - review rules at work: answered predictions become items, items expire.
+ *
+ *     recorder thread: record -> rules of its model -> batch that waits (bounded, else counted)
+ *     ticker:          batches -> one transaction each;  what is due -> expired or escalated
+ *
+ * Rows in mode hold have their items before they are answered (hold.h).
+ */
+#ifndef SLIPWAY_SERVE_REVIEW_ENGINE_H
+#define SLIPWAY_SERVE_REVIEW_ENGINE_H
+
+#include "monitor/record.h"
+#include "review/review.h"
+#include "serve/control.h"
+#include "serve/ticker.h"
+
+enum {
+    REVIEW_WAITING_BATCHES_MAX = 16, /* of REVIEW_BATCH_MAX items */
+    REVIEW_BATCH_BYTES_MAX = 4 * 1024 * 1024,
+    REVIEW_TICK_MS = 1000,
+};
+
+/* Who opens and closes items when nobody does. */
+extern const struct actor review_engine_actor;
+
+struct review_engine;
+
+struct review_engine *review_engine_new(struct control *control);
+
+/* When the recorder and the ticker have ended. NULL is allowed. */
+void review_engine_free(struct review_engine *engine);
+
+/* For the recorder; valid as long as the engine. */
+struct record_sink review_engine_sink(struct review_engine *engine);
+
+/* Before ticker_start. */
+void review_engine_schedule(struct review_engine *engine, struct ticker *ticker);
+
+/* A shadow answered row `row` of `record` otherwise than the version that answered: the rules that
+ * ask for it are tried. `share` is the share of rows that shadows are asked about. Any thread but a
+ * data thread. */
+void review_engine_disagreement(struct review_engine *engine, const struct record *record,
+                                int64_t row, double share);
+
+/* Store what waits and expire what is due, now. What the ticker does; not on the control thread. */
+void review_engine_run(struct review_engine *engine);
+
+/* Items that found no room. */
+uint64_t review_engine_dropped(const struct review_engine *engine);
+
+#endif

@@ -1,0 +1,188 @@
+"""People deciding, on the real server: items of records, held answers, many reviewers, crashes.
+
+What could break: an answer that goes out before its person has seen it, a decision that was
+acknowledged and is gone, one that is made twice, two people on one item, a locked store.
+"""
+import os
+import pty
+import re
+import select
+import threading
+import time
+import uuid
+
+import pytest
+
+from api import Api, golden_rows, register_triage
+from server import PATIENCE, PREFIX, PROGRAM, program_env
+
+ROWS, SCORES = golden_rows()
+ALL = "blind: 0%\ngold: 0%\nrules: [{name: all, when: mean_radius > 0}]"
+HOLD = ("blind: 0\nrules: [{name: sure, when: score(malignant) > 0.99, mode: hold, sla: 1h, "
+        "on_expiry: %s}]")
+SURE = next(row for row, score in zip(ROWS, SCORES) if score > 0.99)
+
+
+def set_rules(api, text, model="triage"):
+    api.call("PUT", f"/api/models/{model}/review", 200, data=text.encode())
+
+
+def items(api, **query):
+    return api.get("/api/review/items", params=query).json()["items"]
+
+
+def wait_for(read, what):
+    end = time.monotonic() + 10 * PATIENCE
+    while time.monotonic() < end:
+        got = read()
+        if got:
+            return got
+        time.sleep(0.02)
+    raise AssertionError(f"no {what} in time")
+
+
+def act(api, item, verb, expect=200, **body):
+    body.setdefault("uuid", str(uuid.uuid4()))
+    return api.post(f"/api/review/items/{item}/{verb}", body, expect).json()
+
+
+@pytest.fixture
+def queue(server):
+    """A server with the example and an item for each of its answers."""
+    api = Api(server.url)
+    register_triage(api, 1)
+    set_rules(api, ALL)
+    server.api = api
+    return server
+
+
+def test_answers_become_items_and_are_not_delayed(queue):
+    api = queue.api
+    reply = api.predict("triage", {"rows": ROWS[:3]})
+    assert [p["label"] for p in reply["predictions"]]
+    found = wait_for(lambda: len(items(api)) == 3 and items(api), "items")
+    assert [i["prediction_id"] for i in found] == [p["id"] for p in reply["predictions"]]
+    shown = api.get(f"/api/review/items/{found[0]['id']}").json()
+    assert shown["inputs"]["mean_radius"] == pytest.approx(ROWS[0]["mean_radius"], rel=1e-6)
+    assert shown["answer"]["label"] == reply["predictions"][0]["label"]
+    assert shown["choices"] == ["benign", "malignant"]
+    # Another request with rows of which none matches.
+    set_rules(api, "rules: [{name: none, when: mean_radius < 0}]")
+    api.predict("triage", ROWS[4])
+    time.sleep(0.1)
+    assert len(items(api)) == 3
+
+
+def test_a_held_answer_waits_and_is_told_when_decided(server):
+    api = Api(server.url)
+    register_triage(api, 1)
+    set_rules(api, HOLD % "default")
+    reply = api.call("POST", "/predict/triage", 202, json=SURE).json()
+    url = reply["status_url"]
+    assert api.get(url).json()["state"] == "held"
+    item = reply["predictions"][0]["item"]
+    act(api, item, "decide", label="benign")
+    told = api.get(url).json()
+    assert (told["state"], told["predictions"][0]["label"]) == ("done", "benign")
+    # The Open Inference Protocol waits as well.
+    body = {"inputs": [{"name": name, "shape": [1, 1], "datatype": "FP32", "data": [value]}
+                       for name, value in SURE.items()]}
+    held = api.post("/v2/models/triage/infer", body, 202).json()
+    assert held["predictions"][0]["state"] == "held"
+
+
+def test_what_is_acknowledged_survives_a_kill(queue):
+    api = queue.api
+    set_rules(api, HOLD % "reject")
+    held, decided = [], {}
+    for n in range(12):
+        reply = api.call("POST", "/predict/triage", 202, json=SURE).json()
+        held.append(reply["predictions"][0]["id"])
+        if n % 2:
+            item, key = reply["predictions"][0]["item"], str(uuid.uuid4())
+            act(api, item, "decide", label="malignant", uuid=key)
+            decided[item] = key
+    queue.kill()
+    queue.start()
+    assert [i["prediction_id"] for i in items(api)] == held
+    for item, key in decided.items():
+        shown = api.get(f"/api/review/items/{item}").json()
+        assert shown["state"] == "decided"
+        # The client did not hear the answer and sends it again.
+        again = act(api, item, "decide", label="malignant", uuid=key)
+        assert again["repeated"] is True
+        assert len(api.get(f"/api/review/items/{item}").json()["decisions"]) == 1
+    queue.cli("doctor")
+
+
+def test_twenty_reviewers_at_once_share_the_queue(queue):
+    api = queue.api
+    api.predict("triage", {"rows": (ROWS * 2)[:60]})
+    wait_for(lambda: len(items(api, limit=1000)) == 60, "items")
+    keys = [queue.cli("key", "create", f"r{n}", "--scope", "review").out.strip() for n in range(20)]
+    admin = Api(queue.url, queue.cli("key", "create", "boss", "--scope", "admin").out.strip())
+    seen, failures = [], []
+
+    def review(key):
+        me = Api(queue.url, key)
+        try:
+            while item := me.post("/api/review/next", {}).json()["item"]:
+                act(me, item["id"], "decide", label="benign")
+                seen.append(item["id"])
+        except Exception as error:  # noqa: BLE001 (any failure is the finding)
+            failures.append(repr(error))
+
+    threads = [threading.Thread(target=review, args=(key,)) for key in keys]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert not failures
+    assert len(seen) == len(set(seen)) == 60
+    assert all(i["state"] == "decided" for i in items(admin, limit=1000))
+    # A reviewer decides; he neither sets rules nor reads the lists.
+    me = Api(queue.url, keys[0])
+    me.call("PUT", "/api/models/triage/review", 403, data=ALL.encode())
+    me.get("/api/review/items", 403)
+
+
+def test_the_terminal_asks_card_by_card(queue):
+    api = queue.api
+    api.predict("triage", {"rows": ROWS[:3]})
+    wait_for(lambda: len(items(api)) == 3, "items")
+    pid, fd = pty.fork()
+    if pid == 0:
+        argv = [*PREFIX, PROGRAM, "review", "next", "triage", "--data", str(queue.data)]
+        os.execvpe(argv[0], argv, program_env({"TERM": "dumb"}))
+    text = ""
+
+    def until(pattern):
+        nonlocal text
+        end = time.monotonic() + 10 * PATIENCE
+        while not re.search(pattern, text):
+            ready, _, _ = select.select([fd], [], [], max(0.0, end - time.monotonic()))
+            assert ready, f"no {pattern!r} in {text!r}"
+            try:
+                text += os.read(fd, 65536).decode()
+            except OSError:
+                break
+        assert re.search(pattern, text), text
+        text = re.split(pattern, text, maxsplit=1)[1]
+
+    until(r"(?s)item 1 .*\n> ")
+    os.write(fd, b"?\n")
+    until(r"(?s)take your last decision back.*\n> ")
+    os.write(fd, b"2\n")
+    until(r"(?s)item 2 .*\n> ")
+    os.write(fd, b"u\n")
+    until(r"(?s)taken back: item 1.*> ")
+    os.write(fd, b"s I know her\n")
+    until(r"(?s)item 1 .*\n> ")
+    os.write(fd, b"benign\n")
+    until(r"(?s)item 3 .*\n> ")
+    os.write(fd, b"q\n")
+    assert os.waitpid(pid, 0)[1] == 0
+    os.close(fd)
+    assert [i["state"] for i in items(api)] == ["decided", "open", "open"]
+    kinds = [d["kind"] for d in api.get("/api/review/items/1").json()["decisions"]]
+    assert kinds == ["decide", "undo", "decide"]
