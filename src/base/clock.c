@@ -79,3 +79,63 @@ char *clock_format(int64_t wall_us, char *out)
     *put_fields(out, values, widths, "--T::.Z") = '\0';
     return out;
 }
+
+static bool take_number(struct str text, size_t at, size_t count, int *value)
+{
+    *value = 0;
+    for (size_t i = at; i < at + count; i++) {
+        if (text.ptr[i] < '0' || text.ptr[i] > '9')
+            return false;
+        *value = *value * 10 + (text.ptr[i] - '0');
+    }
+    return true;
+}
+
+/* ".123456" -> microseconds; further digits are cut. */
+static bool take_fraction(struct str text, int64_t *micros)
+{
+    int64_t unit = CLOCK_SECOND_US / 10;
+    *micros = 0;
+    if (text.len == 0)
+        return true;
+    if (text.len < 2 || text.ptr[0] != '.')
+        return false;
+    for (size_t i = 1; i < text.len; i++, unit /= 10) {
+        if (text.ptr[i] < '0' || text.ptr[i] > '9')
+            return false;
+        *micros += (text.ptr[i] - '0') * unit;
+    }
+    return true;
+}
+
+bool clock_parse(struct str text, int64_t *wall_us)
+{
+    static const struct {
+        char before;
+        size_t at, count;
+        int min, max;
+    } parts[] = {{0, 0, 4, 0, 9999},  {'-', 5, 2, 1, 12},  {'-', 8, 2, 1, 31},
+                 {'T', 11, 2, 0, 23}, {':', 14, 2, 0, 59}, {':', 17, 2, 0, 59}};
+    int values[6];
+    int64_t micros;
+    if (text.len < 20 || text.ptr[text.len - 1] != 'Z')
+        return false;
+    for (size_t i = 0; i < 6; i++)
+        if (!take_number(text, parts[i].at, parts[i].count, &values[i]) ||
+            values[i] < parts[i].min || values[i] > parts[i].max ||
+            (parts[i].before && text.ptr[parts[i].at - 1] != parts[i].before))
+            return false;
+    if (!take_fraction((struct str){text.ptr + 19, text.len - 20}, &micros))
+        return false;
+    struct tm tm = {.tm_year = values[0] - 1900,
+                    .tm_mon = values[1] - 1,
+                    .tm_mday = values[2],
+                    .tm_hour = values[3],
+                    .tm_min = values[4],
+                    .tm_sec = values[5]};
+    time_t seconds = timegm(&tm);
+    if (tm.tm_mday != values[2]) /* the 31st of a month that has none */
+        return false;
+    *wall_us = (int64_t)seconds * CLOCK_SECOND_US + micros;
+    return true;
+}

@@ -2,8 +2,11 @@
 #ifndef SLIPWAY_BASE_CLOCK_H
 #define SLIPWAY_BASE_CLOCK_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+
+#include "base/str.h"
 
 #define CLOCK_SECOND_US INT64_C(1000000)
 
@@ -18,5 +21,8 @@ void clock_set_for_test(int64_t monotonic_us, int64_t wall_us);
 /* "2026-01-31T09:30:00.123456Z" (RFC 3339). `out` has CLOCK_TEXT_BYTES. */
 enum { CLOCK_TEXT_BYTES = 32 };
 char *clock_format(int64_t wall_us, char *out);
+
+/* The other way: RFC 3339 in UTC ("Z"), with or without a fraction; false on anything else. */
+bool clock_parse(struct str text, int64_t *wall_us);
 
 #endif

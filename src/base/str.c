@@ -123,6 +123,30 @@ bool str_to_size(struct str s, uint64_t *out)
     return true;
 }
 
+bool str_to_span_us(struct str s, int64_t *out)
+{
+    static const struct {
+        struct str suffix;
+        int64_t us;
+    } units[] = {{STR_LIT("ms"), 1000},
+                 {STR_LIT("s"), 1000 * 1000},
+                 {STR_LIT("m"), INT64_C(60) * 1000 * 1000},
+                 {STR_LIT("h"), INT64_C(3600) * 1000 * 1000},
+                 {STR_LIT("d"), INT64_C(86400) * 1000 * 1000}};
+    int64_t value;
+    for (size_t i = 0; i < sizeof(units) / sizeof(units[0]); i++) {
+        if (!str_ends_with(s, units[i].suffix))
+            continue;
+        struct str digits = {s.ptr, s.len - units[i].suffix.len};
+        if (!str_to_i64(digits, &value) || value < 0 ||
+            __builtin_mul_overflow(value, units[i].us, &value))
+            return false;
+        *out = value;
+        return true;
+    }
+    return false;
+}
+
 /* A decimal number taken apart: sign, up to 19 significant digits, power of ten. Digits that were
  * left out need no mark: 19 of them are more than a double holds exactly, so the slow way is taken.
  */

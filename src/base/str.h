@@ -59,6 +59,9 @@ bool str_to_f64(struct str s, double *out);
 /* Bytes with an optional suffix K, M, G (powers of 1024): "64K". */
 bool str_to_size(struct str s, uint64_t *out);
 
+/* A span of time in microseconds: a whole number >= 0 and its unit, ms s m h d: "30s", "3d". */
+bool str_to_span_us(struct str s, int64_t *out);
+
 /* Shortest decimal text that reads back as the same float / double: 0.5, 12345.678, 1e-7, 3.0 (NaN
  * and infinities become null, the JSON habit). No NUL; the bytes written are returned; `out` has
  * STR_NUMBER_BYTES. */

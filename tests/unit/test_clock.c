@@ -63,6 +63,46 @@ static void times_without_four_digits_stop_at_the_end(void **state)
     assert_text(INT64_MIN, "0000-01-01T00:00:00.000000Z");
 }
 
+static void assert_time(const char *text, int64_t expected)
+{
+    int64_t wall_us = -1;
+    assert_true(clock_parse(str_of(text), &wall_us));
+    assert_true(wall_us == expected);
+}
+
+static void rfc_3339_in_utc_is_read(void **state)
+{
+    (void)state;
+    assert_time("1970-01-01T00:00:00Z", 0);
+    assert_time("2026-01-31T09:30:00.123456Z", INT64_C(1769851800123456));
+    assert_time("2026-01-31T09:30:00.5Z", INT64_C(1769851800500000));
+    assert_time("2026-01-31T09:30:00.1234567Z", INT64_C(1769851800123456));
+    assert_time("2000-02-29T00:00:00Z", INT64_C(951782400) * CLOCK_SECOND_US);
+}
+
+static void what_is_no_time_is_refused(void **state)
+{
+    (void)state;
+    static const char *const wrong[] = {
+        "",
+        "2026-01-31",
+        "2026-01-31T09:30:00",
+        "2026-01-31T09:30:00+01:00",
+        "2026-02-30T09:30:00Z",
+        "2026-13-01T09:30:00Z",
+        "2026-01-31T24:00:00Z",
+        "2026-01-31 09:30:00Z",
+        "2026-01-31T09:30:00.Z",
+        "2026-01-31T09:30:00.1x Z",
+        "2026-01-3aT09:30:00Z",
+    };
+    for (size_t i = 0; i < sizeof(wrong) / sizeof(wrong[0]); i++) {
+        int64_t wall_us = 7;
+        assert_false(clock_parse(str_of(wrong[i]), &wall_us));
+        assert_true(wall_us == 7);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -71,6 +111,8 @@ int main(void)
         cmocka_unit_test(a_test_sets_both_and_gives_them_back),
         cmocka_unit_test(time_is_written_as_rfc_3339),
         cmocka_unit_test(times_without_four_digits_stop_at_the_end),
+        cmocka_unit_test(rfc_3339_in_utc_is_read),
+        cmocka_unit_test(what_is_no_time_is_refused),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

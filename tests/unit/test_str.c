@@ -124,6 +124,24 @@ static void assert_reads_as_strtod(const char *text)
 }
 
 /* The oracle is the C library, which rounds correctly; each number stands before a guard page. */
+static void reads_spans_with_their_unit(void **state)
+{
+    (void)state;
+    int64_t us = -1;
+    assert_true(str_to_span_us(STR_LIT("250ms"), &us) && us == 250 * 1000);
+    assert_true(str_to_span_us(STR_LIT("30s"), &us) && us == 30 * 1000 * 1000);
+    assert_true(str_to_span_us(STR_LIT("5m"), &us) && us == INT64_C(300) * 1000 * 1000);
+    assert_true(str_to_span_us(STR_LIT("6h"), &us) && us == INT64_C(21600) * 1000 * 1000);
+    assert_true(str_to_span_us(STR_LIT("3d"), &us) && us == INT64_C(259200) * 1000 * 1000);
+    assert_true(str_to_span_us(STR_LIT("0s"), &us) && us == 0);
+    assert_false(str_to_span_us(STR_LIT("5"), &us));
+    assert_false(str_to_span_us(STR_LIT("m"), &us));
+    assert_false(str_to_span_us(STR_LIT("-5m"), &us));
+    assert_false(str_to_span_us(STR_LIT("1.5h"), &us));
+    assert_false(str_to_span_us(STR_LIT("9223372036854775807d"), &us));
+    assert_int_equal(us, 0);
+}
+
 static void reads_decimals_correctly_rounded(void **state)
 {
     static const char *const texts[] = {
@@ -467,6 +485,7 @@ int main(void)
         cmocka_unit_test(reads_integers_to_their_limits),
         cmocka_unit_test(refuses_what_is_no_integer),
         cmocka_unit_test(reads_sizes_with_suffixes),
+        cmocka_unit_test(reads_spans_with_their_unit),
         cmocka_unit_test(reads_decimals_correctly_rounded),
         cmocka_unit_test(reads_random_decimals_as_strtod_does),
         cmocka_unit_test(reads_infinities_and_nan_by_name),
