@@ -5,9 +5,10 @@
  *                |  clear                    ^ |
  *                +------> gone         raise +-+ numbers brought up to date
  *
- * Two facts are kept apart: `is_raised`, the raiser's last word, and `is_open`, what people were
- * told. A transition is the difference of the two, so a word that comes while another one is being
- * made durable is not lost.
+ * Three facts are kept apart: `is_raised`, the raiser's last word; `is_open`, what people were
+ * told; `is_saved`, what the store has. A transition is the difference of two of them, so a word
+ * that comes while another one is being made durable is not lost, and one that a full disk refused
+ * is tried again.
  */
 #include "monitor/alert.h"
 
@@ -35,7 +36,7 @@ struct entry {
     enum alert_severity shown;    /* the rule's, with which it was opened */
     double value, bound;
     int64_t since_us, last_us, cleared_us, opened_us;
-    bool is_raised, is_open;
+    bool is_raised, is_open, is_saved;
 };
 
 struct alerts {
@@ -53,7 +54,7 @@ const char *alert_severity_name(enum alert_severity severity)
 
 const char *alert_state_name(enum alert_state state)
 {
-    static const char *const names[] = {"pending", "open", "closed"};
+    static const char *const names[] = {"open", "pending", "silenced", "closed"};
     return names[state];
 }
 
@@ -291,16 +292,19 @@ static struct alert_policy ask_view(const struct entry *entry, alert_policy_fn *
         view->alert.severity = policy.severity;
     view->owner = policy.owner ? copy(arena, policy.owner) : "";
     view->runbook = policy.runbook ? copy(arena, policy.runbook) : "";
+    if (!entry->is_open && policy.is_silenced)
+        view->state = ALERT_SILENCED;
     return policy;
 }
 
-/* Is there something to tell about this entry? Then view->state says what. */
+/* Is there something to tell or to save about this entry? Then view->state says what. */
 static bool is_due(const struct entry *entry, int64_t now_us, const struct alert_policy *policy,
                    struct alert_view *view)
 {
     view->is_expired = entry->is_raised && now_us - entry->last_us >= policy->expire_us;
     bool is_raised = entry->is_raised && !view->is_expired && !policy->is_off;
-    if (is_raised && !entry->is_open && now_us - entry->since_us >= policy->for_us) {
+    if (is_raised && !entry->is_open && view->state != ALERT_SILENCED &&
+        now_us - entry->since_us >= policy->for_us) {
         view->state = ALERT_OPEN;
         view->opened_us = now_us;
         return true;
@@ -311,12 +315,15 @@ static bool is_due(const struct entry *entry, int64_t now_us, const struct alert
         view->state = ALERT_CLOSED;
         return true;
     }
-    return false;
+    view->is_told = entry->is_open != entry->is_saved;
+    if (view->is_told && !entry->is_open)
+        view->state = ALERT_CLOSED;
+    return view->is_told;
 }
 
 static bool is_forgotten(const struct entry *entry, const struct alert_view *view)
 {
-    return !entry->is_open && (!entry->is_raised || view->is_expired);
+    return !entry->is_open && !entry->is_saved && (!entry->is_raised || view->is_expired);
 }
 
 int alerts_due(struct alerts *alerts, int64_t now_us, alert_policy_fn *ask, void *arg,
@@ -336,7 +343,7 @@ int alerts_due(struct alerts *alerts, int64_t now_us, alert_policy_fn *ask, void
     return found;
 }
 
-void alerts_settle(struct alerts *alerts, const struct alert_view *done)
+void alerts_settle(struct alerts *alerts, const struct alert_view *done, bool is_saved)
 {
     pthread_mutex_lock(&alerts->lock);
     struct entry *entry = find(alerts, done->alert.key);
@@ -344,6 +351,8 @@ void alerts_settle(struct alerts *alerts, const struct alert_view *done)
         entry->is_open = done->state == ALERT_OPEN;
         entry->opened_us = done->opened_us;
         entry->shown = done->alert.severity;
+        if (is_saved)
+            entry->is_saved = entry->is_open;
         if (done->is_expired && entry->last_us == done->last_us)
             entry->is_raised = false;
     }
@@ -358,7 +367,7 @@ void alerts_restore(struct alerts *alerts, const struct alert_view *view)
     raise_key(alerts, key, &view->alert);
     struct entry *entry = find(alerts, key);
     if (entry) {
-        entry->is_open = true;
+        entry->is_open = entry->is_saved = true;
         entry->opened_us = view->opened_us;
         entry->shown = view->alert.severity;
     }
@@ -371,7 +380,7 @@ static int compare(const void *left, const void *right)
 {
     const struct alert_view *a = left, *b = right;
     if (a->state != b->state)
-        return a->state == ALERT_OPEN ? -1 : 1;
+        return a->state < b->state ? -1 : 1;
     if (a->alert.since_us != b->alert.since_us)
         return a->alert.since_us > b->alert.since_us ? -1 : 1;
     return strcmp(a->alert.key, b->alert.key);

@@ -71,6 +71,7 @@ void alert_clear_prefix(struct alerts *alerts, const char *prefix);
 /* What a rule says about a raised alert. */
 struct alert_policy {
     bool is_off;
+    bool is_silenced; /* stays raised, is not opened before the silence ends */
     bool has_severity;
     enum alert_severity severity;
     int64_t for_us;    /* raised this long before it opens */
@@ -82,12 +83,13 @@ struct alert_policy {
 typedef void alert_policy_fn(void *arg, const struct alert *alert, struct alert_policy *policy);
 
 enum alert_state {
-    ALERT_PENDING, /* raised, its `for` has not passed */
     ALERT_OPEN,
+    ALERT_PENDING,  /* raised, its `for` has not passed */
+    ALERT_SILENCED, /* raised, and somebody asked for silence */
     ALERT_CLOSED,
 };
 
-const char *alert_state_name(enum alert_state state); /* "pending", "open", "closed" */
+const char *alert_state_name(enum alert_state state); /* "open", "pending", ... */
 
 /* An alert with what became of it; texts live in the arena it was asked with. */
 struct alert_view {
@@ -97,15 +99,15 @@ struct alert_view {
     int64_t last_us;   /* last raised */
     const char *owner, *runbook;
     bool is_expired; /* closed because nobody spoke of it any more */
+    bool is_told;    /* settled before, but not saved: only that is left */
 };
 
-/* What is to be opened or closed now; state says which. Opened ones that went on only change their
- * numbers. At most `max`. Returns how many. */
+/* What is to be opened, closed or saved now; state says which. At most `max`. Returns how many. */
 int alerts_due(struct alerts *alerts, int64_t now_us, alert_policy_fn *policy, void *arg,
                struct arena *arena, struct alert_view *due, int max);
 
-/* It has happened: announced, and durable unless the disk was full. */
-void alerts_settle(struct alerts *alerts, const struct alert_view *done);
+/* It has happened. One that is not saved comes back from alerts_due until it is. */
+void alerts_settle(struct alerts *alerts, const struct alert_view *done, bool is_saved);
 
 /* Put back what was open before a restart: open, until it is cleared or expires. */
 void alerts_restore(struct alerts *alerts, const struct alert_view *view);

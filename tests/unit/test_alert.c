@@ -75,7 +75,7 @@ static int settle(struct fixture *f)
 {
     int count = due(f);
     for (int i = 0; i < count; i++)
-        alerts_settle(f->alerts, &f->due[i]);
+        alerts_settle(f->alerts, &f->due[i], true);
     return count;
 }
 
@@ -160,7 +160,7 @@ static void a_clear_while_it_is_being_opened_is_not_lost(void **state)
     alert_raise(f->alerts, &drift);
     assert_int_equal(due(f), 1);
     alert_clear(f->alerts, drift.key);
-    alerts_settle(f->alerts, &f->due[0]);
+    alerts_settle(f->alerts, &f->due[0], true);
     assert_int_equal(open_count(f), 1);
     assert_int_equal(settle(f), 1);
     assert_int_equal(f->due[0].state, ALERT_CLOSED);
@@ -257,6 +257,45 @@ static void a_restored_one_is_open_until_it_is_cleared(void **state)
     alert_clear(f->alerts, drift.key);
     assert_int_equal(settle(f), 1);
     assert_true(f->due[0].opened_us == 5 * SECOND);
+}
+
+static void one_that_could_not_be_saved_comes_back_until_it_is(void **state)
+{
+    struct fixture *f = *state;
+    alert_raise(f->alerts, &drift);
+    assert_int_equal(due(f), 1);
+    assert_false(f->due[0].is_told);
+    alerts_settle(f->alerts, &f->due[0], false);
+    assert_int_equal(open_count(f), 1);
+    assert_int_equal(settle(f), 1);
+    assert_true(f->due[0].is_told);
+    assert_int_equal(f->due[0].state, ALERT_OPEN);
+    assert_int_equal(settle(f), 0);
+    alert_clear(f->alerts, drift.key);
+    assert_int_equal(due(f), 1);
+    alerts_settle(f->alerts, &f->due[0], false);
+    assert_int_equal(open_count(f), 0);
+    assert_int_equal(settle(f), 1);
+    assert_true(f->due[0].is_told);
+    assert_int_equal(f->due[0].state, ALERT_CLOSED);
+    assert_int_equal(settle(f), 0);
+}
+
+static void it_opens_when_the_silence_ends(void **state)
+{
+    struct fixture *f = *state;
+    struct alert_view *list;
+    f->policy.is_silenced = true;
+    alert_raise(f->alerts, &drift);
+    assert_int_equal(settle(f), 0);
+    assert_int_equal(alerts_list(f->alerts, give_policy, f, f->arena, &list), 1);
+    assert_int_equal(list[0].state, ALERT_SILENCED);
+    f->policy.is_silenced = false;
+    assert_int_equal(settle(f), 1);
+    f->policy.is_silenced = true;
+    assert_int_equal(settle(f), 0);
+    alert_clear(f->alerts, drift.key);
+    assert_int_equal(settle(f), 1);
 }
 
 static void a_prefix_clears_a_whole_version(void **state)
@@ -363,6 +402,8 @@ int main(void)
         TEST(a_rule_that_is_off_opens_nothing_and_closes_what_is_open),
         TEST(the_rules_severity_and_owner_win),
         TEST(a_restored_one_is_open_until_it_is_cleared),
+        TEST(one_that_could_not_be_saved_comes_back_until_it_is),
+        TEST(it_opens_when_the_silence_ends),
         TEST(a_prefix_clears_a_whole_version),
         TEST(beyond_the_limit_is_counted),
         TEST(long_texts_are_cut_at_a_character),
