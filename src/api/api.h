@@ -16,6 +16,7 @@
 #include "monitor/alert.h"
 #include "net/http_server.h"
 #include "net/pool.h"
+#include "serve/alerting.h"
 #include "serve/control.h"
 #include "serve/intake.h"
 #include "serve/pipeline.h"
@@ -30,10 +31,11 @@ struct node {
     const struct options *options;
     struct control *control;
     _Atomic(struct http_server *) server; /* NULL in-process and while it starts */
-    struct pool *fast_pool; /* control requests that take milliseconds; NULL in-process */
-    struct pool *slow_pool; /* loading, verifying, copying; NULL in-process */
-    struct ticker *ticker;  /* what happens by the clock; NULL in-process */
-    struct alerts *alerts;  /* what is raised now; NULL in-process */
+    struct pool *fast_pool;    /* control requests that take milliseconds; NULL in-process */
+    struct pool *slow_pool;    /* loading, verifying, copying; NULL in-process */
+    struct ticker *ticker;     /* what happens by the clock; NULL in-process */
+    struct alerts *alerts;     /* what is raised now; NULL in-process */
+    struct alerting *alerting; /* opens and closes them; NULL in-process */
 
     /* What was answered; NULL in-process. */
     struct recorder *recorder;

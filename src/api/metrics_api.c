@@ -159,7 +159,7 @@ static void write_ready(struct scrape *scrape)
     metric_family(&scrape->w, METRIC_MODEL_READY);
     for (size_t i = 0; i < endpoints->slot_count; i++) {
         const struct endpoint *endpoint = endpoints->slots[i].value;
-        if (endpoints->slots[i].key.ptr)
+        if (endpoints->slots[i].key.ptr && endpoint->champion_version)
             metric_sample(&scrape->w, endpoint->champion != NULL, METRIC_LABELS(endpoint->name));
     }
 }
@@ -226,6 +226,55 @@ static void write_records(struct scrape *scrape)
     metric_family(&scrape->w, METRIC_RECORD_ROWS_DROPPED);
     metric_sample(&scrape->w, (double)stats.dropped_row_count, METRIC_LABELS("queue_full"));
     write_one(scrape, METRIC_RECORD_QUEUE, (double)stats.queue_bytes);
+}
+
+/* ---- alerts ---- */
+
+/* Open ones of one rule and model are one series: views with the same two are next to each other
+ * only by chance, so each is counted where it stands first. */
+static int count_alike(const struct alert_view *list, int count, int at)
+{
+    int alike = 0;
+    for (int i = 0; i < count; i++) {
+        bool is_alike = list[i].state == ALERT_OPEN &&
+                        strcmp(list[i].alert.rule, list[at].alert.rule) == 0 &&
+                        strcmp(list[i].alert.model, list[at].alert.model) == 0;
+        if (is_alike && i < at)
+            return 0;
+        alike += is_alike;
+    }
+    return alike;
+}
+
+static void write_active(struct scrape *scrape, struct alerting *alerting)
+{
+    struct alert_view *list;
+    int count = alerting_list(alerting, scrape->call->arena, &list);
+    metric_family(&scrape->w, METRIC_ALERTS_ACTIVE);
+    for (int i = 0; i < count && list[i].state == ALERT_OPEN; i++) {
+        int alike = count_alike(list, count, i);
+        if (alike)
+            metric_sample(&scrape->w, alike,
+                          METRIC_LABELS(list[i].alert.rule, list[i].alert.model));
+    }
+}
+
+static void write_alerts(struct scrape *scrape)
+{
+    struct alerting_stats stats;
+    struct alerting *alerting = scrape->call->node->alerting;
+    if (!alerting)
+        return;
+    alerting_stats(alerting, &stats);
+    metric_family(&scrape->w, METRIC_ALERTS_OPEN);
+    for (int i = 0; i < ALERT_SEVERITY_COUNT; i++)
+        metric_sample(&scrape->w, stats.counts.open[i],
+                      METRIC_LABELS(alert_severity_name((enum alert_severity)i)));
+    write_active(scrape, alerting);
+    write_one(scrape, METRIC_ALERTS_DROPPED, (double)stats.counts.dropped);
+    metric_family(&scrape->w, METRIC_ALERT_MAILS);
+    metric_sample(&scrape->w, (double)stats.mails_sent, METRIC_LABELS("sent"));
+    metric_sample(&scrape->w, (double)stats.mails_failed, METRIC_LABELS("failed"));
 }
 
 /* ---- control and process ---- */
@@ -303,6 +352,7 @@ static void write_all(struct scrape *scrape)
                       offsetof(struct version_stats, suspect_row_count));
     write_violations(scrape);
     write_records(scrape);
+    write_alerts(scrape);
     write_loaded(scrape);
     write_ready(scrape);
     write_steps(scrape);

@@ -119,6 +119,18 @@ const struct route routes[] = {
     {"PUT", "/api/review/items/{item}/gold", review_gold_put, SCOPE_OPERATE, RUN_FAST, FORM_PROBLEM,
      BODY_JSON, "Say what the right answer of a closed item is"},
 
+    /* alerts */
+    {"GET", "/api/alerts", alerts_get, SCOPE_OBSERVE, RUN_FAST, FORM_PROBLEM, BODY_NONE,
+     "What is raised and open now"},
+    {"GET", "/api/alerts/rules", alert_rules_get, SCOPE_OBSERVE, RUN_FAST, FORM_PROBLEM, BODY_NONE,
+     "The alert rules; format=prometheus as a rules file"},
+    {"GET", "/api/alerts/silences", silences_get, SCOPE_OBSERVE, RUN_FAST, FORM_PROBLEM, BODY_NONE,
+     "Silences that have not ended"},
+    {"POST", "/api/alerts/silences", silence_post, SCOPE_OPERATE, RUN_FAST, FORM_PROBLEM, BODY_JSON,
+     "Open no alert that matches for a time"},
+    {"DELETE", "/api/alerts/silences/{silence}", silence_delete, SCOPE_OPERATE, RUN_FAST,
+     FORM_PROBLEM, BODY_NONE, "End a silence"},
+
     /* administration */
     {"GET", "/api/keys", keys_get, SCOPE_ADMIN, RUN_FAST, FORM_PROBLEM, BODY_NONE, "API keys"},
     {"POST", "/api/keys", key_post, SCOPE_ADMIN, RUN_FAST, FORM_PROBLEM, BODY_JSON,

@@ -191,6 +191,30 @@ static void start_review(struct node *node)
     review_engine_schedule(node->review, node->ticker);
 }
 
+static void measure_drops(void *arg, struct watch *watch, const struct alert_rules *rules,
+                          int64_t now_us)
+{
+    const struct node *node = arg;
+    struct recorder_stats records;
+    recorder_stats(node->recorder, &records);
+    watch_drops(watch, "prediction records", records.dropped_record_count, rules, now_us);
+}
+
+static enum err_code start_alerting(struct node *node, struct err *err)
+{
+    const struct alerting_config config = {
+        .control = node->control,
+        .alerts = node->alerts,
+        .rules_path = node->options->alert_rules,
+        .measure = measure_drops,
+        .arg = node,
+    };
+    enum err_code rc = alerting_new(&config, &node->alerting, err);
+    if (!rc)
+        ticker_add(node->ticker, "alerts", ALERTING_TICK_MS, alerting_tick, node->alerting);
+    return rc;
+}
+
 static enum err_code start(struct node *node, struct err *err)
 {
     const struct options *o = node->options;
@@ -216,6 +240,9 @@ static enum err_code start(struct node *node, struct err *err)
     node->alerts = alerts_new();
     start_intake(node);
     start_review(node);
+    rc = start_alerting(node, err);
+    if (rc)
+        return rc;
     recorder_start(node->recorder); /* the sinks are there */
     rc = start_http(node, err);
     if (!rc)
@@ -252,6 +279,16 @@ static void announce(const struct node *node, int model_count, const struct serv
 
 /* ---- signals ---- */
 
+static void reload_alert_rules(struct node *node, const struct options *fresh)
+{
+    struct err err = {0};
+    if (alerting_reload(node->alerting, fresh->alert_rules, &err))
+        log_error("alert rules not reloaded, the old ones stay", "reason=%s", err.msg);
+    else
+        log_info("alert rules reloaded", "file=%s",
+                 fresh->alert_rules[0] ? fresh->alert_rules : "built-in");
+}
+
 static void reload(struct node *node, const struct server_hooks *hooks)
 {
     struct err err = {0};
@@ -263,10 +300,12 @@ static void reload(struct node *node, const struct server_hooks *hooks)
     if (!hooks || !hooks->reload)
         return;
     options_init(&fresh);
-    if (hooks->reload(hooks->arg, &fresh, &err))
+    if (hooks->reload(hooks->arg, &fresh, &err)) {
         log_error("options not reloaded, the old ones stay", "reason=%s", err.msg);
-    else
+    } else {
         log_set_level((enum log_level)fresh.log_level);
+        reload_alert_rules(node, &fresh);
+    }
     options_done(&fresh);
 }
 
@@ -299,6 +338,7 @@ static void stop(struct node *node)
     if (node->review)
         review_engine_run(node->review); /* what the last records brought */
     review_engine_free(node->review);
+    alerting_free(node->alerting);
     control_close(node->control);
     free_threads(node);
     alerts_free(node->alerts);

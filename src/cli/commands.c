@@ -416,6 +416,50 @@ static const struct command_flag review_rules_flags[] = {
     {0},
 };
 
+/* ---- alerts ---- */
+
+static const struct command_flag alert_list_flags[] = {
+    {.name = "model", .value = "NAME", .kind = WORD_MODEL, .help = "Only those of this model"},
+    {.name = "state",
+     .value = "STATE",
+     .kind = WORD_CHOICE,
+     .choices = "open|pending|silenced",
+     .help = "Only those in this state"},
+    {0},
+};
+
+static const struct command_arg alert_show_args[] = {
+    {.name = "KEY", .help = "The alert's key, as alert list shows it"},
+    {0},
+};
+
+static const struct command_arg alert_silence_args[] = {
+    {.name = "MATCH", .help = "A key, or the beginning of some and *: 'drift/churn/*'"},
+    {0},
+};
+
+static const struct command_flag alert_silence_flags[] = {
+    {.name = "for", .value = "TIME", .help = "For this long, such as 30m, 2h, 7d"},
+    {.name = "until", .value = "TIME", .help = "Until then, such as 2026-02-01T00:00:00Z"},
+    FLAG_REASON,
+    {0},
+};
+
+static const struct command_arg alert_unsilence_args[] = {
+    {.name = "ID", .kind = WORD_NUMBER, .help = "The silence's number"},
+    {0},
+};
+
+static const struct command_flag alert_rules_flags[] = {
+    {.name = "prometheus", .help = "As a rules file for Prometheus"},
+    {.name = "model", .value = "NAME", .kind = WORD_MODEL, .help = "As they are for this model"},
+    {.name = "file",
+     .value = "FILE",
+     .kind = WORD_FILE,
+     .help = "Those of a file that no server has read: is it good?"},
+    {0},
+};
+
 /* ---- the program ---- */
 
 static const struct command_arg completion_args[] = {
@@ -716,6 +760,54 @@ const struct command commands[] = {
         .run = cli_doctor,
         .detail = "The exit status is 1 when something is wrong.",
         .example = "slipway doctor",
+    },
+    {
+        .name = "alert list",
+        .summary = "What somebody should look at now",
+        .run = cli_alert_list,
+        .flags = alert_list_flags,
+        .detail = "open: told. pending: raised, its rule waits to see whether it stays. silenced: "
+                  "raised, and somebody asked for silence.",
+        .example = "slipway alert list\nslipway alert list --model churn --state open",
+    },
+    {
+        .name = "alert show",
+        .summary = "One alert with its numbers and its likely cause",
+        .run = cli_alert_show,
+        .args = alert_show_args,
+        .example = "slipway alert show drift/churn/7/mean_radius",
+    },
+    {
+        .name = "alert silence",
+        .summary = "Open no alert that matches for a time",
+        .run = cli_alert_silence,
+        .args = alert_silence_args,
+        .flags = alert_silence_flags,
+        .detail = "What is open stays open until it is over. What is raised meanwhile is shown as "
+                  "silenced, and opens when the silence ends and it is still raised.",
+        .example = "slipway alert silence 'drift/churn/*' --for 2h --reason \"known, ML-381\"",
+    },
+    {
+        .name = "alert silences",
+        .summary = "Silences that have not ended",
+        .run = cli_alert_silences,
+        .example = "slipway alert silences",
+    },
+    {
+        .name = "alert unsilence",
+        .summary = "End a silence before its time",
+        .run = cli_alert_unsilence,
+        .args = alert_unsilence_args,
+        .example = "slipway alert unsilence 1204",
+    },
+    {
+        .name = "alert rules",
+        .summary = "The rules that alerts follow; as a Prometheus rules file too",
+        .run = cli_alert_rules,
+        .flags = alert_rules_flags,
+        .example = "slipway alert rules --model churn\n"
+                   "slipway alert rules --prometheus > slipway_rules.yaml\n"
+                   "slipway alert rules --file alerts.yaml",
     },
     {
         .name = "audit",

@@ -22,6 +22,9 @@ command_fn cli_restore;                                       /* restore.c */
 command_fn cli_completion, cli_complete;                      /* completion.c */
 command_fn cli_man, cli_reference;                            /* man.c */
 command_fn cli_help, cli_version;                             /* help_commands.c */
+command_fn cli_alert_list, cli_alert_show, cli_alert_rules;   /* alert.c */
+command_fn cli_alert_silence, cli_alert_silences;             /* alert.c */
+command_fn cli_alert_unsilence;                               /* alert.c */
 
 /* review */
 command_fn cli_review_list, cli_review_next, cli_review_show; /* review.c */

@@ -21,11 +21,11 @@
 #define DAY (24 * HOUR)
 
 /* clang-format off */
-#define BURN(rule, by, how, times, window, short_window, text)                                      \
-    {.name = rule, .summary = text, .signal = by, .severity = how, .bound = times,                  \
-     .unit = "times the error budget", .window_us = window, .short_us = short_window,               \
+#define BURN(rule, by, how, times, window, short_window, text) \
+    {.name = rule, .summary = text, .signal = by, .severity = how, .bound = times, \
+     .unit = "times the error budget", .window_us = window, .short_us = short_window, \
      .requests_min = 100, .bad_min = 5, .keep_us = 2 * MINUTE}
-#define RAISED(rule, how, text)                                                                     \
+#define RAISED(rule, how, text) \
     {.name = rule, .summary = text, .signal = ALERT_BY_RAISER, .severity = how, .unit = ""}
 
 static const struct alert_rule builtin[] = {

@@ -1,4 +1,4 @@
--- 0003_alerts - alerts that are open, silences, and what burn rates are computed from.
+-- 0004_alerts - alerts that are open, silences, and what burn rates are computed from.
 
 -- One row an open alert; what was opened and closed before is in the audit trail.
 CREATE TABLE alerts (
