@@ -92,6 +92,8 @@ const struct route routes[] = {
      BODY_NONE, "Business values and events of a model"},
     {"PUT", "/api/models/{model}/values", values_put, SCOPE_OPERATE, RUN_FAST, FORM_PROBLEM,
      BODY_JSON, "Declare values: name, unit, which way is better"},
+    {"GET", "/api/models/{model}/quality", quality_get, SCOPE_OBSERVE, RUN_SLOW, FORM_PROBLEM,
+     BODY_NONE, "Realised and estimated quality, by version, day and slice"},
 
     /* review */
     {"GET", "/api/models/{model}/review", review_rules_get_handler, SCOPE_OBSERVE, RUN_FAST,

@@ -181,6 +181,11 @@ static void start_intake(struct node *node)
     node->intake->recorder = node->recorder;
     node->intake->outcomes = node->outcomes;
     ticker_add(node->ticker, "orphans", INTAKE_RETRY_MS, intake_retry, node->intake);
+    node->intake->tallies = tallies_new();
+    recorder_add_sink(node->recorder, &(struct record_sink){.name = "tallies",
+                                                            .arg = node->intake->tallies,
+                                                            .take = tallies_take});
+    ticker_add(node->ticker, "tallies", TALLY_SAVE_MS, intake_save, node->intake);
 }
 
 static void start_review(struct node *node)
@@ -333,6 +338,8 @@ static void stop(struct node *node)
         http_server_stop(node->server, node->options->drain_timeout_ms);
     recorder_stop(node->recorder);
     ticker_free(node->ticker);
+    if (node->intake)
+        intake_save(node->intake); /* the last hour */
     pool_free(node->fast_pool);
     pool_free(node->slow_pool);
     if (node->review)
@@ -343,6 +350,8 @@ static void stop(struct node *node)
     free_threads(node);
     alerts_free(node->alerts);
     outcomes_free(node->outcomes);
+    if (node->intake)
+        tallies_free(node->intake->tallies);
     free(node->intake);
     recorder_free(node->recorder);
 }

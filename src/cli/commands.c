@@ -202,6 +202,19 @@ static const struct command_flag value_flags[] = {
     {0},
 };
 
+static const struct command_flag quality_flags[] = {
+    {.name = "from", .value = "TIME", .help = "Answers from then on; else the last 30 days"},
+    {.name = "to", .value = "TIME", .help = "Answers before then; else until now"},
+    {.name = "arm",
+     .value = "ARM",
+     .kind = WORD_CHOICE,
+     .choices = "stable|canary|shadow",
+     .help = "Only answers of this part of rollouts"},
+    {.name = "rollout", .value = "ID", .kind = WORD_NUMBER, .help = "Only answers of this rollout"},
+    {.name = "days", .help = "Day by day too"},
+    {0},
+};
+
 static const struct command_arg outcome_args[] = {
     {.name = "ID", .help = "The prediction's id"},
     {0},
@@ -587,6 +600,18 @@ const struct command commands[] = {
         .example = "slipway feedback churn --id 4f1c-0 --label yes --value revenue=12.5\n"
                    "slipway feedback churn --csv truth.csv --column customer_id=key "
                    "--column is_canceled=label",
+    },
+    {
+        .name = "quality",
+        .summary = "How good answers were, and are likely to be before labels arrive",
+        .run = cli_quality,
+        .args = arg_model_or_version,
+        .flags = quality_flags,
+        .detail = "Realised metrics with 95 % intervals come from the labels of POST /feedback. "
+                  "A figure is final when labels for 95 % of the answers are in, or when the "
+                  "answers are older than 99 % of labels take; before that it is provisional. The "
+                  "estimate needs 500 labelled rows with probabilities to know what scores mean.",
+        .example = "slipway quality churn\nslipway quality churn:2 --days --from 2026-01-01",
     },
     {
         .name = "outcome show",

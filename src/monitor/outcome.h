@@ -78,8 +78,9 @@ struct outcome {
     int64_t seq;         /* of its row; 0 when none was stored */
     int64_t received_us; /* kept when it is set already: of orphans */
     enum outcome_result result;
-    bool is_wrong; /* LABEL of a class: the answer was another one */
-    double error;  /* LABEL that is a number: the answer minus the truth, else 0 */
+    bool is_wrong;   /* LABEL of a class: the answer was another one */
+    int label_class; /* LABEL of a class: its index; else -1 */
+    double error;    /* LABEL that is a number: the answer minus the truth, else 0 */
     char reason[OUTCOME_REASON_BYTES];
 };
 

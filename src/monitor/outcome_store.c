@@ -35,8 +35,8 @@
     "AND model = ?4"
 #define SQL_PUT                                                                                    \
     "INSERT INTO outcomes (seq, prediction_id, model, version, name, kind, state, label, value, "  \
-    "at_us, received_us, feedback_id, source, actor) "                                             \
-    "VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14)"
+    "at_us, received_us, feedback_id, source, actor, class_index) "                                \
+    "VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15)"
 #define SQL_REPLACE "UPDATE outcomes SET state = 'replaced' WHERE seq = ?1"
 #define SQL_CONFIRM "UPDATE outcomes SET at_us = ?2 WHERE seq = ?1"
 
@@ -182,6 +182,7 @@ static bool resolve_class(struct outcome_run *run, struct outcome *o)
         const char *copy = arena_copy(run->arena, name.ptr, name.len);
         o->label = (struct str){copy, copy ? name.len : 0};
         o->is_wrong = i != o->predicted->class_index;
+        o->label_class = i;
         return true;
     }
     refuse_class(o);
@@ -363,8 +364,9 @@ static enum err_code put_outcome(struct outcome_run *run, struct outcome *o, con
         STORE_STR(o->feedback_id),
         STORE_CSTR(outcome_source_name(o->source)),
         STORE_CSTR(run->actor->name),
+        STORE_INT(o->label_class),
     };
-    return store_exec(run->store, SQL_PUT, params, 14, NULL, err);
+    return store_exec(run->store, SQL_PUT, params, 15, NULL, err);
 }
 
 static enum err_code keep_first(struct outcome_run *run, struct outcome *o, struct err *err)
@@ -481,6 +483,7 @@ enum err_code outcome_submit(struct store *store, struct outcome *outcomes, int 
         if (o->received_us == 0)
             o->received_us = run.now_us;
         o->result = OUTCOME_PENDING; /* the transaction may be run again */
+        o->label_class = -1;
         o->seq = 0;
         enum err_code rc = submit_one(&run, o, err);
         if (rc)

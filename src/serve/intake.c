@@ -141,3 +141,24 @@ void intake_retry(void *arg)
         log_warn("orphaned outcomes not looked for, they stay", "count=%d reason=%s", n, err.msg);
     arena_free(arena);
 }
+
+/* ---- tallies ---- */
+
+static enum err_code save(struct control *control, struct store *store, void *arg, struct err *err)
+{
+    (void)control;
+    return tallies_save(arg, store, err);
+}
+
+void intake_save(void *arg)
+{
+    struct intake *intake = arg;
+    struct err err = {0};
+    struct control_op op = {.fn = save, .arg = intake->tallies};
+    if (!intake->tallies || tallies_changed(intake->tallies) == 0)
+        return;
+    if (control_execute(intake->control, &op, &err))
+        log_warn("tallies not saved, tried again", "reason=%s", err.msg);
+    else
+        tallies_saved(intake->tallies, clock_wall_us());
+}

@@ -10,6 +10,7 @@
 #include "base/histogram.h"
 #include "monitor/outcome_store.h"
 #include "monitor/recorder.h"
+#include "monitor/tally.h"
 #include "serve/control.h"
 
 enum { INTAKE_RETRY_MS = 1000 };
@@ -19,6 +20,7 @@ struct intake {
     struct recorder *recorder;                     /* NULL in-process: everything is on disk */
     const struct prediction_lookup *lookup;        /* NULL: no record is kept, all are orphans */
     struct outcomes *outcomes;                     /* NULL: nobody hears */
+    struct tallies *tallies;                       /* NULL in-process */
     _Atomic uint64_t counts[OUTCOME_RESULT_COUNT]; /* outcomes taken, by their result */
     _Atomic uint64_t joined_count;                 /* orphans that found their prediction */
 };
@@ -30,5 +32,8 @@ enum err_code intake_take(struct intake *intake, struct outcome *outcomes, int c
 
 /* For the ticker: look for the predictions of orphans again. `arg` is the intake. */
 void intake_retry(void *arg);
+
+/* For the ticker: keep what versions answered since the last time. `arg` is the intake. */
+void intake_save(void *arg);
 
 #endif
