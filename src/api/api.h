@@ -19,6 +19,7 @@
 #include "serve/alerting.h"
 #include "serve/control.h"
 #include "serve/intake.h"
+#include "serve/monitor_task.h"
 #include "serve/pipeline.h"
 #include "serve/review_engine.h"
 #include "serve/ticker.h"
@@ -45,6 +46,9 @@ struct node {
     struct outcomes *outcomes; /* who hears of it */
     /* What people are to see of it; NULL in-process. */
     struct review_engine *review;
+    /* What watches the versions; NULL in-process. */
+    struct monitors *monitors;
+    struct monitor_task monitor_task;
 
     struct serve_thread *threads[HTTP_THREADS_MAX]; /* [thread_count] */
     int thread_count;

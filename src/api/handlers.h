@@ -34,4 +34,7 @@ handler_fn review_next_post, review_heartbeat_post;            /* review_act_api
 handler_fn review_decide_post, review_skip_post;               /* review_act_api.c */
 handler_fn review_undo_post, review_gold_put;                  /* review_act_api.c */
 
+/* monitors */
+handler_fn monitor_get; /* monitor_api.c */
+
 #endif

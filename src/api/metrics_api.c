@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include "api/handlers.h"
+#include "api/monitor_metrics.h"
 #include "base/check.h"
 #include "base/clock.h"
 #include "base/log.h"
@@ -353,6 +354,7 @@ static void write_all(struct scrape *scrape)
     write_violations(scrape);
     write_records(scrape);
     write_alerts(scrape);
+    monitor_metrics_write(scrape->call->node->monitors, &scrape->w);
     write_loaded(scrape);
     write_ready(scrape);
     write_steps(scrape);

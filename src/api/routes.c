@@ -132,6 +132,9 @@ const struct route routes[] = {
      "Open no alert that matches for a time"},
     {"DELETE", "/api/alerts/silences/{silence}", silence_delete, SCOPE_OPERATE, RUN_FAST,
      FORM_PROBLEM, BODY_NONE, "End a silence"},
+    /* monitors */
+    {"GET", "/api/models/{model}/monitor", monitor_get, SCOPE_OBSERVE, RUN_FAST, FORM_PROBLEM,
+     BODY_NONE, "Live rows against the baseline, by version and feature"},
 
     /* administration */
     {"GET", "/api/keys", keys_get, SCOPE_ADMIN, RUN_FAST, FORM_PROBLEM, BODY_NONE, "API keys"},

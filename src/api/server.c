@@ -16,7 +16,7 @@
 #include "base/clock.h"
 #include "base/log.h"
 
-enum { FAST_THREADS = 2, PATH_BYTES = 4096 };
+enum { FAST_THREADS = 2, PATH_BYTES = 4096, MONITOR_TICK_MS = 1000 };
 
 /* ---- what may be listened on ---- */
 
@@ -220,10 +220,35 @@ static enum err_code start_alerting(struct node *node, struct err *err)
     return rc;
 }
 
+/* ---- monitors ---- */
+
+static void new_monitors(struct node *node)
+{
+    const struct options *o = node->options;
+    const struct window_config config = {.rows_min = o->monitor_window_rows,
+                                         .span_us = o->monitor_window_ms * 1000};
+    if (o->monitors)
+        node->monitors = monitors_new(&config, node->alerts, node->thread_count);
+}
+
+/* Before the recorder and the ticker run. */
+static void add_monitors(struct node *node)
+{
+    if (!node->monitors)
+        return;
+    const struct record_sink sink = monitors_sink(node->monitors);
+    recorder_add_sink(node->recorder, &sink);
+    node->monitor_task =
+        (struct monitor_task){.control = node->control, .monitors = node->monitors};
+    ticker_add(node->ticker, "monitors", MONITOR_TICK_MS, monitor_task_run, &node->monitor_task);
+}
+
 static enum err_code start(struct node *node, struct err *err)
 {
     const struct options *o = node->options;
     node->recorder = recorder_new(node->thread_count, o->record_queue_bytes);
+    node->alerts = alerts_new();
+    new_monitors(node);
     struct control_config config = {
         .data_dir = o->data_dir,
         .create = true,
@@ -231,6 +256,7 @@ static enum err_code start(struct node *node, struct err *err)
         .loads_all = true,
         .data_thread_count = node->thread_count,
         .recorder = node->recorder,
+        .monitors = node->monitors,
     };
     enum err_code rc = control_open(&config, &node->control, err);
     if (!rc)
@@ -242,12 +268,12 @@ static enum err_code start(struct node *node, struct err *err)
     node->fast_pool = pool_new("fast", FAST_THREADS, (int)o->worker_queue_max);
     node->slow_pool = pool_new("slow", (int)o->worker_threads, (int)o->worker_queue_max);
     node->ticker = ticker_new();
-    node->alerts = alerts_new();
     start_intake(node);
     start_review(node);
     rc = start_alerting(node, err);
     if (rc)
         return rc;
+    add_monitors(node);
     recorder_start(node->recorder); /* the sinks are there */
     rc = start_http(node, err);
     if (!rc)
@@ -354,6 +380,7 @@ static void stop(struct node *node)
         tallies_free(node->intake->tallies);
     free(node->intake);
     recorder_free(node->recorder);
+    monitors_free(node->monitors);
 }
 
 enum err_code server_run(struct options *options, const struct server_hooks *hooks, struct err *err)

@@ -291,6 +291,17 @@ static const struct command_flag contract_show_flags[] = {
     {0},
 };
 
+/* ---- monitors ---- */
+
+static const struct command_flag monitor_flags[] = {
+    {.name = "all", .help = "Features that are well too"},
+    {.name = "limit",
+     .value = "N",
+     .kind = WORD_NUMBER,
+     .help = "Closed windows to show, newest first; 12 when not given"},
+    {0},
+};
+
 /* ---- keys ---- */
 
 static const struct command_arg key_name_args[] = {
@@ -574,6 +585,17 @@ const struct command commands[] = {
         .flags = reason_flags,
         .detail = "A second rollback goes one step further back; it never toggles.",
         .example = "slipway rollback churn --reason \"complaints since noon\"",
+    },
+    {
+        .name = "monitor",
+        .summary = "Live rows against the training data: drift, missing values, skew",
+        .run = cli_monitor,
+        .args = arg_model_or_version,
+        .flags = monitor_flags,
+        .detail = "A window of live rows is judged when it has monitor_window_rows rows and took "
+                  "monitor_window_ms. The exit status is 1 when the last window of a version that "
+                  "was asked for is an alert.",
+        .example = "slipway monitor churn\nslipway monitor churn:champion --all",
     },
     {
         .name = "predict",

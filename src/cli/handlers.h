@@ -33,4 +33,7 @@ command_fn cli_review_decide, cli_review_skip;                /* review.c */
 command_fn cli_review_undo, cli_review_gold, cli_review_held; /* review.c */
 command_fn cli_review_rules;                                  /* review.c */
 
+/* monitors */
+command_fn cli_monitor; /* monitor.c */
+
 #endif

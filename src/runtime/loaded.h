@@ -31,6 +31,7 @@ int loaded_status_slot(int status);
 const char *loaded_status_name(int slot); /* "200", ..., "other" */
 
 struct record_schema;
+struct sketch;
 
 struct loaded {
     uint32_t magic;
@@ -55,6 +56,9 @@ struct loaded {
 
     /* Of its records; NULL: none are kept. Set by control before the version is published. */
     const struct record_schema *record_schema;
+
+    /* What its rows are counted in; NULL: it is not watched. Set with the schema. */
+    struct sketch *sketch;
 };
 
 struct loaded_source {

@@ -146,8 +146,11 @@ static struct loaded *with_schema(struct control *control, struct loaded *loaded
 {
     struct recorder *recorder = control->config.recorder;
     const struct record_schema *schema = loaded->record_schema;
-    if (recorder && (!schema || schema->version != loaded->number))
-        loaded->record_schema = recorder_schema(recorder, loaded);
+    if (!recorder || (schema && schema->version == loaded->number))
+        return loaded;
+    loaded->record_schema = recorder_schema(recorder, loaded);
+    if (control->config.monitors)
+        loaded->sketch = monitors_sketch(control->config.monitors, loaded);
     return loaded;
 }
 

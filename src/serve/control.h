@@ -14,6 +14,7 @@
 #define SLIPWAY_SERVE_CONTROL_H
 
 #include "base/metric.h"
+#include "monitor/monitors.h"
 #include "monitor/recorder.h"
 #include "registry/registry.h"
 #include "serve/snapshot.h"
@@ -30,6 +31,7 @@ struct control_config {
     bool loads_all;            /* load every model that an alias names, now */
     int data_thread_count;     /* readers that will count in each loaded version */
     struct recorder *recorder; /* what is published gets a schema of it; NULL: no records */
+    struct monitors *monitors; /* what is published gets a sketch of it; NULL: none */
 };
 
 struct control_op {

@@ -9,6 +9,7 @@
 #include "base/clock.h"
 #include "serve/hold.h"
 #include "serve/request_record.h"
+#include "serve/request_sketch.h"
 
 typedef enum err_code step_fn(struct request *req, struct err *err);
 
@@ -88,6 +89,8 @@ static enum err_code observe(struct request *req, struct err *err)
 {
     struct version_stats *stats = &req->loaded->stats[req->thread->index];
     counter_add(&stats->row_count, (uint64_t)req->row_count);
+    if (req->loaded->sketch)
+        request_sketch(req);
     return hold_choose(req, err);
 }
 

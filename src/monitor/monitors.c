@@ -1,0 +1,364 @@
+/* monitors.c - the list of watched versions, and what happens to each once a second. */
+#include "monitor/monitors.h"
+
+#include <math.h>
+#include <pthread.h>
+#include <stdatomic.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/check.h"
+#include "base/clock.h"
+#include "base/log.h"
+#include "base/rand.h"
+#include "monitor/cause.h"
+#include "monitor/drift_alert.h"
+
+struct monitors {
+    struct window_config config;
+    struct alerts *alerts;
+    int thread_count;
+    pthread_mutex_t lock;  /* of the list and all monitors, but for their samples */
+    struct monitor **list; /* [count] by place */
+    int count;
+    uint64_t unwatched;
+
+    pthread_mutex_t sample_lock;          /* of every monitor's sample */
+    _Atomic(struct monitor *) *by_serial; /* [MONITORS_MAX], what the recorder looks at */
+    struct rand rand;                     /* the recorder's */
+};
+
+struct monitors *monitors_new(const struct window_config *config, struct alerts *alerts,
+                              int thread_count)
+{
+    struct monitors *m = calloc(1, sizeof(*m));
+    if (!m)
+        abort();
+    m->config = *config;
+    m->alerts = alerts;
+    m->thread_count = thread_count;
+    pthread_mutex_init(&m->lock, NULL);
+    pthread_mutex_init(&m->sample_lock, NULL);
+    m->by_serial = calloc(MONITORS_MAX, sizeof(*m->by_serial));
+    if (!m->by_serial)
+        abort();
+    rand_seed_from_os(&m->rand);
+    return m;
+}
+
+static void monitor_free(struct monitor *monitor)
+{
+    for (int arm = 0; arm < ARM_COUNT; arm++)
+        window_free(monitor->windows[arm]);
+    sketch_free(monitor->sketch);
+    free(monitor->sample);
+    arena_free(monitor->arena); /* with the monitor itself */
+}
+
+void monitors_free(struct monitors *m)
+{
+    if (!m)
+        return;
+    for (int i = 0; i < m->count; i++)
+        monitor_free(m->list[i]);
+    free(m->list);
+    free(m->by_serial);
+    pthread_mutex_destroy(&m->lock);
+    pthread_mutex_destroy(&m->sample_lock);
+    free(m);
+}
+
+/* ---- making ---- */
+
+static int sample_rows_max(const struct baseline *baseline)
+{
+    size_t row = (size_t)baseline->value_count * sizeof(float);
+    size_t rows = row ? MONITOR_SAMPLE_BYTES / row : 0;
+    return rows > MONITOR_SAMPLE_ROWS ? MONITOR_SAMPLE_ROWS : (int)rows;
+}
+
+static struct monitor *monitor_new(const struct monitors *m, const struct loaded *loaded)
+{
+    struct arena *arena = arena_new(SIZE_MAX / 2);
+    struct monitor *monitor = arena_calloc(arena, 1, sizeof(*monitor));
+    assert(monitor);
+    monitor->arena = arena;
+    monitor->serial = loaded->record_schema->serial;
+    monitor->model = arena_copy(arena, loaded->model, strlen(loaded->model));
+    monitor->version = loaded->number;
+    monitor->baseline = baseline_new(loaded, arena);
+    monitor->sketch = sketch_new(monitor->baseline, m->thread_count);
+    monitor->sample_max = sample_rows_max(monitor->baseline);
+    return monitor;
+}
+
+static struct monitor *add_monitor(struct monitors *m, const struct loaded *loaded)
+{
+    if (loaded->record_schema->serial >= MONITORS_MAX) {
+        m->unwatched++;
+        return NULL;
+    }
+    struct monitor *monitor = monitor_new(m, loaded);
+    m->list = realloc(m->list, (size_t)(m->count + 1) * sizeof(*m->list));
+    if (!m->list)
+        abort();
+    m->list[m->count++] = monitor;
+    atomic_store_explicit(&m->by_serial[monitor->serial], monitor, memory_order_release);
+    return monitor;
+}
+
+struct sketch *monitors_sketch(struct monitors *m, const struct loaded *loaded)
+{
+    if (!loaded->record_schema)
+        return NULL;
+    pthread_mutex_lock(&m->lock);
+    struct monitor *monitor = monitor_find(m, loaded->record_schema->serial);
+    if (!monitor)
+        monitor = add_monitor(m, loaded);
+    pthread_mutex_unlock(&m->lock);
+    return monitor ? monitor->sketch : NULL;
+}
+
+void monitors_lock(struct monitors *m)
+{
+    pthread_mutex_lock(&m->lock);
+}
+
+void monitors_unlock(struct monitors *m)
+{
+    pthread_mutex_unlock(&m->lock);
+}
+
+struct monitor *monitor_find(struct monitors *m, uint32_t serial)
+{
+    return serial < MONITORS_MAX ? atomic_load_explicit(&m->by_serial[serial], memory_order_acquire)
+                                 : NULL;
+}
+
+struct monitor *monitor_next(struct monitors *m, const struct monitor *after)
+{
+    int i = 0;
+    while (after && m->list[i++] != after)
+        assert(i < m->count);
+    return i < m->count ? m->list[i] : NULL;
+}
+
+const struct window_config *monitors_config(const struct monitors *m)
+{
+    return &m->config;
+}
+
+uint64_t monitors_unwatched(const struct monitors *m)
+{
+    return m->unwatched;
+}
+
+/* ---- the sample ---- */
+
+/* Every row of the window has the same chance to be in the sample (Vitter's algorithm R). */
+static void sample_row(struct monitors *m, struct monitor *monitor, const float *row)
+{
+    size_t width = (size_t)monitor->baseline->value_count;
+    uint64_t place = monitor->sample_seen++;
+    if (place >= (uint64_t)monitor->sample_max)
+        place = (uint64_t)(rand_unit(&m->rand) * (double)monitor->sample_seen);
+    if (place >= (uint64_t)monitor->sample_max)
+        return;
+    memcpy(monitor->sample + place * width, row, width * sizeof(*row));
+    if (monitor->sample_count < monitor->sample_max)
+        monitor->sample_count++;
+}
+
+static void sample_record(struct monitors *m, struct monitor *monitor, const struct record *record)
+{
+    int width = monitor->baseline->value_count;
+    if (!monitor->sample) {
+        size_t cells = (size_t)monitor->sample_max * (size_t)width;
+        monitor->sample = calloc(cells, sizeof(*monitor->sample));
+        if (!monitor->sample)
+            abort();
+    }
+    for (int64_t row = 0; row < record->row_count; row++)
+        sample_row(m, monitor, record->values + row * width);
+}
+
+/* While the ticker reads the samples, the recorder does not wait: these rows are not sampled. */
+static void take_record(void *arg, const struct record *record)
+{
+    struct monitors *m = arg;
+    struct monitor *monitor = monitor_find(m, record->schema->serial);
+    if (!monitor || record->status != 200 || !record->values || !monitor->sample_max ||
+        record->schema->value_count != monitor->baseline->value_count)
+        return;
+    if (pthread_mutex_trylock(&m->sample_lock))
+        return;
+    sample_record(m, monitor, record);
+    pthread_mutex_unlock(&m->sample_lock);
+}
+
+struct record_sink monitors_sink(struct monitors *m)
+{
+    return (struct record_sink){.name = "monitors", .arg = m, .take = take_record};
+}
+
+/* One column of the sample, copied. Returns how many values. */
+static int sample_column(struct monitors *m, const struct monitor *monitor, int column,
+                         float values[MONITOR_SAMPLE_ROWS])
+{
+    int width = monitor->baseline->value_count, place = monitor->baseline->columns[column].column;
+    pthread_mutex_lock(&m->sample_lock);
+    int count = place < 0 ? 0 : monitor->sample_count;
+    for (int i = 0; i < count; i++)
+        values[i] = monitor->sample[i * width + place];
+    pthread_mutex_unlock(&m->sample_lock);
+    return count;
+}
+
+static void clear_sample(struct monitors *m, struct monitor *monitor)
+{
+    pthread_mutex_lock(&m->sample_lock);
+    monitor->sample_count = 0;
+    monitor->sample_seen = 0;
+    pthread_mutex_unlock(&m->sample_lock);
+}
+
+/* ---- a learnt answer ---- */
+
+/* The first MONITOR_LEARN_ROWS answers, by whatever arm they came, are its baseline. */
+static void learn_answer(struct monitor *monitor)
+{
+    int last = monitor->baseline->column_count - 1;
+    struct baseline_column *c = &monitor->baseline->columns[last];
+    int first = sketch_first_slot(monitor->sketch, last);
+    double missing = 0, rows = 0;
+    if (!c->is_learnt || c->rows > 0)
+        return;
+    memset(c->counts, 0, (size_t)c->bin_count * sizeof(*c->counts));
+    for (int arm = 0; arm < ARM_COUNT; arm++) {
+        const struct window *w = monitor->windows[arm];
+        for (int i = 0; w && i < SLOT_BINS + c->bin_count; i++) {
+            double count = w->last[first + i];
+            rows += count;
+            if (i < SLOT_BINS)
+                missing += count;
+            else
+                c->counts[i - SLOT_BINS] += count;
+        }
+    }
+    if (rows < MONITOR_LEARN_ROWS)
+        return;
+    c->missing = missing;
+    c->rows = rows;
+}
+
+/* ---- the tick ---- */
+
+const char *monitor_title(const struct monitor *monitor, enum arm arm, char *out)
+{
+    snprintf(out, MONITOR_TITLE_BYTES, "%s:%lld%s%s", monitor->model, (long long)monitor->version,
+             arm == ARM_NONE ? "" : " ", arm_name(arm));
+    return out;
+}
+
+static void find_causes(struct monitors *m, struct monitor *monitor, const struct window *w,
+                        const struct judgement *judgements, const uint64_t *slots, char *texts)
+{
+    float values[MONITOR_SAMPLE_ROWS];
+    for (int i = 0; i < monitor->baseline->column_count; i++) {
+        char *text = texts + (size_t)i * CAUSE_BYTES, since[16] = "", at[CLOCK_TEXT_BYTES];
+        text[0] = '\0';
+        if (judgements[i].verdict < MONITOR_WARN)
+            continue;
+        if (w->since_us[i])
+            snprintf(since, sizeof(since), " since %.5s", clock_format(w->since_us[i], at) + 11);
+        int count = sample_column(m, monitor, i, values);
+        cause_describe(&monitor->baseline->columns[i],
+                       slots + sketch_first_slot(monitor->sketch, i), &judgements[i], values, count,
+                       since, text);
+    }
+}
+
+static struct window_traffic traffic_of(const struct monitor *monitor)
+{
+    const struct monitor_totals *now = &monitor->totals, *from = &monitor->from;
+    struct histogram_sum latency = now->latency;
+    latency.count = 0;
+    for (int i = 0; i < HISTOGRAM_BUCKETS; i++) {
+        latency.counts[i] -= from->latency.counts[i];
+        latency.count += latency.counts[i];
+    }
+    return (struct window_traffic){
+        .requests = now->requests - from->requests,
+        .rejected = now->rejected - from->rejected,
+        .failed = now->failed - from->failed,
+        .suspect_rows = now->suspect_rows - from->suspect_rows,
+        .violations = now->violations - from->violations,
+        .latency_p50_us = (double)histogram_quantile(&latency, 0.5) / 1000,
+        .latency_p99_us = (double)histogram_quantile(&latency, 0.99) / 1000,
+    };
+}
+
+static void log_window(const struct monitor *monitor, enum arm arm, const struct window_summary *s)
+{
+    if (s->verdict < MONITOR_WARN)
+        return;
+    log_warn("drift seen", "model=%s version=%lld arm=%s rows=%lld verdict=%s warn=%d alert=%d",
+             monitor->model, (long long)monitor->version, arm_name(arm), (long long)s->rows,
+             monitor_verdict_name(s->verdict), s->warn_count, s->alert_count);
+}
+
+static void close_window(struct monitors *m, struct monitor *monitor, struct window *w)
+{
+    struct window_traffic traffic = traffic_of(monitor);
+    const struct window_summary *s = window_close(w, &traffic);
+    size_t columns = (size_t)monitor->baseline->column_count;
+    if (!w->causes)
+        w->causes = calloc(columns, CAUSE_BYTES);
+    if (!w->causes)
+        abort();
+    find_causes(m, monitor, w, w->judgements, w->closed, w->causes);
+    log_window(monitor, w->arm, s);
+    drift_alert_window(m->alerts, monitor, w);
+    clear_sample(m, monitor);
+    monitor->from = monitor->totals;
+}
+
+static void tick_arm(struct monitors *m, struct monitor *monitor, enum arm arm)
+{
+    struct window *w = monitor->windows[arm];
+    if (!w)
+        return;
+    if (window_judge_skew(w)) {
+        size_t columns = (size_t)monitor->baseline->column_count;
+        w->skew_causes = calloc(columns, CAUSE_BYTES);
+        if (!w->skew_causes)
+            abort();
+        find_causes(m, monitor, w, w->skew, w->skew_slots, w->skew_causes);
+        drift_alert_skew(m->alerts, monitor, w);
+    }
+    if (window_is_due(w, &m->config))
+        close_window(m, monitor, w);
+}
+
+/* A window is made when the first row comes by its arm. */
+static void read_arm(struct monitor *monitor, enum arm arm)
+{
+    if (!monitor->windows[arm]) {
+        if (!sketch_has_rows(monitor->sketch, arm))
+            return;
+        monitor->windows[arm] = window_new(monitor->baseline, monitor->sketch, arm);
+    }
+    window_read(monitor->windows[arm]);
+}
+
+void monitors_tick(struct monitors *m)
+{
+    for (int i = 0; i < m->count; i++) {
+        for (int arm = 0; arm < ARM_COUNT; arm++)
+            read_arm(m->list[i], (enum arm)arm);
+        learn_answer(m->list[i]);
+        for (int arm = 0; arm < ARM_COUNT; arm++)
+            tick_arm(m, m->list[i], (enum arm)arm);
+    }
+}

@@ -1,0 +1,81 @@
+/* monitors.h - every version that answers is watched: its sketch, its windows, its alerts.
+ *
+ *     control thread  monitors_sketch     a version gets a sketch before it is published
+ *     data threads    sketch_add_...      count
+ *     recorder        monitors_sink       keeps a sample of rows, for the words of a cause
+ *     ticker          monitors_tick       reads sketches, closes windows, raises alerts
+ *     api             monitors_lock, monitor_next ... monitors_unlock
+ *
+ * A monitor outlives its version: loaded again, the version counts on. All of them live until the
+ * end of the program; MONITORS_MAX of them are made, later versions are not watched and counted.
+ */
+#ifndef SLIPWAY_MONITOR_MONITORS_H
+#define SLIPWAY_MONITOR_MONITORS_H
+
+#include "monitor/alert.h"
+#include "monitor/window.h"
+
+enum {
+    MONITORS_MAX = 4096,
+    MONITOR_SAMPLE_ROWS = 128,          /* of the open window, kept for causes */
+    MONITOR_SAMPLE_BYTES = 1024 * 1024, /* fewer rows when they are wide */
+    MONITOR_LEARN_ROWS = 2000,          /* a learnt answer's baseline */
+};
+
+/* Running totals of a version, of all threads. */
+struct monitor_totals {
+    uint64_t requests, rejected, failed, suspect_rows, violations;
+    struct histogram_sum latency;
+};
+
+struct monitor {
+    uint32_t serial; /* of its record schema */
+    const char *model;
+    int64_t version;
+    struct arena *arena;
+    struct baseline *baseline;
+    struct sketch *sketch;
+    struct window *windows[ARM_COUNT]; /* NULL: no row came by this arm */
+    bool is_restored;                  /* what was saved has been put back */
+
+    struct monitor_totals totals, from; /* now, and when the open window began */
+
+    /* Written by the recorder, read by the ticker, under the monitors' sample lock. */
+    float *sample; /* [sample_count, baseline->value_count] */
+    int sample_count, sample_max;
+    uint64_t sample_seen;
+};
+
+struct monitors;
+
+struct monitors *monitors_new(const struct window_config *config, struct alerts *alerts,
+                              int thread_count);
+void monitors_free(struct monitors *monitors); /* NULL is allowed */
+
+/* The sketch that this version's rows are counted in; made when it is asked for first. NULL: the
+ * version has no record schema, or MONITORS_MAX are there. Control thread. */
+struct sketch *monitors_sketch(struct monitors *monitors, const struct loaded *loaded);
+
+struct record_sink monitors_sink(struct monitors *monitors);
+
+/* ---- under the lock ---- */
+
+void monitors_lock(struct monitors *monitors);
+void monitors_unlock(struct monitors *monitors);
+
+/* The monitor behind `after` (NULL: the first), in the order in which they were made. */
+struct monitor *monitor_next(struct monitors *monitors, const struct monitor *after);
+struct monitor *monitor_find(struct monitors *monitors, uint32_t serial); /* or NULL */
+
+/* Read all sketches, close what is due, raise and clear alerts. The caller has brought `totals` of
+ * each up to date. */
+void monitors_tick(struct monitors *monitors);
+
+const struct window_config *monitors_config(const struct monitors *monitors);
+uint64_t monitors_unwatched(const struct monitors *monitors); /* past MONITORS_MAX */
+
+/* "churn:7", "churn:7 canary"; out has MONITOR_TITLE_BYTES. */
+enum { MONITOR_TITLE_BYTES = 112 };
+const char *monitor_title(const struct monitor *monitor, enum arm arm, char *out);
+
+#endif
