@@ -6,10 +6,15 @@
 #include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/resource.h>
+#include <unistd.h>
 
 #include "base/check.h"
 
 enum { POOL_MAGIC = 0x706f6f6c, POOL_NAME_BYTES = 12, THREAD_NAME_BYTES = 16 };
+
+/* At 10 more a thread gets a tenth of a core that another thread wants too. */
+enum { BACKGROUND_NICE = 10 };
 
 struct worker {
     struct pool *pool;
@@ -25,6 +30,7 @@ struct pool {
     struct pool_task *first, **last; /* waiting, oldest first */
     int queue_count, queue_max;
     bool is_ending;
+    bool is_background;
     int worker_count;
     struct worker workers[];
 };
@@ -46,12 +52,21 @@ static struct pool_task *take(struct pool *pool)
     return task;
 }
 
+/* On Linux a priority belongs to a thread. Lowering one's own is always allowed. */
+static void stand_back(void)
+{
+    id_t thread = (id_t)gettid();
+    setpriority(PRIO_PROCESS, thread, getpriority(PRIO_PROCESS, thread) + BACKGROUND_NICE);
+}
+
 static void *work(void *arg)
 {
     struct worker *worker = arg;
     char name[THREAD_NAME_BYTES];
     snprintf(name, sizeof(name), "%s/%d", worker->pool->name, worker->index);
     pthread_setname_np(pthread_self(), name);
+    if (worker->pool->is_background)
+        stand_back();
     for (struct pool_task *task; (task = take(worker->pool));)
         task->fn(task);
     return NULL;
@@ -72,7 +87,8 @@ static void start_workers(struct pool *pool)
     pthread_sigmask(SIG_SETMASK, &before, NULL);
 }
 
-struct pool *pool_new(const char *name, int thread_count, int queue_max)
+static struct pool *start_pool(const char *name, int thread_count, int queue_max,
+                               bool is_background)
 {
     assert(thread_count > 0 && queue_max > 0);
     size_t bytes = sizeof(struct pool) + (size_t)thread_count * sizeof(struct worker);
@@ -86,8 +102,19 @@ struct pool *pool_new(const char *name, int thread_count, int queue_max)
     pool->last = &pool->first;
     pool->queue_max = queue_max;
     pool->worker_count = thread_count;
+    pool->is_background = is_background;
     start_workers(pool);
     return pool;
+}
+
+struct pool *pool_new(const char *name, int thread_count, int queue_max)
+{
+    return start_pool(name, thread_count, queue_max, false);
+}
+
+struct pool *pool_new_background(const char *name, int thread_count, int queue_max)
+{
+    return start_pool(name, thread_count, queue_max, true);
 }
 
 enum err_code pool_submit(struct pool *pool, struct pool_task *task, struct err *err)

@@ -14,6 +14,9 @@ struct pool_task {
 
 struct pool *pool_new(const char *name, int thread_count, int queue_max);
 
+/* The same at a lower priority: what takes long gives way to threads that answer. */
+struct pool *pool_new_background(const char *name, int thread_count, int queue_max);
+
 /* ERR_LIMIT when queue_max tasks wait already. Any thread. */
 enum err_code pool_submit(struct pool *pool, struct pool_task *task, struct err *err);
 

@@ -4,6 +4,7 @@
 #include <semaphore.h>
 #include <stdatomic.h>
 #include <string.h>
+#include <sys/resource.h>
 
 #include "base/check.h"
 
@@ -73,11 +74,38 @@ static void a_full_queue_refuses(void **state)
     sem_destroy(&started);
 }
 
+static _Atomic int nice_seen;
+
+static void note_nice(struct pool_task *task)
+{
+    (void)task;
+    nice_seen = getpriority(PRIO_PROCESS, 0); /* 0: the calling thread's */
+}
+
+static int nice_in(struct pool *pool)
+{
+    struct pool_task task = {.fn = note_nice};
+    struct err err = {0};
+    assert_int_equal(pool_submit(pool, &task, &err), ERR_OK);
+    pool_free(pool);
+    return nice_seen;
+}
+
+/* nice(1): 19 is the lowest priority there is. */
+static void background_threads_stand_back(void **state)
+{
+    (void)state;
+    int mine = getpriority(PRIO_PROCESS, 0), lower = mine + 10 < 19 ? mine + 10 : 19;
+    assert_int_equal(nice_in(pool_new("front", 1, 1)), mine);
+    assert_int_equal(nice_in(pool_new_background("back", 1, 1)), lower);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(every_task_runs_before_the_end),
         cmocka_unit_test(a_full_queue_refuses),
+        cmocka_unit_test(background_threads_stand_back),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
