@@ -840,7 +840,7 @@ static struct http_conn *conn_new(struct http_thread *thread)
         abort();
     conn->thread = thread;
     conn->phase = conn->listed = PHASE_NONE;
-    http_parser_init(&conn->parser, limits);
+    http_parser_init(&conn->parser, limits, &thread->heads);
     buf_init(&conn->out, SIZE_MAX / 2); /* bounded by is_output_full and by each reply's limit */
     buf_init(&conn->writing, SIZE_MAX / 2);
     thread->conn_count++;

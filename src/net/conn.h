@@ -14,6 +14,7 @@
 #include "base/histogram.h"
 #include "net/http_parse.h"
 #include "net/http_server.h"
+#include "net/known_head.h"
 #include "net/tls.h"
 
 enum {
@@ -93,6 +94,7 @@ struct http_thread {
     struct chunk *free_chunks;
     int free_chunk_count;
     struct chunk *plain; /* decrypted bytes */
+    struct known_heads heads;
     char date[DATE_BYTES];
     size_t date_bytes;
     uint64_t date_second;

@@ -24,6 +24,36 @@ void http_add_header(struct http_response *response, const char *name, struct st
     buf_lit(&response->headers, "\r\n");
 }
 
+static void move_text(struct str *text, const char *from, const char *to)
+{
+    if (text->ptr)
+        text->ptr = to + (text->ptr - from);
+}
+
+void http_request_move(struct http_request *request, const char *from, const char *to)
+{
+    move_text(&request->target, from, to);
+    move_text(&request->path, from, to);
+    move_text(&request->query, from, to);
+    for (int i = 0; i < request->header_count; i++) {
+        move_text(&request->headers[i].name, from, to);
+        move_text(&request->headers[i].value, from, to);
+    }
+    struct http_known_headers *known = &request->known;
+    struct str *const all[] = {&known->host,
+                               &known->content_type,
+                               &known->content_encoding,
+                               &known->accept_encoding,
+                               &known->authorization,
+                               &known->origin,
+                               &known->x_request_id,
+                               &known->traceparent,
+                               &known->inference_header_content_length,
+                               &known->sec_fetch_site};
+    for (size_t i = 0; i < ARRAY_LEN(all); i++)
+        move_text(all[i], from, to);
+}
+
 static int hex_digit(char c)
 {
     if (c >= '0' && c <= '9')

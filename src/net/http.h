@@ -93,6 +93,9 @@ struct http_exchange {
 /* A header by name without case; ptr NULL when absent. The first, when sent twice. */
 struct str http_find_header(const struct http_request *request, const char *name);
 
+/* The bytes of its head have moved from `from` to `to`: let its texts follow. */
+void http_request_move(struct http_request *request, const char *from, const char *to);
+
 /* Add a response header. Bytes below 0x20 in the value are dropped, so no value can forge one. */
 void http_add_header(struct http_response *response, const char *name, struct str value);
 

@@ -10,6 +10,7 @@
 #include <string.h>
 
 #include "base/check.h"
+#include "net/known_head.h"
 
 enum token { TOKEN_NONE, TOKEN_TARGET, TOKEN_NAME, TOKEN_VALUE };
 
@@ -99,37 +100,6 @@ static int on_value(llhttp_t *llhttp, const char *at, size_t size)
     p->token = TOKEN_VALUE;
     /* llhttp tells an empty value behind its line's end. */
     return size > 0 && is_folded(header->name, at) ? refuse_folding(p) : 0;
-}
-
-static void move_text(struct str *text, const char *from, const char *to)
-{
-    if (text->ptr)
-        text->ptr = to + (text->ptr - from);
-}
-
-/* The head's bytes moved from `from` to `to`: let its texts follow. */
-static void move_texts(struct http_request *request, const char *from, const char *to)
-{
-    move_text(&request->target, from, to);
-    move_text(&request->path, from, to);
-    move_text(&request->query, from, to);
-    for (int i = 0; i < request->header_count; i++) {
-        move_text(&request->headers[i].name, from, to);
-        move_text(&request->headers[i].value, from, to);
-    }
-    struct http_known_headers *known = &request->known;
-    struct str *const all[] = {&known->host,
-                               &known->content_type,
-                               &known->content_encoding,
-                               &known->accept_encoding,
-                               &known->authorization,
-                               &known->origin,
-                               &known->x_request_id,
-                               &known->traceparent,
-                               &known->inference_header_content_length,
-                               &known->sec_fetch_site};
-    for (size_t i = 0; i < ARRAY_LEN(all); i++)
-        move_text(all[i], from, to);
 }
 
 /* --- a whole head ------------------------------------------------------------------------------
@@ -353,6 +323,23 @@ static int on_chunk(llhttp_t *llhttp)
     return 0;
 }
 
+/* Bytes of this piece before `pos` that are no body: sizes, extensions, line ends, trailers. */
+static size_t extra_before(const struct http_parser *p, const char *pos)
+{
+    return (size_t)(pos - p->piece_start) - (p->body_bytes - p->body_bytes_before);
+}
+
+/* They are read over, but not without end. Asked before the data of each chunk, and at the end of
+ * a piece, which may lie within the head of the next one: so the pieces do not matter. */
+static bool is_padded(struct http_parser *p, const char *pos, int chunk_count)
+{
+    size_t extra = p->extra_bytes + extra_before(p, pos);
+    if (extra <= p->limits->head_bytes_max + (size_t)chunk_count * CHUNK_EXTRA_BYTES)
+        return false;
+    refuse(p, 413, "the body's chunks have too much around them", "send plain chunks");
+    return true;
+}
+
 static int refuse_large(struct http_parser *p)
 {
     return refuse(p, 413, "the body is larger than this address accepts",
@@ -365,6 +352,8 @@ static int on_body(llhttp_t *llhttp, const char *at, size_t size)
     struct http_parser *p = CONTAINER_OF(llhttp, struct http_parser, llhttp);
     struct http_message *m = p->message;
     struct http_request *request = m->request;
+    if (m->is_chunked && is_padded(p, at, p->chunk_count))
+        return STOP;
     p->body_bytes += size;
     if (p->body_bytes > p->body_bytes_max)
         return refuse_large(p);
@@ -462,9 +451,10 @@ static enum http_parse_event bad_head_size(struct http_parser *p)
     return bad(p, HPE_USER);
 }
 
-void http_parser_init(struct http_parser *parser, const struct http_limits *limits)
+void http_parser_init(struct http_parser *parser, const struct http_limits *limits,
+                      struct known_heads *heads)
 {
-    *parser = (struct http_parser){.limits = limits};
+    *parser = (struct http_parser){.limits = limits, .heads = heads};
     llhttp_init(&parser->llhttp, HTTP_REQUEST, &settings);
 }
 
@@ -497,18 +487,21 @@ static bool keep_head(struct http_parser *p, const char *from, const char *end)
     if (m->head.is_full)
         return false;
     if (before && m->head.data != old)
-        move_texts(m->request, old, m->head.data);
+        http_request_move(m->request, old, m->head.data);
     else if (!before)
-        move_texts(m->request, from, m->head.data);
+        http_request_move(m->request, from, m->head.data);
     return true;
 }
 
 static enum http_parse_event head_done(struct http_parser *p, const char *pos, const char *end)
 {
     struct http_message *m = p->message;
-    p->head_bytes += (size_t)(pos - p->piece_start);
+    size_t size = (size_t)(pos - p->piece_start);
+    p->head_bytes += size;
     if (p->head_bytes > p->limits->head_bytes_max)
         return bad_head_size(p);
+    if (p->heads && p->head_bytes == size)
+        known_head_keep(p->heads, p->piece_start, size, m);
     bool is_whole = !m->is_chunked && m->content_length <= (uint64_t)(end - pos);
     if (!is_whole && !m->head.len && !keep_head(p, m->request->target.ptr, pos))
         return bad_head_size(p);
@@ -530,34 +523,28 @@ static enum http_parse_event head_unfinished(struct http_parser *p, const char *
     return HTTP_PARSE_MORE;
 }
 
-/* Chunk extensions and trailers are read over, but not without end. */
-static bool is_padded(struct http_parser *p, size_t extra_bytes)
-{
-    p->extra_bytes += extra_bytes;
-    if (p->extra_bytes <= p->limits->head_bytes_max + (size_t)p->chunk_count * CHUNK_EXTRA_BYTES)
-        return false;
-    refuse(p, 413, "the body's chunks have too much around them", "send plain chunks");
-    return true;
-}
-
 /* Parse from `bytes`, which llhttp has not seen, whose tokens may continue earlier ones. */
 static enum http_parse_event run(struct http_parser *p, const char *bytes, size_t size,
                                  size_t *taken)
 {
     struct http_message *m = p->message;
-    size_t body_before = p->body_bytes;
+    p->body_bytes_before = p->body_bytes;
     p->piece_start = bytes;
     enum llhttp_errno error = llhttp_execute(&p->llhttp, bytes, size);
     const char *end = bytes + size;
     const char *pos = error == HPE_OK ? end : llhttp_get_error_pos(&p->llhttp);
     *taken = (size_t)(pos - bytes);
-    if (p->state == HTTP_PARSE_IN_BODY && is_padded(p, *taken - (p->body_bytes - body_before)))
-        return bad(p, HPE_USER);
+    if (p->state == HTTP_PARSE_IN_BODY) {
+        if (is_padded(p, pos, p->chunk_count + 1))
+            return bad(p, HPE_USER);
+        p->extra_bytes += extra_before(p, pos);
+    }
     if (error == HPE_PAUSED) {
         llhttp_resume(&p->llhttp);
         if (p->state == HTTP_PARSE_IN_HEAD)
             return head_done(p, pos, end);
         p->state = HTTP_PARSE_IDLE;
+        p->is_at_last = !m->is_keeping_alive;
         return HTTP_PARSE_DONE;
     }
     if (error != HPE_OK)
@@ -591,13 +578,44 @@ static enum http_parse_event run_split(struct http_parser *p, const char *bytes,
     return event;
 }
 
+/* Is the head one that was read before, and the body whole? Behind the last request nothing is
+ * looked for: llhttp refuses it. */
+static bool find_known(struct http_parser *p, const char *bytes, size_t size, size_t *taken)
+{
+    return p->heads && !p->is_at_last && known_head_find(p->heads, bytes, size, p->message, taken);
+}
+
+static enum http_parse_event begin_known(struct http_parser *p)
+{
+    p->state = HTTP_PARSE_IN_BODY;
+    p->is_known = true;
+    p->body_bytes_max = p->limits->body_bytes_max;
+    return HTTP_PARSE_HEAD;
+}
+
+static enum http_parse_event end_known(struct http_parser *p, const char *bytes, size_t size,
+                                       size_t *taken)
+{
+    struct http_message *m = p->message;
+    assert(m->content_length <= size);
+    if (m->has_body)
+        m->request->body = (struct str){bytes, m->content_length};
+    *taken = m->content_length;
+    p->is_known = false;
+    p->state = HTTP_PARSE_IDLE;
+    return HTTP_PARSE_DONE;
+}
+
 enum http_parse_event http_parser_feed(struct http_parser *parser, const char *bytes, size_t size,
                                        size_t *taken)
 {
     assert(parser->state != HTTP_PARSE_ENDED && parser->message);
     *taken = 0;
-    if (parser->state == HTTP_PARSE_IDLE)
+    if (parser->state == HTTP_PARSE_IDLE) {
+        if (find_known(parser, bytes, size, taken))
+            return begin_known(parser);
         parser->state = HTTP_PARSE_IN_HEAD;
+    }
     if (parser->state == HTTP_PARSE_IN_HEAD && parser->message->head.len)
         return run_split(parser, bytes, size, taken);
     if (parser->state == HTTP_PARSE_IN_BODY) {
@@ -606,6 +624,8 @@ enum http_parse_event http_parser_feed(struct http_parser *parser, const char *b
             refuse_large(parser);
             return bad(parser, HPE_USER);
         }
+        if (parser->is_known)
+            return end_known(parser, bytes, size, taken);
         parser->message->body.bytes_max = parser->body_bytes_max;
     }
     return run(parser, bytes, size, taken);

@@ -38,17 +38,23 @@ enum http_parse_state {
     HTTP_PARSE_ENDED, /* after HTTP_PARSE_BAD */
 };
 
+struct known_heads;
+
 struct http_parser {
     llhttp_t llhttp;
     const struct http_limits *limits;
+    struct known_heads *heads; /* (optional) borrowed */
     struct http_message *message;
     const char *piece_start; /* of the bytes being fed */
     size_t head_bytes;       /* of this head in earlier pieces */
     size_t body_bytes, body_bytes_max;
-    size_t extra_bytes; /* of chunk heads, extensions and trailers */
+    size_t body_bytes_before; /* of earlier pieces */
+    size_t extra_bytes;       /* of chunk heads, extensions and trailers */
     int chunk_count;
-    uint8_t state; /* enum http_parse_state */
-    uint8_t token; /* what llhttp gave last */
+    uint8_t state;   /* enum http_parse_state */
+    uint8_t token;   /* what llhttp gave last */
+    bool is_known;   /* the head was found in `heads`: llhttp has not seen it */
+    bool is_at_last; /* the request before was said to be the last one */
     struct http_refusal refusal;
 };
 
@@ -59,7 +65,9 @@ enum http_parse_event {
     HTTP_PARSE_BAD,  /* parser->refusal says why; the connection is beyond use */
 };
 
-void http_parser_init(struct http_parser *parser, const struct http_limits *limits);
+/* With `heads` (NULL: without), heads that were read before are not parsed again. */
+void http_parser_init(struct http_parser *parser, const struct http_limits *limits,
+                      struct known_heads *heads);
 
 /* The request that the next bytes begin is put here. Between requests only. */
 void http_parser_begin(struct http_parser *parser, struct http_message *message);

@@ -140,6 +140,7 @@ void http_thread_done(struct http_thread *thread)
     assert(conn_is_quiet(thread));
     drop_chunk(thread, thread->chunk);
     drop_chunk(thread, thread->plain);
+    known_heads_done(&thread->heads);
     for (struct chunk *chunk = thread->free_chunks, *next; chunk; chunk = next) {
         next = chunk->next;
         free(chunk);

@@ -1,9 +1,10 @@
-/* fuzz_http.c - any bytes as HTTP: the same requests come out whole and in pieces. */
+/* fuzz_http.c - any bytes as HTTP: the same requests come out whole, with heads that are known from
+ * before, and in pieces. */
 #include <stdint.h>
 #include <stdlib.h>
 
 #include "base/check.h"
-#include "net/http_parse.h"
+#include "net/known_head.h"
 
 enum { TRACE_BYTES = 1 << 20, PIECE_BYTES = 1 << 16 };
 
@@ -72,7 +73,8 @@ static void feed(struct reader *r, const char *bytes, size_t size)
 }
 
 /* Pieces of 1 to `most` bytes, each in memory of its own that is gone afterwards. */
-static void run(const char *bytes, size_t size, size_t most, struct buf *trace)
+static void run(const char *bytes, size_t size, size_t most, struct known_heads *heads,
+                struct buf *trace)
 {
     struct reader *r = calloc(1, sizeof(*r));
     assert(r);
@@ -80,7 +82,7 @@ static void run(const char *bytes, size_t size, size_t most, struct buf *trace)
     r->message.request = &r->request;
     buf_init(&r->message.head, limits.head_bytes_max);
     buf_init(&r->message.body, limits.body_bytes_max);
-    http_parser_init(&r->parser, &limits);
+    http_parser_init(&r->parser, &limits, heads);
     for (size_t at = 0, step = 1; at < size && !r->is_bad; at += step) {
         step = most >= size ? size : 1 + (at * 7 + size) % most;
         step = step < size - at ? step : size - at;
@@ -97,15 +99,21 @@ static void run(const char *bytes, size_t size, size_t most, struct buf *trace)
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
-    struct buf whole, pieces;
+    struct known_heads heads = {0};
+    struct buf whole, again, pieces;
     if (size < 2 || size > PIECE_BYTES)
         return 0;
     buf_init(&whole, TRACE_BYTES);
+    buf_init(&again, TRACE_BYTES);
     buf_init(&pieces, TRACE_BYTES);
-    run((const char *)data + 1, size - 1, size, &whole);
-    run((const char *)data + 1, size - 1, 1 + data[0] % 64, &pieces);
+    run((const char *)data + 1, size - 1, size, &heads, &whole);
+    run((const char *)data + 1, size - 1, size, &heads, &again);
+    run((const char *)data + 1, size - 1, 1 + data[0] % 64, NULL, &pieces);
     assert(str_equal(buf_view(&whole), buf_view(&pieces)));
+    assert(str_equal(buf_view(&again), buf_view(&pieces)));
+    known_heads_done(&heads);
     buf_done(&whole);
+    buf_done(&again);
     buf_done(&pieces);
     return 0;
 }
