@@ -53,7 +53,7 @@ static bool is_listed(struct str value, const struct option_list *list)
 
 static bool is_loopback_name(struct str host)
 {
-    return str_equal_nocase(host, STR_LIT("localhost")) || str_equal(host, STR_LIT("127.0.0.1")) ||
+    return str_equal(host, STR_LIT("127.0.0.1")) || str_equal_nocase(host, STR_LIT("localhost")) ||
            str_equal(host, STR_LIT("[::1]"));
 }
 

@@ -28,9 +28,9 @@ struct oip_input {
     int rank;
     int64_t shape[TENSOR_RANK_MAX];
     int64_t element_count;
-    yyjson_val *data;    /* JSON form; NULL when binary */
-    const float *floats; /* [element_count] when oip_scan has read them; else NULL */
-    struct str binary;   /* binary form */
+    yyjson_val *data; /* JSON form; NULL when binary */
+    float *floats;    /* [element_count], 64-byte aligned, when oip_scan has read them; else NULL */
+    struct str binary; /* binary form */
 };
 
 struct oip_output {

@@ -80,23 +80,29 @@ static enum err_code fill_features(struct request *req, const struct oip_input *
     return oip_read_f32(input, matrix, err);
 }
 
-static enum err_code fill_matrix(struct request *req, const struct oip_input *input,
-                                 struct err *err)
+/* Rows that are exactly the features need no second matrix. */
+static enum err_code fill_in_place(struct request *req, const struct oip_input *input,
+                                   struct err *err)
 {
-    const struct contract *contract = req->loaded->contract;
-    enum err_code rc = check_matrix(req, input, contract->feature_count, err);
-    if (rc)
-        return rc;
-    rc = rows_begin(&req->rows, contract, input->shape[0], req->arena, err);
+    float *values = input->floats ? input->floats : new_matrix(req, input, err);
+    if (!values)
+        return ERR_LIMIT;
+    enum err_code rc = input->floats ? ERR_OK : oip_read_f32(input, values, err);
+    if (!rc)
+        rc = rows_begin_with(&req->rows, req->loaded->contract, values, input->shape[0], req->arena,
+                             err);
+    req->has_rows = !rc;
+    return rc;
+}
+
+static enum err_code fill_gathered(struct request *req, const struct oip_input *input,
+                                   struct err *err)
+{
+    enum err_code rc =
+        rows_begin(&req->rows, req->loaded->contract, input->shape[0], req->arena, err);
     if (rc)
         return rc;
     req->has_rows = true;
-    req->row_count = input->shape[0];
-    /* Rows that are exactly the features are read in place, without a second matrix. */
-    if (contract->is_feature_prefix && contract->feature_count == contract->value_count) {
-        rc = oip_read_f32(input, req->rows.values, err);
-        return rc;
-    }
     float *matrix = new_matrix(req, input, err);
     if (!matrix)
         return ERR_LIMIT;
@@ -104,6 +110,18 @@ static enum err_code fill_matrix(struct request *req, const struct oip_input *in
     if (!rc)
         rows_put_matrix(&req->rows, matrix);
     return rc;
+}
+
+static enum err_code fill_matrix(struct request *req, const struct oip_input *input,
+                                 struct err *err)
+{
+    const struct contract *contract = req->loaded->contract;
+    enum err_code rc = check_matrix(req, input, contract->feature_count, err);
+    if (rc)
+        return rc;
+    req->row_count = input->shape[0];
+    bool is_exact = contract->is_feature_prefix && contract->feature_count == contract->value_count;
+    return is_exact ? fill_in_place(req, input, err) : fill_gathered(req, input, err);
 }
 
 /* ---- one tensor per field ---- */

@@ -6,13 +6,21 @@
 
 #include "base/check.h"
 
-enum { ROUTES_MAX = 256, ALLOWED_BYTES = 96 };
+enum { ROUTES_MAX = 256, ALLOWED_BYTES = 96, KNOWN_PATH_BYTES_MAX = 128 };
 
 struct compiled_route {
     enum http_method method;
     int segment_count;
     struct str segments[ROUTE_SEGMENTS_MAX]; /* ptr NULL: a parameter */
 };
+
+/* A thread's callers mostly ask for one path again and again. */
+static _Thread_local struct {
+    enum http_method method;
+    size_t size; /* 0: nothing is known */
+    char path[KNOWN_PATH_BYTES_MAX];
+    struct route_match match; /* its params lie in `path` */
+} known;
 
 static struct compiled_route compiled[ROUTES_MAX];
 static int compiled_count;
@@ -111,10 +119,40 @@ static int find_row(enum http_method method, const struct str *segments, int cou
     return -1;
 }
 
+static void move_params(struct route_match *match, const char *from, const char *to)
+{
+    for (int i = 0; i < ROUTE_PARAMS_MAX; i++)
+        if (match->params[i].ptr)
+            match->params[i].ptr = to + (match->params[i].ptr - from);
+}
+
+static bool find_known(enum http_method method, struct str path, struct route_match *match)
+{
+    if (known.size != path.len || known.method != method || known.size == 0 ||
+        memcmp(known.path, path.ptr, path.len) != 0)
+        return false;
+    *match = known.match;
+    move_params(match, known.path, path.ptr);
+    return true;
+}
+
+static void keep(enum http_method method, struct str path, const struct route_match *match)
+{
+    if (path.len > KNOWN_PATH_BYTES_MAX || memchr(path.ptr, '%', path.len))
+        return;
+    known.method = method;
+    known.size = path.len;
+    memcpy(known.path, path.ptr, path.len);
+    known.match = *match;
+    move_params(&known.match, path.ptr, known.path);
+}
+
 enum err_code router_match(enum http_method method, struct str path, struct arena *arena,
                            struct route_match *match, struct err *err)
 {
     struct str segments[ROUTE_SEGMENTS_MAX];
+    if (find_known(method, path, match))
+        return ERR_OK;
     pthread_once(&compiled_once, compile_routes);
     *match = (struct route_match){0};
     int count = cut(path, segments);
@@ -128,5 +166,8 @@ enum err_code router_match(enum http_method method, struct str path, struct aren
         return ERR_OK;
     }
     match->route = &routes[row];
-    return take_params(&compiled[row], segments, arena, match, err);
+    enum err_code rc = take_params(&compiled[row], segments, arena, match, err);
+    if (!rc)
+        keep(method, path, match);
+    return rc;
 }

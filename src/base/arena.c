@@ -6,38 +6,36 @@
  */
 #include "base/arena.h"
 
-#include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "base/check.h"
 
-enum { BLOCK_BYTES = 32 * 1024, ALIGN_DEFAULT = 16, ALIGN_MAX = 64 };
+enum { BLOCK_BYTES = 32 * 1024 };
 
-struct block {
-    struct block *next;  /* older block */
-    size_t used, size;   /* bytes of data[] */
-    unsigned char *data; /* aligned to ALIGN_MAX */
+struct arena_block {
+    struct arena_block *next; /* older block */
+    size_t size;              /* bytes of data[] */
+    unsigned char *data;      /* aligned to ARENA_ALIGN_MAX */
 };
 
-struct deferred {
-    struct deferred *next; /* deferred earlier */
+struct arena_deferred {
+    struct arena_deferred *next; /* deferred earlier */
     void (*fn)(void *arg);
     void *arg;
 };
 
-struct arena {
-    struct block *blocks; /* newest first */
-    struct deferred *deferred;
-    size_t bytes, bytes_max;
-    struct block first;
+/* An arena and its oldest block are one allocation; the block's bytes stand behind. */
+struct whole {
+    struct arena arena;
+    struct arena_block first;
 };
 
 static void *aligned_must(size_t bytes)
 {
     void *p = NULL;
-    if (posix_memalign(&p, ALIGN_MAX, bytes) != 0)
+    if (posix_memalign(&p, ARENA_ALIGN_MAX, bytes) != 0)
         abort();
     return p;
 }
@@ -47,46 +45,40 @@ static size_t round_up(size_t bytes, size_t align)
     return (bytes + align - 1) & ~(align - 1);
 }
 
+static void begin_block(struct arena *arena, struct arena_block *block)
+{
+    arena->blocks = block;
+    arena->at = block->data;
+    arena->end = block->data + block->size;
+}
+
 struct arena *arena_new(size_t bytes_max)
 {
-    size_t head = round_up(sizeof(struct arena), ALIGN_MAX);
-    struct arena *arena = aligned_must(head + BLOCK_BYTES);
-    *arena = (struct arena){.bytes_max = bytes_max};
-    arena->first.size = BLOCK_BYTES;
-    arena->first.data = (unsigned char *)arena + head;
-    arena->blocks = &arena->first;
-    return arena;
+    size_t head = round_up(sizeof(struct whole), ARENA_ALIGN_MAX);
+    struct whole *whole = aligned_must(head + BLOCK_BYTES);
+    whole->arena = (struct arena){.bytes_max = bytes_max};
+    whole->first = (struct arena_block){.size = BLOCK_BYTES, .data = (unsigned char *)whole + head};
+    begin_block(&whole->arena, &whole->first);
+    return &whole->arena;
 }
 
 static void add_block(struct arena *arena, size_t need)
 {
-    size_t head = round_up(sizeof(struct block), ALIGN_MAX);
-    size_t size = need > BLOCK_BYTES ? round_up(need, ALIGN_MAX) : BLOCK_BYTES;
-    struct block *b = aligned_must(head + size);
-    *b = (struct block){.next = arena->blocks, .size = size, .data = (unsigned char *)b + head};
-    arena->blocks = b;
+    size_t head = round_up(sizeof(struct arena_block), ARENA_ALIGN_MAX);
+    size_t size = need > BLOCK_BYTES ? round_up(need, ARENA_ALIGN_MAX) : BLOCK_BYTES;
+    struct arena_block *b = aligned_must(head + size);
+    *b = (struct arena_block){
+        .next = arena->blocks, .size = size, .data = (unsigned char *)b + head};
+    begin_block(arena, b);
 }
 
-void *arena_alloc_aligned(struct arena *arena, size_t bytes, size_t align)
+void *arena_alloc_slow(struct arena *arena, size_t bytes, size_t align)
 {
-    assert(align <= ALIGN_MAX && (align & (align - 1)) == 0);
+    assert(align <= ARENA_ALIGN_MAX && (align & (align - 1)) == 0);
     if (bytes > arena->bytes_max - arena->bytes)
         return NULL;
-    struct block *b = arena->blocks;
-    size_t at = round_up(b->used, align);
-    if (at > b->size || b->size - at < bytes) {
-        add_block(arena, bytes);
-        b = arena->blocks;
-        at = 0;
-    }
-    b->used = at + bytes;
-    arena->bytes += bytes;
-    return b->data + at;
-}
-
-void *arena_alloc(struct arena *arena, size_t bytes)
-{
-    return arena_alloc_aligned(arena, bytes, ALIGN_DEFAULT);
+    add_block(arena, bytes); /* begins aligned to the most */
+    return arena_alloc_aligned(arena, bytes, align);
 }
 
 void *arena_calloc(struct arena *arena, size_t count, size_t bytes)
@@ -132,10 +124,10 @@ char *arena_printf(struct arena *arena, const char *fmt, ...)
 
 int arena_defer(struct arena *arena, void (*fn)(void *arg), void *arg)
 {
-    struct deferred *d = arena_alloc(arena, sizeof(*d));
+    struct arena_deferred *d = arena_alloc(arena, sizeof(*d));
     if (!d)
         return -1;
-    *d = (struct deferred){.next = arena->deferred, .fn = fn, .arg = arg};
+    *d = (struct arena_deferred){.next = arena->deferred, .fn = fn, .arg = arg};
     arena->deferred = d;
     return 0;
 }
@@ -147,17 +139,18 @@ size_t arena_bytes(const struct arena *arena)
 
 void arena_reset(struct arena *arena)
 {
+    struct arena_block *first = &((struct whole *)(void *)arena)->first;
     /* A deferred function may not touch the arena, so the list stays whole while it runs. */
-    for (struct deferred *d = arena->deferred; d; d = d->next)
+    for (struct arena_deferred *d = arena->deferred; d; d = d->next)
         d->fn(d->arg);
     arena->deferred = NULL;
-    while (arena->blocks != &arena->first) {
-        struct block *b = arena->blocks;
+    while (arena->blocks != first) {
+        struct arena_block *b = arena->blocks;
         arena->blocks = b->next;
         free(b);
     }
-    arena->first.used = 0;
     arena->bytes = 0;
+    begin_block(arena, first);
 }
 
 void arena_free(struct arena *arena)

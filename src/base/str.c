@@ -1,6 +1,7 @@
 /* str.c - text comparisons, splitting, UTF-8, names, and numbers read from text. */
 #include "base/str.h"
 
+#include <endian.h>
 #include <locale.h>
 #include <math.h>
 #include <pthread.h>
@@ -267,11 +268,29 @@ bool str_to_f64(struct str s, double *out)
     return true;
 }
 
+/* Eight digits of four bytes at once: they are spread to a digit a byte, then each gets '0' added,
+ * and those above 9 the distance to 'a' as well. */
+static void hex_of_four(const unsigned char *bytes, char *out)
+{
+    uint32_t four;
+    memcpy(&four, bytes, sizeof(four));
+    uint64_t v = le32toh(four);
+    v = (v | v << 16) & UINT64_C(0x0000FFFF0000FFFF);
+    v = (v | v << 8) & UINT64_C(0x00FF00FF00FF00FF);
+    v = (v >> 4 | v << 8) & UINT64_C(0x0F0F0F0F0F0F0F0F);
+    uint64_t is_letter = (v + UINT64_C(0x0606060606060606)) >> 4 & UINT64_C(0x0101010101010101);
+    v = htole64(v + UINT64_C(0x3030303030303030) + is_letter * ('a' - '0' - 10));
+    memcpy(out, &v, sizeof(v));
+}
+
 void str_hex(const void *bytes, size_t size, char *out)
 {
     static const char digits[] = "0123456789abcdef";
     const unsigned char *p = bytes;
-    for (size_t i = 0; i < size; i++) {
+    size_t i = 0;
+    for (; i + 4 <= size; i += 4)
+        hex_of_four(p + i, out + 2 * i);
+    for (; i < size; i++) {
         out[2 * i] = digits[p[i] >> 4];
         out[2 * i + 1] = digits[p[i] & 15];
     }

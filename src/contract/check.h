@@ -67,6 +67,11 @@ struct rows {
 enum err_code rows_begin(struct rows *rows, const struct contract *contract, int64_t count,
                          struct arena *arena, struct err *err);
 
+/* The same with numbers that are there already, as rows_put_matrix takes them, for a contract whose
+ * columns are exactly the features: values[count, value_count], 64-byte aligned, may be changed. */
+enum err_code rows_begin_with(struct rows *rows, const struct contract *contract, float *values,
+                              int64_t count, struct arena *arena, struct err *err);
+
 /* One cell. `field` is an input field of the contract. Wrong types, unknown categories and broken
  * patterns are noted as violations by their policy; the caller goes on and rows_check reports. */
 static inline void rows_put_f64(struct rows *rows, int64_t row, const struct contract_field *field,

@@ -33,21 +33,29 @@ static struct str *texts_new(const struct contract *c, int64_t count, struct are
     return arena_calloc(arena, cells, sizeof(struct str));
 }
 
+enum err_code rows_begin_with(struct rows *rows, const struct contract *c, float *values,
+                              int64_t count, struct arena *arena, struct err *err)
+{
+    struct str *texts = c->text_count ? texts_new(c, count, arena) : NULL;
+    if (c->text_count && !texts)
+        return no_room(count, err);
+    *rows = (struct rows){
+        .contract = c, .arena = arena, .count = count, .values = values, .texts = texts};
+    return ERR_OK;
+}
+
 enum err_code rows_begin(struct rows *rows, const struct contract *c, int64_t count,
                          struct arena *arena, struct err *err)
 {
     assert(count >= 0);
     float *values = values_new(c, count, arena);
-    struct str *texts = c->text_count ? texts_new(c, count, arena) : NULL;
-    if (!values || (c->text_count && !texts))
+    if (!values)
         return no_room(count, err);
-    *rows = (struct rows){
-        .contract = c, .arena = arena, .count = count, .values = values, .texts = texts};
     const float absent = cell_of(CELL_ABSENT);
     const size_t cells = (size_t)count * (size_t)c->value_count;
     for (size_t i = 0; i < cells; i++)
         values[i] = absent;
-    return ERR_OK;
+    return rows_begin_with(rows, c, values, count, arena, err);
 }
 
 static float *value_at(struct rows *rows, int64_t row, const struct contract_field *field)

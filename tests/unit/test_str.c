@@ -407,6 +407,14 @@ static void hex_goes_there_and_back(void **state)
     unsigned char bytes[4] = {7, 7, 7, 7};
     str_hex("\x00\x9f\xff\x41", 4, hex);
     assert_memory_equal(hex, "009fff41", 8);
+    for (int i = 0; i < 256; i++) {
+        char all[14], expected[16];
+        const unsigned char seven[7] = {(unsigned char)i, 1,   2, (unsigned char)(255 - i), 0x80,
+                                        (unsigned char)i, 0xfe};
+        snprintf(expected, sizeof(expected), "%02x0102%02x80%02xfe", i, 255 - i, i);
+        str_hex(seven, sizeof(seven), all);
+        assert_memory_equal(all, expected, sizeof(all));
+    }
     assert_false(str_unhex(STR_LIT("009fff4g"), bytes, 4));
     assert_false(str_unhex(STR_LIT("009fff"), bytes, 4));
     assert_memory_equal(bytes, "\7\7\7\7", 4);
