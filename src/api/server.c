@@ -266,8 +266,7 @@ static enum err_code start(struct node *node, struct err *err)
     for (int i = 0; i < node->thread_count; i++)
         node->threads[i] = new_thread(node, i);
     node->fast_pool = pool_new("fast", FAST_THREADS, (int)o->worker_queue_max);
-    node->slow_pool =
-        pool_new_background("slow", (int)o->worker_threads, (int)o->worker_queue_max);
+    node->slow_pool = pool_new_background("slow", (int)o->worker_threads, (int)o->worker_queue_max);
     node->ticker = ticker_new();
     start_intake(node);
     start_review(node);

@@ -11,6 +11,8 @@
 static _Atomic int64_t monotonic_for_test_us = -1;
 static _Atomic int64_t wall_for_test_us = -1;
 
+static _Thread_local int64_t recent_ns;
+
 static int64_t read_ns(clockid_t id)
 {
     struct timespec ts;
@@ -22,7 +24,13 @@ static int64_t read_ns(clockid_t id)
 int64_t clock_monotonic_ns(void)
 {
     int64_t set_us = atomic_load_explicit(&monotonic_for_test_us, memory_order_relaxed);
-    return set_us >= 0 ? set_us * 1000 : read_ns(CLOCK_MONOTONIC);
+    recent_ns = set_us >= 0 ? set_us * 1000 : read_ns(CLOCK_MONOTONIC);
+    return recent_ns;
+}
+
+int64_t clock_recent_ns(void)
+{
+    return recent_ns;
 }
 
 int64_t clock_monotonic_us(void)

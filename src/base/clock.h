@@ -12,6 +12,7 @@
 
 int64_t clock_monotonic_us(void); /* for durations and deadlines; never goes back */
 int64_t clock_monotonic_ns(void); /* the same clock, for timing steps */
+int64_t clock_recent_ns(void);    /* what the calling thread was told last; 0 before */
 int64_t clock_wall_us(void);      /* since 1970-01-01T00:00:00Z; for records people read */
 
 /* Tests only: from now on wall time is `wall_us` and monotonic time `monotonic_us`, until changed

@@ -23,6 +23,7 @@ enum {
     CHUNKS_KEPT_MAX = 16,             /* the same for read buffers */
     REPLY_BYTES_KEPT_MAX = 64 * 1024, /* a larger reply's memory is given back */
     PROGRESS_BYTES = 16 * 1024,       /* a body or a reply must move by this per timeout */
+    UNSENT_MAX = 32, /* connections whose replies wait for the end of the loop's round */
     DATE_BYTES = 40,
     HEADER_BYTES_MAX = 32 * 1024, /* of a reply */
     LINGER_MS = 2000,
@@ -88,6 +89,10 @@ struct http_thread {
     struct http_conn *conns; /* all, for the end */
     struct http_conn *again; /* those with pipelined requests left, after the others' turn */
     uv_idle_t idle;          /* runs while there are some */
+    struct http_conn *unsent[UNSENT_MAX]; /* those with replies for conn_send_all; NULL: left */
+    int unsent_count;
+    uv_prepare_t prepare; /* before the loop waits */
+    bool is_clock_old;    /* the loop has waited since the clock was read */
     struct box *free_boxes;
     int free_box_count;
     struct chunk *chunk; /* the next read goes here */
@@ -131,6 +136,7 @@ struct http_conn {
     bool is_cut_short; /* the client may still be sending what nobody reads */
     bool is_again;     /* in thread->again */
     struct http_conn *next_again;
+    bool is_unsent;        /* in thread->unsent */
     uint8_t phase, listed; /* what it is in; which list it stands in (lazy: may differ) */
     uint64_t deadline_ms;  /* of the list */
     uint64_t touched_ms;   /* end of the last request */
@@ -169,6 +175,9 @@ void conn_close_all(struct http_thread *thread);
 
 /* Go on with the pipelined requests of thread->again. */
 void conn_run_again(struct http_thread *thread);
+
+/* Send what feed has left to the end of the loop's round. */
+void conn_send_all(struct http_thread *thread);
 
 /* Timeouts that are over. Called by the thread's timer. */
 void conn_tick(struct http_thread *thread);

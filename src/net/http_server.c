@@ -238,13 +238,22 @@ static void on_timer(uv_timer_t *timer)
     conn_tick(timer->data);
 }
 
+static void on_prepare(uv_prepare_t *prepare)
+{
+    struct http_thread *thread = prepare->data;
+    conn_send_all(thread);
+    thread->is_clock_old = true;
+}
+
 static enum err_code start_thread(struct http_thread *thread, const int *fds, struct err *err)
 {
     const struct http_server_config *config = thread->config;
     enum err_code rc = ERR_OK;
     uv_timer_init(loop_uv(thread->loop), &thread->timer);
     uv_idle_init(loop_uv(thread->loop), &thread->idle);
-    thread->timer.data = thread->idle.data = thread;
+    uv_prepare_init(loop_uv(thread->loop), &thread->prepare);
+    uv_prepare_start(&thread->prepare, on_prepare);
+    thread->timer.data = thread->idle.data = thread->prepare.data = thread;
     for (int i = 0; i < config->listen_count; i++) {
         if (rc)
             close(fds[i]);

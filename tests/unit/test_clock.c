@@ -31,6 +31,7 @@ static void a_test_sets_both_and_gives_them_back(void **state)
     clock_set_for_test(5000000, 7);
     assert_int_equal(clock_monotonic_us(), 5000000);
     assert_int_equal(clock_monotonic_ns(), 5000000000);
+    assert_int_equal(clock_recent_ns(), 5000000000);
     assert_int_equal(clock_wall_us(), 7);
     clock_set_for_test(-1, -1);
     assert_true(clock_wall_us() > 1000000 * CLOCK_SECOND_US);
