@@ -318,7 +318,10 @@ static int on_head(llhttp_t *llhttp)
 static int on_chunk(llhttp_t *llhttp)
 {
     struct http_parser *p = CONTAINER_OF(llhttp, struct http_parser, llhttp);
-    if (llhttp->content_length && ++p->chunk_count > p->limits->chunks_max)
+    if (!llhttp->content_length)
+        return 0;
+    p->is_before_data = true;
+    if (++p->chunk_count > p->limits->chunks_max)
         return refuse(p, 413, "the body comes in too many chunks", "send fewer, larger chunks");
     return 0;
 }
@@ -354,6 +357,7 @@ static int on_body(llhttp_t *llhttp, const char *at, size_t size)
     struct http_request *request = m->request;
     if (m->is_chunked && is_padded(p, at, p->chunk_count))
         return STOP;
+    p->is_before_data = false;
     p->body_bytes += size;
     if (p->body_bytes > p->body_bytes_max)
         return refuse_large(p);
@@ -473,6 +477,7 @@ void http_parser_begin(struct http_parser *parser, struct http_message *message)
     parser->message = message;
     parser->head_bytes = parser->body_bytes = parser->extra_bytes = 0;
     parser->chunk_count = 0;
+    parser->is_before_data = false;
     parser->token = TOKEN_NONE;
 }
 
@@ -535,7 +540,7 @@ static enum http_parse_event run(struct http_parser *p, const char *bytes, size_
     const char *pos = error == HPE_OK ? end : llhttp_get_error_pos(&p->llhttp);
     *taken = (size_t)(pos - bytes);
     if (p->state == HTTP_PARSE_IN_BODY) {
-        if (is_padded(p, pos, p->chunk_count + 1))
+        if (is_padded(p, pos, p->chunk_count + !p->is_before_data))
             return bad(p, HPE_USER);
         p->extra_bytes += extra_before(p, pos);
     }

@@ -50,11 +50,12 @@ struct http_parser {
     size_t body_bytes, body_bytes_max;
     size_t body_bytes_before; /* of earlier pieces */
     size_t extra_bytes;       /* of chunk heads, extensions and trailers */
-    int chunk_count;
-    uint8_t state;   /* enum http_parse_state */
-    uint8_t token;   /* what llhttp gave last */
-    bool is_known;   /* the head was found in `heads`: llhttp has not seen it */
-    bool is_at_last; /* the request before was said to be the last one */
+    int chunk_count;          /* heads of chunks that were whole, but for the last, empty one */
+    bool is_before_data;      /* the latest chunk's head is whole, its data has not begun */
+    uint8_t state;            /* enum http_parse_state */
+    uint8_t token;            /* what llhttp gave last */
+    bool is_known;            /* the head was found in `heads`: llhttp has not seen it */
+    bool is_at_last;          /* the request before was said to be the last one */
     struct http_refusal refusal;
 };
 
