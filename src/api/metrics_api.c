@@ -13,6 +13,7 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/metric.h"
+#include "review/stats.h"
 
 /* One version in memory, named once however many aliases point at it. */
 struct shown {
@@ -278,6 +279,57 @@ static void write_alerts(struct scrape *scrape)
     metric_sample(&scrape->w, (double)stats.mails_failed, METRIC_LABELS("failed"));
 }
 
+/* ---- review ---- */
+
+static void write_review_totals(struct scrape *scrape, enum metric_id id,
+                                const struct review_total *totals, int count, size_t offset,
+                                double unit)
+{
+    metric_family(&scrape->w, id);
+    for (int i = 0; i < count; i++) {
+        char version[STR_NUMBER_BYTES + 1];
+        const char *field = (const char *)&totals[i] + offset;
+        version[str_from_i64(totals[i].version, version)] = '\0';
+        metric_sample(&scrape->w, (double)*(const int64_t *)(const void *)field / unit,
+                      METRIC_LABELS(totals[i].model, version));
+    }
+}
+
+static void write_review_queue(struct scrape *scrape, int64_t open, int64_t oldest_us)
+{
+    const struct review_engine *engine = scrape->call->node->review;
+    double age = oldest_us ? (double)(clock_wall_us() - oldest_us) / 1e6 : 0;
+    write_one(scrape, METRIC_REVIEW_OPEN, (double)open);
+    write_one(scrape, METRIC_REVIEW_OLDEST_AGE, age);
+    write_one(scrape, METRIC_REVIEW_DROPPED, engine ? (double)review_engine_dropped(engine) : 0);
+}
+
+static void write_review(struct scrape *scrape)
+{
+    struct review_total *totals = NULL;
+    int64_t open = 0, oldest_us = 0;
+    int count = 0;
+    struct err err = {0};
+    struct store *store = control_read_begin(scrape->call->node->control);
+    enum err_code rc = review_totals(store, scrape->call->arena, &totals, &count, &err);
+    if (!rc)
+        rc = review_open_count(store, &open, &oldest_us, &err);
+    control_read_end(scrape->call->node->control);
+    if (rc)
+        return;
+    write_review_queue(scrape, open, oldest_us);
+    write_review_totals(scrape, METRIC_REVIEW_ITEMS, totals, count,
+                        offsetof(struct review_total, item_count), 1);
+    write_review_totals(scrape, METRIC_REVIEW_DECISIONS, totals, count,
+                        offsetof(struct review_total, decision_count), 1);
+    write_review_totals(scrape, METRIC_REVIEW_DECISION_SECONDS, totals, count,
+                        offsetof(struct review_total, decision_us), 1e6);
+    write_review_totals(scrape, METRIC_REVIEW_OVERRIDES, totals, count,
+                        offsetof(struct review_total, override_count), 1);
+    write_review_totals(scrape, METRIC_REVIEW_SLA_MISSES, totals, count,
+                        offsetof(struct review_total, late_count), 1);
+}
+
 /* ---- control and process ---- */
 
 static void write_control(struct scrape *scrape)
@@ -355,6 +407,7 @@ static void write_all(struct scrape *scrape)
     write_records(scrape);
     write_alerts(scrape);
     monitor_metrics_write(scrape->call->node->monitors, &scrape->w);
+    write_review(scrape);
     write_loaded(scrape);
     write_ready(scrape);
     write_steps(scrape);

@@ -4,6 +4,7 @@
 #include "base/check.h"
 #include "base/clock.h"
 #include "base/rand.h"
+#include "serve/review_outcome.h"
 
 /* ---- next and heartbeat ---- */
 
@@ -108,6 +109,7 @@ typedef enum err_code act_fn(struct store *store, const struct review_act *act,
 struct acting {
     act_fn *fn;
     struct review_act act;
+    struct review_outcomes outcomes;
 };
 
 /* A gold item looks like any other to who decides it. */
@@ -136,11 +138,14 @@ static void write_result(struct call *call, const struct review_act *act,
 static enum err_code run_act(struct call *call, struct control *control, struct store *store,
                              void *arg, struct err *err)
 {
-    const struct acting *a = arg;
+    struct acting *a = arg;
     struct review_result result;
     int64_t now_us = clock_wall_us();
     (void)control;
     enum err_code rc = a->fn(store, &a->act, &call->actor, now_us, call->arena, &result, err);
+    if (!rc)
+        rc = review_outcome_submit(store, &result, &call->actor, now_us, call->arena, &a->outcomes,
+                                   err);
     if (!rc)
         write_result(call, &a->act, &result, now_us);
     return rc;
@@ -197,7 +202,18 @@ static enum err_code read_act(struct call *call, const char *const *keys, const 
 static enum err_code change_item(struct call *call, struct acting *a, struct err *err)
 {
     struct call_change change = {.fn = run_act, .arg = a};
-    return call_execute(call, &change, err);
+    struct review_item item;
+    struct store *store = control_read_begin(call->node->control);
+    enum err_code rc = review_item_get(store, a->act.item, call->arena, &item, err);
+    control_read_end(call->node->control);
+    if (rc)
+        return rc;
+    review_outcome_find(call->node->intake, item.model, item.prediction_id, call->arena,
+                        &a->outcomes);
+    rc = call_execute(call, &change, err);
+    if (!rc)
+        review_outcome_publish(call->node->intake, &a->outcomes);
+    return rc;
 }
 
 enum err_code review_decide_post(struct call *call, struct err *err)

@@ -433,6 +433,27 @@ static const struct command_flag review_undo_flags[] = {
     {0},
 };
 
+static const struct command_flag review_export_flags[] = {
+    {.name = "out",
+     .value = "FILE",
+     .kind = WORD_FILE,
+     .is_required = true,
+     .help = "The file to write: CSV, or JSON Lines when it ends in .jsonl"},
+    {.name = "format",
+     .value = "FORMAT",
+     .kind = WORD_CHOICE,
+     .choices = "csv|jsonl",
+     .help = "Whatever the file is called"},
+    {.name = "test",
+     .value = "SHARE",
+     .help = "Share of keys whose rows are to test with, such as 20%; 20% when not given"},
+    {.name = "version",
+     .value = "N",
+     .kind = WORD_NUMBER,
+     .help = "A data set that was made before, the same bytes again"},
+    {0},
+};
+
 static const struct command_flag review_rules_flags[] = {
     {.name = "file", .value = "FILE", .kind = WORD_FILE, .help = "Set the rules: a YAML file"},
     {.name = "remove", .help = "Send nothing to review any more"},
@@ -757,6 +778,26 @@ const struct command commands[] = {
         .args = review_held_args,
         .detail = "The exit status is 1 while it waits.",
         .example = "slipway review held f909aa1a09002215439fe82df19e8c8c",
+    },
+    {
+        .name = "review export",
+        .summary = "What people decided, as a versioned data set with weights",
+        .run = cli_review_export,
+        .args = review_rules_args,
+        .flags = review_export_flags,
+        .detail = "One row an item: inputs, label, answer, the chance it had to come to review, "
+                  "weight = 1 / chance, and split: rows of one key are on one side. The version "
+                  "and its digest are kept, so that --version gives the same bytes again.",
+        .example = "slipway review export churn --out decided.csv",
+    },
+    {
+        .name = "review stats",
+        .summary = "How review goes: queue, overrides, agreement, seconds per decision",
+        .run = cli_review_stats,
+        .args = review_model_args,
+        .detail = "Agreement is Krippendorff's alpha over all and Cohen's kappa of each pair: 1 is "
+                  "perfect, 0 is chance.",
+        .example = "slipway review stats churn",
     },
     {
         .name = "review rules",

@@ -31,6 +31,8 @@ command_fn cli_alert_unsilence;                               /* alert.c */
 command_fn cli_review_list, cli_review_next, cli_review_show; /* review.c */
 command_fn cli_review_decide, cli_review_skip;                /* review.c */
 command_fn cli_review_undo, cli_review_gold, cli_review_held; /* review.c */
+command_fn cli_review_export;                                 /* review_export.c */
+command_fn cli_review_stats;                                  /* review_stats.c */
 command_fn cli_review_rules;                                  /* review.c */
 
 /* monitors */

@@ -201,7 +201,7 @@ static bool store_batch(struct review_engine *engine, struct batch *batch)
     static struct log_gate gate;
     struct err err = {0};
     int64_t suppressed = 0;
-    struct control_op op = {.fn = open_items, .arg = batch};
+    struct control_op op = {.fn = open_items, .arg = batch, .is_bulk = true};
     enum err_code rc = control_execute(engine->control, &op, &err);
     if (rc == ERR_DISK_FULL || rc == ERR_IO || rc == ERR_UNAVAILABLE) {
         put_back(engine, batch);

@@ -3,6 +3,9 @@
 What could break: an answer that goes out before its person has seen it, a decision that was
 acknowledged and is gone, one that is made twice, two people on one item, a locked store.
 """
+import csv
+import hashlib
+import json
 import os
 import pty
 import re
@@ -113,6 +116,53 @@ def test_what_is_acknowledged_survives_a_kill(queue):
         assert again["repeated"] is True
         assert len(api.get(f"/api/review/items/{item}").json()["decisions"]) == 1
     queue.cli("doctor")
+
+
+def test_decisions_become_outcomes_and_a_data_set(queue, tmp_path):
+    api = queue.api
+    reply = api.predict("triage", {"rows": ROWS[:4]})
+    wait_for(lambda: len(items(api)) == 4, "items")
+    said = {}
+    for item in items(api):
+        answer = api.get(f"/api/review/items/{item['id']}").json()["answer"]["label"]
+        other = "benign" if answer == "malignant" else "malignant"
+        said[item["prediction_id"]] = other if item["id"] == 1 else answer
+        act(api, item["id"], "decide", label=said[item["prediction_id"]])
+    first = reply["predictions"][0]["id"]
+    known = api.get(f"/api/outcomes/{first}").json()["outcomes"]
+    assert {(o["name"], o["kind"], o["source"], o.get("label")) for o in known} == {
+        ("label", "label", "review", said[first]), ("override", "event", "review", None)}
+    act(api, 1, "decide", label=reply["predictions"][0]["label"])  # a correction
+    known = api.get(f"/api/outcomes/{first}").json()["outcomes"]
+    current = [o for o in known if o["name"] == "label" and o["state"] == "current"]
+    assert [o["label"] for o in current] == [reply["predictions"][0]["label"]]
+
+    out = tmp_path / "decided.csv"
+    made = queue.cli("review", "export", "triage", "--out", out, "--json").json
+    rows = list(csv.DictReader(out.open(newline="")))
+    assert made["rows"] == len(rows) == 4 and made["version"] == 1
+    assert hashlib.sha256(out.read_bytes()).hexdigest() == made["digest"]
+    for row, sent in zip(rows, ROWS):
+        assert float(row["mean_radius"]) == pytest.approx(sent["mean_radius"], rel=1e-6)
+        assert row["weight"] == "1.0"
+        head = hashlib.sha256(f"triage\n{row['prediction_id']}".encode()).digest()[:8]
+        share = int.from_bytes(head, "big") / 2**64
+        assert row["split"] == ("test" if share < 0.2 else "train")
+    api.predict("triage", ROWS[5])
+    wait_for(lambda: items(api, state="open"), "item")
+    act(api, 5, "decide", label="benign")
+    again = tmp_path / "again.csv"
+    queue.cli("review", "export", "triage", "--out", again, "--version", 1)
+    assert again.read_bytes() == out.read_bytes()
+    lines = tmp_path / "decided.jsonl"
+    queue.cli("review", "export", "triage", "--out", lines)
+    assert [json.loads(line)["decisions"] for line in lines.open()] == [1] * 5
+    stats = api.get("/api/review/stats", params={"model": "triage"}).json()["models"][0]
+    assert stats["open"] == 0 and stats["decisions"] == 5
+    text = api.get("/metrics").text
+    assert 'slipway_review_decisions_total{model="triage",version="1"} 6' in text
+    assert "slipway_review_open 0" in text
+    assert "alpha" in queue.cli("review", "stats").out
 
 
 def test_twenty_reviewers_at_once_share_the_queue(queue):
