@@ -273,7 +273,7 @@ build/venv-bench/.requirements: tests/bench/requirements.txt
 
 define install_python
 @echo "venv: installing $(2) into $(1)"
-@python3 -m venv $(1)
+@[ -x $(1)/bin/pip ] || python3 -m venv $(1)
 @$(1)/bin/pip install --quiet --disable-pip-version-check --only-binary=:all: -r $(2)
 @touch $@
 endef

@@ -23,6 +23,7 @@
 #include "serve/pipeline.h"
 #include "serve/review_engine.h"
 #include "serve/ticker.h"
+#include "serve/webhooks.h"
 
 enum { ROUTE_PARAMS_MAX = 3, ROUTE_SEGMENTS_MAX = 8 };
 
@@ -37,6 +38,7 @@ struct node {
     struct ticker *ticker;     /* what happens by the clock; NULL in-process */
     struct alerts *alerts;     /* what is raised now; NULL in-process */
     struct alerting *alerting; /* opens and closes them; NULL in-process */
+    struct webhooks *webhooks; /* tell others of events; NULL in-process */
 
     /* What was answered; NULL in-process. */
     struct recorder *recorder;

@@ -18,6 +18,7 @@ handler_fn alias_delete_handler, rollback_post;                   /* alias_api.c
 handler_fn blob_put_handler, blob_head_handler, blob_get_handler; /* blob_api.c */
 handler_fn keys_get, key_post, key_delete;                        /* key_api.c */
 handler_fn audit_get, doctor_get, gc_post, backup_get;            /* admin_api.c */
+handler_fn webhooks_get;                                          /* webhook_api.c */
 handler_fn alerts_get, alert_rules_get, silences_get;             /* alert_api.c */
 handler_fn silence_post, silence_delete;                          /* alert_api.c */
 

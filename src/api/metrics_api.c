@@ -330,6 +330,24 @@ static void write_review(struct scrape *scrape)
                         offsetof(struct review_total, late_count), 1);
 }
 
+static void write_webhooks(struct scrape *scrape)
+{
+    struct webhook_status status[WEBHOOKS_MAX];
+    if (!scrape->call->node->webhooks)
+        return;
+    int count = webhooks_status(scrape->call->node->webhooks, status);
+    metric_family(&scrape->w, METRIC_WEBHOOK_DELIVERIES);
+    for (int i = 0; i < count; i++) {
+        metric_sample(&scrape->w, (double)status[i].delivered,
+                      METRIC_LABELS(status[i].name, "delivered"));
+        metric_sample(&scrape->w, (double)status[i].failed,
+                      METRIC_LABELS(status[i].name, "failed"));
+    }
+    metric_family(&scrape->w, METRIC_WEBHOOK_BEHIND);
+    for (int i = 0; i < count; i++)
+        metric_sample(&scrape->w, (double)status[i].behind, METRIC_LABELS(status[i].name));
+}
+
 /* ---- control and process ---- */
 
 static void write_control(struct scrape *scrape)
@@ -408,6 +426,7 @@ static void write_all(struct scrape *scrape)
     write_alerts(scrape);
     monitor_metrics_write(scrape->call->node->monitors, &scrape->w);
     write_review(scrape);
+    write_webhooks(scrape);
     write_loaded(scrape);
     write_ready(scrape);
     write_steps(scrape);

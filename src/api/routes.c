@@ -144,6 +144,9 @@ const struct route routes[] = {
     {"GET", "/api/models/{model}/monitor", monitor_get, SCOPE_OBSERVE, RUN_FAST, FORM_PROBLEM,
      BODY_NONE, "Live rows against the baseline, by version and feature"},
 
+    {"GET", "/api/webhooks", webhooks_get, SCOPE_OBSERVE, RUN_FAST, FORM_PROBLEM, BODY_NONE,
+     "Receivers of events, and how far they are"},
+
     /* administration */
     {"GET", "/api/keys", keys_get, SCOPE_ADMIN, RUN_FAST, FORM_PROBLEM, BODY_NONE, "API keys"},
     {"POST", "/api/keys", key_post, SCOPE_ADMIN, RUN_FAST, FORM_PROBLEM, BODY_JSON,

@@ -274,6 +274,9 @@ static enum err_code start(struct node *node, struct err *err)
     if (rc)
         return rc;
     add_monitors(node);
+    rc = webhooks_new(node->control, node->alerts, o->webhooks, &node->webhooks, err);
+    if (rc)
+        return rc;
     recorder_start(node->recorder); /* the sinks are there */
     rc = start_http(node, err);
     if (!rc)
@@ -320,6 +323,15 @@ static void reload_alert_rules(struct node *node, const struct options *fresh)
                  fresh->alert_rules[0] ? fresh->alert_rules : "built-in");
 }
 
+static void reload_webhooks(struct node *node, const struct options *fresh)
+{
+    struct err err = {0};
+    if (webhooks_reload(node->webhooks, fresh->webhooks, &err))
+        log_error("webhooks not reloaded", "reason=%s", err.msg);
+    else
+        log_info("webhooks reloaded", "file=%s", fresh->webhooks);
+}
+
 static void reload(struct node *node, const struct server_hooks *hooks)
 {
     struct err err = {0};
@@ -336,6 +348,7 @@ static void reload(struct node *node, const struct server_hooks *hooks)
     } else {
         log_set_level((enum log_level)fresh.log_level);
         reload_alert_rules(node, &fresh);
+        reload_webhooks(node, &fresh);
     }
     options_done(&fresh);
 }
@@ -371,6 +384,7 @@ static void stop(struct node *node)
     if (node->review)
         review_engine_run(node->review); /* what the last records brought */
     review_engine_free(node->review);
+    webhooks_free(node->webhooks);
     alerting_free(node->alerting);
     control_close(node->control);
     free_threads(node);

@@ -42,6 +42,9 @@ bool str_equal_nocase(struct str a, struct str b);
 bool str_starts_with(struct str s, struct str prefix);
 bool str_ends_with(struct str s, struct str suffix);
 
+/* Does the pattern stand for this text? '*' is any bytes, also none; every other byte is itself. */
+bool str_matches(const char *pattern, const char *text);
+
 /* Without spaces and tabs at both ends. */
 struct str str_trim(struct str s);
 

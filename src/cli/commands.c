@@ -898,6 +898,15 @@ const struct command commands[] = {
                    "slipway alert rules --file alerts.yaml",
     },
     {
+        .name = "webhook list",
+        .summary = "Who is told of events, and how far they are",
+        .run = cli_webhook_list,
+        .detail =
+            "Receivers come from the file of --webhooks only. What one has not taken waits in "
+            "the audit trail, in order.",
+        .example = "slipway webhook list",
+    },
+    {
         .name = "audit",
         .summary = "The audit trail, oldest first",
         .run = cli_audit,

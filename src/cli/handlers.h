@@ -25,6 +25,7 @@ command_fn cli_man, cli_reference;                            /* man.c */
 command_fn cli_help, cli_version;                             /* help_commands.c */
 command_fn cli_alert_list, cli_alert_show, cli_alert_rules;   /* alert.c */
 command_fn cli_alert_silence, cli_alert_silences;             /* alert.c */
+command_fn cli_webhook_list;                                  /* webhook.c */
 command_fn cli_alert_unsilence;                               /* alert.c */
 
 /* review */

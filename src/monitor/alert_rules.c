@@ -158,35 +158,13 @@ int alert_rules_models(const struct alert_rules *rules, const char *const **mode
     return rules->model_count;
 }
 
-bool alert_matches(const char *pattern, const char *key)
-{
-    const char *star = NULL, *from = NULL;
-    while (*key) {
-        if (*pattern == '*') {
-            star = pattern++;
-            from = key;
-        } else if (*pattern == *key) {
-            pattern++;
-            key++;
-        } else if (star) {
-            pattern = star + 1;
-            key = ++from;
-        } else {
-            return false;
-        }
-    }
-    while (*pattern == '*')
-        pattern++;
-    return *pattern == '\0';
-}
-
 int64_t alert_rules_silenced_until(const struct alert_rules *rules, const char *key, int64_t now_us)
 {
     int64_t until_us = 0;
     for (int i = 0; i < rules->silence_count; i++) {
         const struct alert_file_silence *silence = &rules->silences[i];
         if (silence->until_us > now_us && silence->until_us > until_us &&
-            alert_matches(silence->match, key))
+            str_matches(silence->match, key))
             until_us = silence->until_us;
     }
     return until_us;

@@ -90,9 +90,6 @@ const struct alert_mail *alert_rules_mail(const struct alert_rules *rules);
 int64_t alert_rules_silenced_until(const struct alert_rules *rules, const char *key,
                                    int64_t now_us);
 
-/* Does a silence's pattern name this key? '*' stands for any bytes, also none and also '/'. */
-bool alert_matches(const char *pattern, const char *key);
-
 /* The row with an index, in the order of the table; NULL behind the last. For listing. */
 const struct alert_rule *alert_rules_at(const struct alert_rules *rules, const char *model,
                                         int index);

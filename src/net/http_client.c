@@ -19,6 +19,7 @@
 #include "base/clock.h"
 
 enum { READ_BYTES = 64 * 1024, WRITE_BYTES = 256 * 1024, HOST_BYTES = 256, PORT_BYTES = 8 };
+enum { CANCEL_POLL_MS = 50 };
 
 /* One connection of one call. */
 struct wire {
@@ -27,6 +28,8 @@ struct wire {
     SSL_CTX *context;
     SSL *ssl;
     int64_t deadline_us;
+    bool (*may_connect)(const struct sockaddr *address);
+    const _Atomic bool *is_cancelled;
 };
 
 struct place {
@@ -93,7 +96,10 @@ static enum err_code wait_for(const struct wire *wire, short events, struct err 
         struct pollfd poll_fd = {.fd = wire->fd, .events = events};
         if (left_ms <= 0)
             return timed_out(wire, err);
-        int n = poll(&poll_fd, 1, left_ms > INT32_MAX ? INT32_MAX : (int)left_ms);
+        if (wire->is_cancelled && atomic_load(wire->is_cancelled))
+            return err_set(err, ERR_CANCELLED, "the call of %s was given up", wire->where);
+        int64_t longest_ms = wire->is_cancelled ? CANCEL_POLL_MS : INT32_MAX;
+        int n = poll(&poll_fd, 1, (int)(left_ms < longest_ms ? left_ms : longest_ms));
         if (n > 0)
             return ERR_OK;
         if (n < 0 && errno != EINTR)
@@ -126,7 +132,9 @@ static void hang_up(struct wire *wire)
     SSL_CTX_free(wire->context);
     if (wire->fd >= 0)
         close(wire->fd);
-    *wire = (struct wire){.fd = -1, .where = wire->where, .deadline_us = wire->deadline_us};
+    wire->fd = -1;
+    wire->ssl = NULL;
+    wire->context = NULL;
 }
 
 static enum err_code connect_tcp(struct wire *wire, const struct place *place, struct err *err)
@@ -139,6 +147,11 @@ static enum err_code connect_tcp(struct wire *wire, const struct place *place, s
     enum err_code rc = ERR_UNAVAILABLE;
     for (const struct addrinfo *a = found; a && rc; a = a->ai_next) {
         hang_up(wire);
+        if (wire->may_connect && !wire->may_connect(a->ai_addr)) {
+            rc = err_set(err, ERR_DENIED, "'%s' leads to an address that may not be called",
+                         place->host);
+            continue;
+        }
         rc = connect_to(wire, a->ai_family, a->ai_addr, a->ai_addrlen, err);
     }
     freeaddrinfo(found);
@@ -446,6 +459,8 @@ enum err_code http_call_run(const struct http_call *call, struct arena *arena,
         .fd = -1,
         .where = call->unix_path ? call->unix_path : call->url,
         .deadline_us = clock_monotonic_us() + call->timeout_ms * 1000,
+        .may_connect = call->may_connect,
+        .is_cancelled = call->is_cancelled,
     };
     llhttp_settings_t settings;
     struct reply reply = {.result = result};

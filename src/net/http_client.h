@@ -1,9 +1,14 @@
 /* http_client.h - one blocking HTTP/1.1 call over TCP, TLS or a Unix socket, for the command line.
  *
- * No redirects, no proxies, no cookies: the address is the caller's own word.
+ * No redirects, no proxies, no cookies: the address is the caller's own word. A server that calls
+ * others says with may_connect which addresses a name may lead to; it is asked for the very address
+ * that is connected to, so that a name cannot change its mind in between.
  */
 #ifndef SLIPWAY_NET_HTTP_CLIENT_H
 #define SLIPWAY_NET_HTTP_CLIENT_H
+
+#include <stdatomic.h>
+#include <sys/socket.h>
 
 #include "base/buf.h"
 #include "base/err.h"
@@ -18,7 +23,9 @@ struct http_call {
     const struct http_header *headers; /* [header_count], sent as they are */
     int header_count;
     struct str body;
-    int64_t timeout_ms; /* whole call */
+    int64_t timeout_ms;                                  /* whole call */
+    bool (*may_connect)(const struct sockaddr *address); /* (optional) */
+    const _Atomic bool *is_cancelled; /* (optional) once true the call fails: ERR_CANCELLED */
     size_t reply_bytes_max;
     void (*progress)(void *arg, uint64_t sent, uint64_t total); /* (optional) while uploading */
     void *progress_arg;

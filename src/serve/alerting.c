@@ -110,7 +110,7 @@ static bool is_silenced(struct alerting *alerting, const char *key, int64_t now_
     pthread_mutex_lock(&alerting->lock);
     for (int i = 0; !is && i < alerting->silence_count; i++)
         is = alerting->silences[i].until_us > now_us &&
-             alert_matches(alerting->silences[i].match, key);
+             str_matches(alerting->silences[i].match, key);
     pthread_mutex_unlock(&alerting->lock);
     return is;
 }

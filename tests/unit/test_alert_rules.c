@@ -112,20 +112,6 @@ static void a_file_changes_rules_for_all_and_for_one(void **state)
     alert_rules_unref(rules);
 }
 
-static void a_star_stands_for_any_bytes(void **state)
-{
-    (void)state;
-    assert_true(alert_matches("drift/churn/*", "drift/churn/7/mean_radius"));
-    assert_true(alert_matches("*", "x"));
-    assert_true(alert_matches("*/mean_*", "drift/churn/7/mean_radius"));
-    assert_true(alert_matches("disk_free", "disk_free"));
-    assert_true(alert_matches("a*b*c", "a-b-b-c"));
-    assert_false(alert_matches("a*b*c", "a-b-b-d"));
-    assert_false(alert_matches("drift/churn", "drift/churn/7"));
-    assert_false(alert_matches("drift/*/age", "drift/churn/ages"));
-    assert_false(alert_matches("", "x"));
-}
-
 static void a_silence_of_the_file_ends(void **state)
 {
     (void)state;
@@ -222,7 +208,6 @@ int main(void)
         cmocka_unit_test(a_name_without_a_row_has_the_row_other),
         cmocka_unit_test(a_file_without_a_word_changes_nothing),
         cmocka_unit_test(a_file_changes_rules_for_all_and_for_one),
-        cmocka_unit_test(a_star_stands_for_any_bytes),
         cmocka_unit_test(a_silence_of_the_file_ends),
         cmocka_unit_test(a_mail_command_is_argv),
         cmocka_unit_test(every_mistake_is_named_with_its_place),

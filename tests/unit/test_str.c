@@ -28,6 +28,20 @@ static void compares_whole_texts(void **state)
     assert_true(str_ends_with((struct str){NULL, 0}, STR_LIT("")));
 }
 
+static void a_star_stands_for_any_bytes(void **state)
+{
+    (void)state;
+    assert_true(str_matches("drift/churn/*", "drift/churn/7/mean_radius"));
+    assert_true(str_matches("*", "x"));
+    assert_true(str_matches("*/mean_*", "drift/churn/7/mean_radius"));
+    assert_true(str_matches("disk_free", "disk_free"));
+    assert_true(str_matches("a*b*c", "a-b-b-c"));
+    assert_false(str_matches("a*b*c", "a-b-b-d"));
+    assert_false(str_matches("drift/churn", "drift/churn/7"));
+    assert_false(str_matches("drift/*/age", "drift/churn/ages"));
+    assert_false(str_matches("", "x"));
+}
+
 static void trims_spaces_and_tabs(void **state)
 {
     (void)state;
@@ -488,6 +502,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(compares_whole_texts),
+        cmocka_unit_test(a_star_stands_for_any_bytes),
         cmocka_unit_test(trims_spaces_and_tabs),
         cmocka_unit_test(splits_and_keeps_empty_parts),
         cmocka_unit_test(reads_integers_to_their_limits),
