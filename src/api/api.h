@@ -14,6 +14,7 @@
 #include "base/option.h"
 #include "base/version.h"
 #include "monitor/alert.h"
+#include "monitor/record_store.h"
 #include "net/http_server.h"
 #include "net/pool.h"
 #include "serve/alerting.h"
@@ -42,6 +43,10 @@ struct node {
 
     /* What was answered; NULL in-process. */
     struct recorder *recorder;
+
+    /* Where that is kept; never NULL in handlers. */
+    struct record_store *records;
+    struct prediction_lookup lookup; /* in it */
 
     /* What came true about it; NULL in-process. */
     struct intake *intake;

@@ -28,6 +28,15 @@ enum err_code api_local_open(const struct options *options, bool create, struct 
     enum err_code rc = control_open(&config, &control, err);
     if (rc)
         return rc;
+    struct record_store *records;
+    struct record_store_config record_config = {.folder_fd = folder_fd(control_folder(control)),
+                                                .keep_bytes = options->record_keep_bytes,
+                                                .keep_ms = options->record_keep_ms};
+    rc = record_store_open(&record_config, &records, err);
+    if (rc) {
+        control_close(control);
+        return rc;
+    }
     struct api_local *local = calloc(1, sizeof(*local));
     struct serve_thread *thread =
         aligned_alloc(_Alignof(struct serve_thread), sizeof(struct serve_thread));
@@ -41,6 +50,7 @@ enum err_code api_local_open(const struct options *options, bool create, struct 
     local->node = (struct node){
         .options = options,
         .control = control,
+        .records = records,
         .thread_count = 1,
         .threads = {thread},
         .start_us = clock_monotonic_us(),
@@ -159,6 +169,7 @@ void api_local_close(struct api_local *local)
     if (!local)
         return;
     snapshot_reader_done(&local->thread->reader);
+    record_store_close(local->node.records);
     control_close(local->node.control);
     free(local->thread);
     free(local);

@@ -216,18 +216,44 @@ static void write_http(struct scrape *scrape)
 
 /* ---- records ---- */
 
+static void write_losses(struct scrape *scrape, enum metric_id id, uint64_t queue_full,
+                         const uint64_t *lost)
+{
+    metric_family(&scrape->w, id);
+    metric_sample(&scrape->w, (double)queue_full, METRIC_LABELS("queue_full"));
+    for (int i = 0; i < LOSS_COUNT; i++)
+        metric_sample(&scrape->w, (double)lost[i],
+                      METRIC_LABELS(record_loss_name((enum record_loss)i)));
+}
+
+static void write_store(struct scrape *scrape, const struct record_store_stats *store)
+{
+    double age = store->oldest_us ? (double)(clock_wall_us() - store->oldest_us) / 1e6 : 0;
+    write_one(scrape, METRIC_RECORDS_LEFT_OUT, (double)store->left_out_count);
+    write_one(scrape, METRIC_RECORD_BYTES, (double)store->bytes);
+    write_one(scrape, METRIC_RECORD_BUFFER, (double)store->buffered_bytes);
+    write_one(scrape, METRIC_RECORD_OLDEST, age > 0 ? age : 0);
+    write_one(scrape, METRIC_RECORD_FAILING, store->is_failing);
+    metric_family(&scrape->w, METRIC_RECORD_WRITE_SECONDS);
+    metric_histogram(&scrape->w, &store->write_seconds, METRIC_NO_LABELS);
+    metric_family(&scrape->w, METRIC_RECORD_SYNC_SECONDS);
+    metric_histogram(&scrape->w, &store->sync_seconds, METRIC_NO_LABELS);
+}
+
 static void write_records(struct scrape *scrape)
 {
     struct recorder_stats stats;
-    if (!scrape->call->node->recorder)
+    const struct node *node = scrape->call->node;
+    struct record_store_stats *store = arena_alloc(scrape->call->arena, sizeof(*store));
+    if (!node->recorder || !store)
         return;
-    recorder_stats(scrape->call->node->recorder, &stats);
+    recorder_stats(node->recorder, &stats);
+    record_store_stats(node->records, store);
     write_one(scrape, METRIC_RECORDS, (double)stats.record_count);
-    metric_family(&scrape->w, METRIC_RECORDS_DROPPED);
-    metric_sample(&scrape->w, (double)stats.dropped_record_count, METRIC_LABELS("queue_full"));
-    metric_family(&scrape->w, METRIC_RECORD_ROWS_DROPPED);
-    metric_sample(&scrape->w, (double)stats.dropped_row_count, METRIC_LABELS("queue_full"));
     write_one(scrape, METRIC_RECORD_QUEUE, (double)stats.queue_bytes);
+    write_losses(scrape, METRIC_RECORDS_DROPPED, stats.dropped_record_count, store->record_count);
+    write_losses(scrape, METRIC_RECORD_ROWS_DROPPED, stats.dropped_row_count, store->row_count);
+    write_store(scrape, store);
 }
 
 /* ---- alerts ---- */

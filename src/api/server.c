@@ -171,6 +171,27 @@ static enum err_code start_http(struct node *node, struct err *err)
     return rc;
 }
 
+static enum err_code open_records(struct node *node, struct err *err)
+{
+    const struct options *o = node->options;
+    struct record_store_config config = {
+        .folder_fd = folder_fd(control_folder(node->control)),
+        .recorder = node->recorder,
+        .share = o->record_share,
+        .segment_bytes = o->record_segment_bytes,
+        .buffer_bytes = o->record_buffer_bytes,
+        .keep_bytes = o->record_keep_bytes,
+        .keep_ms = o->record_keep_ms,
+    };
+    enum err_code rc = record_store_open(&config, &node->records, err);
+    if (rc)
+        return rc;
+    struct record_sink sink = record_store_sink(node->records);
+    recorder_add_sink(node->recorder, &sink);
+    record_store_start(node->records);
+    return ERR_OK;
+}
+
 static void start_intake(struct node *node)
 {
     node->outcomes = outcomes_new();
@@ -180,6 +201,8 @@ static void start_intake(struct node *node)
     node->intake->control = node->control;
     node->intake->recorder = node->recorder;
     node->intake->outcomes = node->outcomes;
+    node->lookup = record_store_lookup(node->records);
+    node->intake->lookup = &node->lookup;
     ticker_add(node->ticker, "orphans", INTAKE_RETRY_MS, intake_retry, node->intake);
     node->intake->tallies = tallies_new();
     recorder_add_sink(node->recorder, &(struct record_sink){.name = "tallies",
@@ -201,8 +224,12 @@ static void measure_drops(void *arg, struct watch *watch, const struct alert_rul
 {
     const struct node *node = arg;
     struct recorder_stats records;
+    struct record_store_stats store;
     recorder_stats(node->recorder, &records);
-    watch_drops(watch, "prediction records", records.dropped_record_count, rules, now_us);
+    record_store_stats(node->records, &store);
+    uint64_t dropped = records.dropped_record_count + store.record_count[LOSS_BUFFER_FULL] +
+                       store.record_count[LOSS_DISK_FULL];
+    watch_drops(watch, "prediction records", dropped, rules, now_us);
 }
 
 static enum err_code start_alerting(struct node *node, struct err *err)
@@ -249,6 +276,7 @@ static enum err_code start(struct node *node, struct err *err)
     node->recorder = recorder_new(node->thread_count, o->record_queue_bytes);
     node->alerts = alerts_new();
     new_monitors(node);
+    recorder_set_redaction(node->recorder, (enum redaction)o->record_redaction);
     struct control_config config = {
         .data_dir = o->data_dir,
         .create = true,
@@ -261,6 +289,8 @@ static enum err_code start(struct node *node, struct err *err)
     enum err_code rc = control_open(&config, &node->control, err);
     if (!rc)
         rc = check_exposure(o, node->control, err);
+    if (!rc)
+        rc = open_records(node, err);
     if (rc)
         return rc;
     for (int i = 0; i < node->thread_count; i++)
@@ -376,6 +406,7 @@ static void stop(struct node *node)
     if (node->server)
         http_server_stop(node->server, node->options->drain_timeout_ms);
     recorder_stop(node->recorder);
+    record_store_stop(node->records);
     ticker_free(node->ticker);
     if (node->intake)
         intake_save(node->intake); /* the last hour */
@@ -386,6 +417,7 @@ static void stop(struct node *node)
     review_engine_free(node->review);
     webhooks_free(node->webhooks);
     alerting_free(node->alerting);
+    record_store_close(node->records);
     control_close(node->control);
     free_threads(node);
     alerts_free(node->alerts);

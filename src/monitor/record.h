@@ -27,6 +27,17 @@ enum { ARM_COUNT = 4 };
 
 const char *arm_name(enum arm arm); /* "", "stable", "canary", "shadow" */
 
+/* How a column that is classified (as anything but "public") is kept in files. Sinks see it whole.
+ */
+enum kept_as {
+    KEPT_AS_IS,
+    KEPT_AS_PSEUDONYM, /* text: 32 hex digits of its HMAC (redact.h) */
+    KEPT_AS_NOTHING,   /* missing */
+};
+enum { KEPT_AS_COUNT = 3, RECORD_OUTPUTS_MAX = 64 };
+
+const char *kept_as_name(enum kept_as kept_as); /* "", "pseudonym", "nothing" */
+
 /* How the columns of a version's records are to be read. Immutable, alive as long as the recorder:
  * records outlive the loaded version they came from. */
 struct record_column {
@@ -37,6 +48,7 @@ struct record_column {
     bool is_whole;                /* integers and booleans: printed without a fraction */
     bool is_boolean;
     bool is_key, is_segment, is_timestamp;
+    enum kept_as kept_as;
 };
 
 struct record_output {
@@ -59,6 +71,8 @@ struct record_schema {
     double decision_threshold;           /* binary: probability >= this is class 1 */
 };
 
+enum { ROW_ERASED = 2 };
+
 struct record {
     const struct record_schema *schema;
     struct str request_id;
@@ -71,16 +85,23 @@ struct record {
     int64_t rollout;           /* id of the rollout that chose; 0: none */
     bool has_key;              /* the caller named a routing key */
     uint64_t key_hash;         /* SipHash of it under the rollout's salt; 0 without a rollout */
+    float share;               /* of requests that are kept: 1, less in a store that samples */
     int64_t row_count;         /* 0 when the request failed before its rows were known; the cells
                                   behind the one that was refused may be missing */
     const float *values;       /* [row_count, value_count]; NaN cells keep their state (check.h) */
     const struct str *texts;   /* [row_count, text_count]; ptr NULL is missing; or NULL */
-    const uint8_t *is_suspect; /* [row_count] 1: quarantined by the contract; or NULL */
+    const uint8_t *is_suspect; /* [row_count] 1: quarantined by the contract, ROW_ERASED: its
+                                  contents were erased; or NULL */
     int violation_count;       /* cells that broke a rule of the contract, of any policy */
     uint32_t violated_rules;   /* bit 1 << rule (enum contract_rule) for each rule they broke */
     int output_count;          /* the schema's, or 0 when the request failed */
     const struct tensor *outputs; /* [output_count] as the schema says; data NULL: not asked for */
 };
+
+static inline bool record_is_erased(const struct record *record, int64_t row)
+{
+    return record->is_suspect && record->is_suspect[row] == ROW_ERASED;
+}
 
 /* Called on the recorder thread, in order of arrival per data thread. */
 struct record_sink {

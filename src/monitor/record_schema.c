@@ -19,7 +19,8 @@ static const struct str *copy_texts(const struct str *texts, int count, struct a
     return copy;
 }
 
-static struct record_column column_of_field(const struct contract_field *field, struct arena *arena)
+static struct record_column column_of_field(const struct contract_field *field,
+                                            enum redaction policy, struct arena *arena)
 {
     return (struct record_column){
         .name = copy_text(field->name, arena),
@@ -33,16 +34,18 @@ static struct record_column column_of_field(const struct contract_field *field, 
         .is_key = field->role == ROLE_KEY,
         .is_segment = field->role == ROLE_SEGMENT,
         .is_timestamp = field->role == ROLE_TIMESTAMP,
+        .kept_as = redact_choose(policy, field->classification, field->is_text),
     };
 }
 
 static const struct record_column *columns_of_fields(const struct contract_field *const *fields,
-                                                     int count, struct arena *arena)
+                                                     int count, enum redaction policy,
+                                                     struct arena *arena)
 {
     struct record_column *columns = arena_calloc(arena, (size_t)count, sizeof(*columns));
     assert(columns);
     for (int i = 0; i < count; i++)
-        columns[i] = column_of_field(fields[i], arena);
+        columns[i] = column_of_field(fields[i], policy, arena);
     return columns;
 }
 
@@ -102,7 +105,8 @@ static const struct str *class_names_of(const struct loaded *loaded, struct aren
     return copy_texts(contract->prediction->categories, count, arena);
 }
 
-struct record_schema *record_schema_new(const struct loaded *loaded, struct arena *arena)
+struct record_schema *record_schema_new(const struct loaded *loaded, enum redaction policy,
+                                        struct arena *arena)
 {
     const struct contract *contract = loaded->contract;
     const struct signature *sig = loaded->signature;
@@ -118,8 +122,8 @@ struct record_schema *record_schema_new(const struct loaded *loaded, struct aren
     if (contract) {
         schema->value_count = contract->value_count;
         schema->text_count = contract->text_count;
-        schema->values = columns_of_fields(contract->values, contract->value_count, arena);
-        schema->texts = columns_of_fields(contract->texts, contract->text_count, arena);
+        schema->values = columns_of_fields(contract->values, contract->value_count, policy, arena);
+        schema->texts = columns_of_fields(contract->texts, contract->text_count, policy, arena);
     } else {
         schema->value_count = sig->feature_count;
         schema->values = columns_of_model(sig, arena);

@@ -5,11 +5,13 @@
 
 #include "base/arena.h"
 #include "monitor/record.h"
+#include "monitor/redact.h"
 #include "runtime/loaded.h"
 
 /* The schema of a version, in `arena`, which has no limit of its own: contract and model have
  * theirs. Without a contract a column is named as the model names its feature, or "f0", "f1", ...
  */
-struct record_schema *record_schema_new(const struct loaded *loaded, struct arena *arena);
+struct record_schema *record_schema_new(const struct loaded *loaded, enum redaction policy,
+                                        struct arena *arena);
 
 #endif

@@ -26,6 +26,7 @@ struct recorder {
     int queue_count;
     struct record_sink sinks[RECORDER_SINKS_MAX];
     int sink_count;
+    enum redaction redaction;
     struct arena *scratch; /* of the record being shown; recorder thread only */
 
     pthread_mutex_t schema_lock; /* of what follows */
@@ -63,8 +64,10 @@ struct recorder *recorder_new(int queue_count, size_t queue_bytes)
     if (!recorder || !queues)
         abort();
     memset(queues, 0, bytes);
-    for (int i = 0; i < queue_count; i++)
+    for (int i = 0; i < queue_count; i++) {
         ring_init(&queues[i].ring, queue_bytes);
+        queues[i].record_count = &queues[i].own_record_count;
+    }
     recorder->queues = queues;
     recorder->queue_count = queue_count;
     recorder->scratch = arena_new(SIZE_MAX);
@@ -95,6 +98,17 @@ struct record_queue *recorder_queue(struct recorder *recorder, int index)
 {
     assert(index >= 0 && index < recorder->queue_count);
     return &recorder->queues[index];
+}
+
+void recorder_set_redaction(struct recorder *recorder, enum redaction policy)
+{
+    recorder->redaction = policy;
+}
+
+void recorder_set_tally(struct recorder *recorder, struct record_tally *tally)
+{
+    for (int i = 0; i < recorder->queue_count; i++)
+        recorder->queues[i].record_count = record_tally_counter(tally, i);
 }
 
 void recorder_add_sink(struct recorder *recorder, const struct record_sink *sink)
@@ -129,7 +143,8 @@ static const struct record_schema *add_schema(struct recorder *recorder,
         recorder->schemas = slots;
         recorder->schema_capacity = capacity;
     }
-    struct record_schema *schema = record_schema_new(loaded, recorder->schema_arena);
+    struct record_schema *schema =
+        record_schema_new(loaded, recorder->redaction, recorder->schema_arena);
     recorder->schemas[recorder->schema_count++] = (struct schema_slot){schema, loaded->artifact};
     schema->serial = (uint32_t)recorder->schema_count;
     return schema;
@@ -150,17 +165,17 @@ const struct record_schema *recorder_schema(struct recorder *recorder, const str
 void record_queue_push(struct record_queue *queue, const struct record *record, int64_t now_ns)
 {
     bool is_pushed = record_push(&queue->ring, record, now_ns);
-    counter_add(is_pushed ? &queue->record_count : &queue->dropped_record_count, 1);
+    counter_add(is_pushed ? queue->record_count : &queue->dropped_record_count, 1);
     counter_add(is_pushed ? &queue->row_count : &queue->dropped_row_count,
                 (uint64_t)record->row_count);
 }
 
 /* ---- recorder thread ---- */
 
-static void show(struct recorder *recorder, const void *frame, int64_t wall_offset_us)
+static void show(struct recorder *recorder, const void *frame, size_t bytes, int64_t wall_offset_us)
 {
     struct record record;
-    record_read_frame(frame, wall_offset_us, recorder->scratch, &record);
+    record_read_frame(frame, bytes, wall_offset_us, recorder->scratch, &record);
     for (int i = 0; i < recorder->sink_count; i++)
         recorder->sinks[i].take(recorder->sinks[i].arg, &record);
     arena_reset(recorder->scratch);
@@ -173,7 +188,7 @@ static int drain_ring(struct recorder *recorder, struct ring *ring, int64_t wall
     while (!ring_is_at(ring, end)) {
         size_t bytes;
         const void *frame = ring_peek(ring, &bytes);
-        show(recorder, frame, wall_offset_us);
+        show(recorder, frame, bytes, wall_offset_us);
         ring_release(ring);
         taken++;
     }
@@ -273,7 +288,7 @@ void recorder_stats(struct recorder *recorder, struct recorder_stats *stats)
     *stats = (struct recorder_stats){0};
     for (int i = 0; i < recorder->queue_count; i++) {
         struct record_queue *queue = &recorder->queues[i];
-        stats->record_count += counter_read(&queue->record_count);
+        stats->record_count += counter_read(queue->record_count);
         stats->row_count += counter_read(&queue->row_count);
         stats->dropped_record_count += counter_read(&queue->dropped_record_count);
         stats->dropped_row_count += counter_read(&queue->dropped_row_count);

@@ -13,6 +13,8 @@
 
 #include "base/histogram.h"
 #include "monitor/record.h"
+#include "monitor/record_tally.h"
+#include "monitor/redact.h"
 #include "monitor/ring.h"
 #include "runtime/loaded.h"
 
@@ -21,7 +23,9 @@ enum { RECORDER_SINKS_MAX = 16, RECORDER_RINGS_MAX = 64 };
 /* What one data thread writes into. The counters are its own, read by a scrape. */
 struct record_queue {
     struct ring ring;
-    _Alignas(64) _Atomic uint64_t record_count, row_count; /* handed over */
+    _Alignas(64) _Atomic uint64_t own_record_count;
+    _Atomic uint64_t *record_count; /* handed over; own_record_count, or a tally's counter */
+    _Atomic uint64_t row_count;     /* handed over */
     _Atomic uint64_t dropped_record_count, dropped_row_count;
 };
 
@@ -34,6 +38,12 @@ struct record_queue *recorder_queue(struct recorder *recorder, int index);
 /* The schema of this version's records; made when it is asked for first, and the same one when the
  * version is loaded again. Any thread. */
 const struct record_schema *recorder_schema(struct recorder *recorder, const struct loaded *loaded);
+
+/* How schemas made from here on say that classified columns are kept. */
+void recorder_set_redaction(struct recorder *recorder, enum redaction policy);
+
+/* Count what is handed over there from here on; before anybody pushes. It outlives the pushing. */
+void recorder_set_tally(struct recorder *recorder, struct record_tally *tally);
 
 /* Sinks see every record, in the order in which they were added. Before recorder_start. */
 void recorder_add_sink(struct recorder *recorder, const struct record_sink *sink);

@@ -50,6 +50,7 @@ void request_record_fill(const struct request *req, int status, int64_t now_ns,
         .rollout = req->rollout,
         .has_key = req->has_key,
         .key_hash = req->key_hash,
+        .share = 1,
     };
     if (req->has_rows)
         put_rows(req, record);

@@ -234,7 +234,7 @@ static bool score_next(struct shadow *shadow)
     if (!frame)
         return false;
     pthread_mutex_lock(&shadow->score_lock);
-    record_read_frame(frame, 0, shadow->frame_arena, &record);
+    record_read_frame(frame, bytes, 0, shadow->frame_arena, &record);
     pthread_mutex_lock(&shadow->lock);
     struct session *session = session_for(shadow, &record);
     pthread_mutex_unlock(&shadow->lock);

@@ -39,8 +39,9 @@ struct folder {
  * between leaves, and what a file system puts into its root. */
 static bool is_our_name(const char *name)
 {
-    static const char *const names[] = {".",     "..",      "lock",         "slipway.sock",
-                                        "blobs", "backups", "rollback.log", "lost+found"};
+    static const char *const names[] = {".",          "..",      "lock",         "slipway.sock",
+                                        "blobs",      "backups", "rollback.log", "lost+found",
+                                        "predictions"};
     for (size_t i = 0; i < ARRAY_LEN(names); i++) {
         if (strcmp(name, names[i]) == 0)
             return true;

@@ -7,6 +7,7 @@
  *       blobs/          artifacts by SHA-256
  *       rollback.log    preallocated: rollbacks made while the disk was full
  *       backups/        copies made before schema changes
+ *       predictions/    records of answered predictions (monitor/segment_format.h)
  */
 #ifndef SLIPWAY_STORE_FOLDER_H
 #define SLIPWAY_STORE_FOLDER_H

@@ -4,8 +4,10 @@
 #define SLIPWAY_TESTS_UNIT_RECORD_FIXTURE_H
 
 #include <stdio.h>
+#include <string.h>
 
 #include "monitor/record.h"
+#include "test.h"
 
 static const struct str fixture_plans[] = {{"basic", 5}, {"plus", 4}, {"family", 6}};
 static const struct str fixture_classes[] = {{"stays", 5}, {"leaves", 6}};
@@ -83,6 +85,7 @@ static inline const struct record *fixture_record_make(struct fixture_record *f,
         .rollout = 3,
         .has_key = true,
         .key_hash = (uint64_t)number * 77,
+        .share = 1,
         .row_count = rows,
         .values = f->values,
         .texts = f->strs,
@@ -93,6 +96,42 @@ static inline const struct record *fixture_record_make(struct fixture_record *f,
         .outputs = &f->output,
     };
     return &f->record;
+}
+
+/* Everything but the schema's address, which is another one after a file was read. */
+static inline void fixture_assert_equal(const struct record *a, const struct record *b)
+{
+    size_t rows = (size_t)a->row_count;
+    assert_true(str_equal(a->request_id, b->request_id));
+    assert_true(str_equal(a->traceparent, b->traceparent));
+    assert_int_equal(a->latency_us, b->latency_us);
+    assert_int_equal(a->status, b->status);
+    assert_int_equal(a->arm, b->arm);
+    assert_int_equal(a->rollout, b->rollout);
+    assert_int_equal(a->has_key, b->has_key);
+    assert_int_equal(a->key_hash, b->key_hash);
+    assert_int_equal(a->row_count, b->row_count);
+    assert_int_equal(a->violation_count, b->violation_count);
+    assert_int_equal(a->violated_rules, b->violated_rules);
+    assert_memory_equal(a->values, b->values, rows * 3 * sizeof(float));
+    for (size_t i = 0; i < rows * 2; i++) {
+        assert_int_equal(a->texts[i].ptr == NULL, b->texts[i].ptr == NULL);
+        assert_true(str_equal(a->texts[i], b->texts[i]));
+    }
+    assert_memory_equal(a->is_suspect, b->is_suspect, rows);
+    assert_int_equal(a->output_count, b->output_count);
+    assert_int_equal(a->outputs[0].dtype, DTYPE_F32);
+    assert_int_equal(a->outputs[0].shape[0], b->outputs[0].shape[0]);
+    assert_memory_equal(a->outputs[0].data, b->outputs[0].data, rows * sizeof(float));
+}
+
+/* The record is the one that was made from `number`. */
+static inline void fixture_assert_is(const struct record *record, int number)
+{
+    struct fixture_record expected;
+    fixture_record_make(&expected, number, (int)record->row_count);
+    fixture_assert_equal(record, &expected.record);
+    assert_int_equal(record->at_us, expected.record.at_us);
 }
 
 #endif

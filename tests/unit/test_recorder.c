@@ -20,30 +20,6 @@ static void assert_texts_equal(const struct str *a, const struct str *b, int cou
     }
 }
 
-static void assert_record_equal(const struct record *a, const struct record *b)
-{
-    size_t rows = (size_t)a->row_count;
-    assert_ptr_equal(a->schema, b->schema);
-    assert_true(str_equal(a->request_id, b->request_id));
-    assert_true(str_equal(a->traceparent, b->traceparent));
-    assert_int_equal(a->latency_us, b->latency_us);
-    assert_int_equal(a->status, b->status);
-    assert_int_equal(a->arm, b->arm);
-    assert_int_equal(a->rollout, b->rollout);
-    assert_int_equal(a->has_key, b->has_key);
-    assert_int_equal(a->key_hash, b->key_hash);
-    assert_int_equal(a->row_count, b->row_count);
-    assert_int_equal(a->violation_count, b->violation_count);
-    assert_int_equal(a->violated_rules, b->violated_rules);
-    assert_memory_equal(a->values, b->values, rows * 3 * sizeof(float));
-    assert_texts_equal(a->texts, b->texts, (int)rows * 2);
-    assert_memory_equal(a->is_suspect, b->is_suspect, rows);
-    assert_int_equal(a->output_count, b->output_count);
-    assert_int_equal(a->outputs[0].dtype, DTYPE_F32);
-    assert_int_equal(a->outputs[0].shape[0], b->outputs[0].shape[0]);
-    assert_memory_equal(a->outputs[0].data, b->outputs[0].data, rows * sizeof(float));
-}
-
 /* Sees the records of numbers next, next + 1, ... and counts them. */
 struct checker {
     int next, flushes;
@@ -55,7 +31,7 @@ static void check(void *arg, const struct record *record)
     struct checker *checker = arg;
     struct fixture_record expected;
     fixture_record_make(&expected, checker->next++, (int)record->row_count);
-    assert_record_equal(record, &expected.record);
+    fixture_assert_equal(record, &expected.record);
     checker->rows += (uint64_t)record->row_count;
 }
 
@@ -139,18 +115,26 @@ static void stopping_gives_everything_to_the_sinks(void **state)
     }
 }
 
+static void read_frame(struct ring *ring, int64_t wall_offset_us, struct arena *arena,
+                       struct record *record)
+{
+    size_t bytes;
+    const void *frame = ring_peek(ring, &bytes);
+    assert_non_null(frame);
+    record_read_frame(frame, bytes, wall_offset_us, arena, record);
+}
+
 /* at = (wall - monotonic) + pushed = 5,000,000 - 2,000,000 + 1,500,000 us */
 static void the_time_of_a_record_is_wall_time(void **state)
 {
     struct ring ring;
     struct fixture_record f;
     struct record got;
-    size_t bytes;
     (void)state;
     struct arena *arena = arena_new(SIZE_MAX);
     ring_init(&ring, QUEUE_BYTES);
     assert_true(record_push(&ring, fixture_record_make(&f, 1, 1), 1500000 * 1000));
-    record_read_frame(ring_peek(&ring, &bytes), 5000000 - 2000000, arena, &got);
+    read_frame(&ring, 5000000 - 2000000, arena, &got);
     assert_int_equal(got.at_us, 4500000);
     ring_done(&ring);
     arena_free(arena);
@@ -161,14 +145,13 @@ static void a_failed_request_has_a_record_too(void **state)
 {
     struct ring ring;
     struct record got;
-    size_t bytes;
     const struct record failed = {
         .schema = &fixture_schema, .request_id = STR_LIT("r"), .status = 400};
     (void)state;
     struct arena *arena = arena_new(SIZE_MAX);
     ring_init(&ring, QUEUE_BYTES);
     assert_true(record_push(&ring, &failed, 0));
-    record_read_frame(ring_peek(&ring, &bytes), 0, arena, &got);
+    read_frame(&ring, 0, arena, &got);
     assert_int_equal(got.status, 400);
     assert_int_equal(got.row_count, 0);
     assert_int_equal(got.output_count, 0);
@@ -197,12 +180,11 @@ static void outputs_of_every_kind_come_back(void **state)
                                   .outputs = tensors};
     struct ring ring;
     struct record got;
-    size_t bytes;
     (void)state;
     struct arena *arena = arena_new(SIZE_MAX);
     ring_init(&ring, QUEUE_BYTES);
     assert_true(record_push(&ring, &record, 0));
-    record_read_frame(ring_peek(&ring, &bytes), 0, arena, &got);
+    read_frame(&ring, 0, arena, &got);
     assert_texts_equal(got.outputs[0].data, words, 2);
     assert_int_equal(got.outputs[1].rank, 2);
     assert_int_equal(got.outputs[1].shape[1], 2);

@@ -1,0 +1,466 @@
+/* record_write.c - the store's writing side: sink, writer thread, syncer thread.
+ *
+ *     active block --full, or 20 ms--> waiting blocks --> segment --> sealed at its size or age
+ *
+ * The writer alone changes the current segment. A block stays among the waiting ones until it is in
+ * the file, so that it can be found at any moment.
+ */
+#include <errno.h>
+#include <pthread.h>
+#include <stdlib.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "base/check.h"
+#include "base/clock.h"
+#include "base/hash.h"
+#include "base/log.h"
+#include "monitor/record_code.h"
+#include "monitor/record_store_own.h"
+#include "monitor/segment_writer.h"
+
+enum {
+    GATHER_MS = 20,     /* between two writes, while records come */
+    SYNC_AFTER_MS = 30, /* a write is made durable so long after it */
+    RETRY_MS = 1000,    /* after the disk took nothing */
+    HOUSEKEEPING_MS = 60 * 1000,
+    EAGER_BYTES = 4 << 20, /* so much is not waited with */
+    SEGMENT_HOURS = 6,
+};
+
+/* ---- sink: recorder thread ---- */
+
+static bool is_left_out(const struct record_store *store, struct str id)
+{
+    return store->sample_bound != UINT64_MAX &&
+           hash_sip(store->sample_key, id.ptr, id.len) >= store->sample_bound;
+}
+
+/* Under the lock: the active block is full. */
+static void close_active(struct record_store *store)
+{
+    struct record_block *block = store->active;
+    if (!block)
+        return;
+    store->active = NULL;
+    block->next = NULL;
+    if (store->waiting)
+        store->waiting_last->next = block;
+    else
+        store->waiting = block;
+    store->waiting_last = block;
+}
+
+static bool has_room(struct record_store *store, const struct record *record)
+{
+    if (store->buffered_bytes + record_encoded_bytes(record) <= store->config.buffer_bytes)
+        return true;
+    enum record_loss loss = store->is_failing ? LOSS_DISK_FULL : LOSS_BUFFER_FULL;
+    store->lost_records[loss]++;
+    store->lost_rows[loss] += (uint64_t)record->row_count;
+    return false;
+}
+
+/* Under the lock. */
+static void add(struct record_store *store, const struct record *record)
+{
+    if (!has_room(store, record))
+        return;
+    if (!store->active) {
+        store->active = record_block_new();
+        store->active->taken_before = store->taken - 1;
+        if (!store->waiting)
+            pthread_cond_signal(&store->wake);
+    }
+    size_t before = store->active->body_bytes;
+    record_block_add(store->active, record, store->run);
+    store->active->taken_with = store->taken;
+    store->buffered_bytes += store->active->body_bytes - before;
+    if (store->active->body_bytes >= SEGMENT_BODY_BYTES)
+        close_active(store);
+    if (store->buffered_bytes >= EAGER_BYTES && before < SEGMENT_BODY_BYTES)
+        pthread_cond_signal(&store->wake);
+}
+
+static void take(void *arg, const struct record *record)
+{
+    struct record_store *store = arg;
+    struct record kept;
+    if (is_left_out(store, record->request_id)) {
+        pthread_mutex_lock(&store->lock);
+        store->taken++;
+        store->left_out_count++;
+        if (store->active)
+            store->active->taken_with = store->taken;
+        pthread_mutex_unlock(&store->lock);
+        return;
+    }
+    if (redact_has_work(record->schema))
+        redact_record(record, store->secret, store->scratch, &kept);
+    else
+        kept = *record;
+    kept.share = (float)(store->config.share < 1 ? store->config.share : 1);
+    pthread_mutex_lock(&store->lock);
+    store->taken++;
+    add(store, &kept);
+    pthread_mutex_unlock(&store->lock);
+    arena_reset(store->scratch);
+}
+
+struct record_sink record_store_sink(struct record_store *store)
+{
+    return (struct record_sink){.name = "segments", .arg = store, .take = take};
+}
+
+/* ---- segments: writer thread ---- */
+
+/* A reference for the syncer. */
+static void mark_dirty(struct record_store *store, struct segment *segment)
+{
+    struct segment *old = NULL;
+    pthread_mutex_lock(&store->lock);
+    if (store->dirty != segment) {
+        old = store->dirty;
+        segment_ref(segment);
+        store->dirty = segment;
+        pthread_cond_signal(&store->has_dirty);
+    }
+    pthread_mutex_unlock(&store->lock);
+    segment_unref(old);
+}
+
+static enum err_code begin_segment(struct record_store *store, struct err *err)
+{
+    char name[SEGMENT_NAME_BYTES];
+    struct segment *segment;
+    enum err_code rc = record_store_make_folder(store, err);
+    int64_t number = store->last_number + 1;
+    if (!rc)
+        rc = segment_create(store->dir_fd, segment_name(number, name), number, store->run,
+                            clock_wall_us(), &segment, err);
+    if (rc)
+        return rc;
+    fsync(store->dir_fd); /* its name; what is in it is synced later */
+    segment_ref(segment);
+    store->current = segment;
+    record_store_append(store, segment);
+    return ERR_OK;
+}
+
+static enum err_code end_segment(struct record_store *store, struct err *err)
+{
+    struct segment_info info;
+    struct segment *sealed;
+    segment_info(store->current, &info);
+    enum err_code rc = segment_seal(store->current, err);
+    if (!rc)
+        rc = segment_open(store->dir_fd, info.number, false, &sealed, err);
+    if (rc)
+        return rc;
+    record_store_replace(store, sealed);
+    segment_unref(store->current);
+    store->current = NULL;
+    record_store_expire(store);
+    return ERR_OK;
+}
+
+static bool is_full(struct record_store *store)
+{
+    struct segment_info info;
+    segment_info(store->current, &info);
+    size_t quota = store->config.keep_bytes / 8; /* one more or less is noticed, not felt */
+    size_t limit = store->config.segment_bytes < quota ? store->config.segment_bytes : quota;
+    return info.bytes >= limit ||
+           clock_wall_us() - info.created_us > SEGMENT_HOURS * INT64_C(3600) * CLOCK_SECOND_US;
+}
+
+/* A full segment is sealed before the next block, so that a failure leaves the block to be tried
+ * again, whole. */
+static enum err_code write_block(struct record_store *store, struct record_block *block,
+                                 struct err *err)
+{
+    enum err_code rc = ERR_OK;
+    if (store->current && is_full(store))
+        rc = end_segment(store, err);
+    if (!rc && !store->current)
+        rc = begin_segment(store, err);
+    if (!rc)
+        rc = segment_add(store->current, block, err);
+    if (!rc)
+        mark_dirty(store, store->current);
+    return rc;
+}
+
+/* Under the lock. The block is in the file. */
+static void forget_first(struct record_store *store)
+{
+    struct record_block *block = store->waiting;
+    store->waiting = block->next;
+    store->buffered_bytes -= block->body_bytes;
+    record_block_free(block);
+}
+
+static void note_failure(struct record_store *store, const struct err *err)
+{
+    if (!store->is_failing)
+        log_error("prediction records not written, kept in memory", "reason=%s", err->msg);
+    store->is_failing = true;
+}
+
+static void note_success(struct record_store *store)
+{
+    if (store->is_failing)
+        log_info("prediction records written again", "dropped_records=%llu",
+                 (unsigned long long)store->lost_records[LOSS_DISK_FULL]);
+    store->is_failing = false;
+}
+
+/* Under the lock, which it gives up while it writes. */
+static enum err_code write_waiting(struct record_store *store, struct err *err)
+{
+    enum err_code rc = ERR_OK;
+    close_active(store);
+    while (store->waiting && !rc) {
+        struct record_block *block = store->waiting;
+        pthread_mutex_unlock(&store->lock);
+        int64_t before_ns = clock_monotonic_ns();
+        rc = write_block(store, block, err);
+        histogram_record(&store->write_seconds, clock_monotonic_ns() - before_ns);
+        pthread_mutex_lock(&store->lock);
+        if (!rc)
+            forget_first(store);
+    }
+    if (rc)
+        note_failure(store, err);
+    else
+        note_success(store);
+    return rc;
+}
+
+/* ---- writer thread ---- */
+
+/* The machine's clock, not the one that tests set: a condition variable waits by it. */
+static struct timespec after_ms(int64_t ms)
+{
+    struct timespec until;
+    clock_gettime(CLOCK_MONOTONIC, &until);
+    until.tv_sec += ms / 1000;
+    until.tv_nsec += ms % 1000 * 1000000;
+    until.tv_sec += until.tv_nsec / 1000000000;
+    until.tv_nsec %= 1000000000;
+    return until;
+}
+
+static bool has_records(const struct record_store *store)
+{
+    return store->active || store->waiting;
+}
+
+/* Under the lock: until there are records, or it is time to look at their ages. */
+static void wait_for_records(struct record_store *store)
+{
+    struct timespec until = after_ms(HOUSEKEEPING_MS);
+    int rc = 0;
+    while (!has_records(store) && !store->is_stopping && store->flush_wanted == store->flush_done &&
+           rc != ETIMEDOUT)
+        rc = pthread_cond_timedwait(&store->wake, &store->lock, &until);
+}
+
+/* Under the lock: let some more come, unless somebody cannot wait. */
+static void gather(struct record_store *store)
+{
+    struct timespec until = after_ms(store->is_failing ? RETRY_MS : GATHER_MS);
+    int rc = 0;
+    while (!store->is_stopping && store->flush_wanted == store->flush_done && rc != ETIMEDOUT &&
+           (store->is_failing || store->buffered_bytes < EAGER_BYTES))
+        rc = pthread_cond_timedwait(&store->wake, &store->lock, &until);
+}
+
+static void answer_flush(struct record_store *store, uint64_t wanted)
+{
+    store->flush_done = wanted;
+    pthread_cond_broadcast(&store->flushed);
+}
+
+/* Without records nobody looks at the segment's age but here. */
+static void keep_house(struct record_store *store)
+{
+    struct err err = {0};
+    if (store->current && is_full(store) && end_segment(store, &err))
+        log_warn("segment not sealed yet", "reason=%s", err.msg);
+    record_store_expire(store);
+}
+
+/* Somebody wants to work on sealed segments only. */
+static void seal_current(struct record_store *store)
+{
+    struct err err = {0};
+    pthread_mutex_unlock(&store->lock);
+    if (store->current && end_segment(store, &err))
+        log_warn("segment not sealed yet", "reason=%s", err.msg);
+    pthread_mutex_lock(&store->lock);
+}
+
+static void run_writer(struct record_store *store)
+{
+    struct err err = {0};
+    pthread_mutex_lock(&store->lock);
+    for (;;) {
+        wait_for_records(store);
+        if (has_records(store))
+            gather(store);
+        bool is_last = store->is_stopping, has_work = has_records(store);
+        bool is_seal_wanted = store->is_seal_wanted;
+        uint64_t wanted = store->flush_wanted;
+        store->is_seal_wanted = false;
+        if (has_work)
+            write_waiting(store, &err);
+        if (is_seal_wanted)
+            seal_current(store);
+        if (!has_work && !is_last) {
+            pthread_mutex_unlock(&store->lock);
+            keep_house(store);
+            pthread_mutex_lock(&store->lock);
+        }
+        answer_flush(store, wanted);
+        if (is_last)
+            break;
+    }
+    pthread_mutex_unlock(&store->lock);
+}
+
+/* What waits is lost, and counted. */
+static void give_up(struct record_store *store)
+{
+    close_active(store);
+    while (store->waiting) {
+        store->lost_records[LOSS_DISK_FULL] += store->waiting->record_count;
+        store->lost_rows[LOSS_DISK_FULL] += store->waiting->row_count;
+        forget_first(store);
+    }
+}
+
+static void *writer_thread(void *arg)
+{
+    struct record_store *store = arg;
+    struct err err = {0};
+    if (record_store_load(store, &err))
+        log_error("prediction records not read", "reason=%s", err.msg);
+    record_store_expire(store);
+    run_writer(store);
+    pthread_mutex_lock(&store->lock);
+    if (has_records(store)) {
+        give_up(store);
+        log_error("prediction records lost at the end", "lost=%llu",
+                  (unsigned long long)store->lost_records[LOSS_DISK_FULL]);
+    }
+    pthread_mutex_unlock(&store->lock);
+    if (store->current && end_segment(store, &err)) {
+        log_warn("segment not sealed", "reason=%s", err.msg);
+        segment_unref(store->current);
+        store->current = NULL;
+    }
+    return NULL;
+}
+
+/* ---- syncer thread ---- */
+
+static struct segment *take_dirty(struct record_store *store)
+{
+    struct segment *segment = store->dirty;
+    store->dirty = NULL;
+    return segment;
+}
+
+static void sync_segment(struct record_store *store, struct segment *segment)
+{
+    static struct log_gate gate;
+    int64_t suppressed, before_ns = clock_monotonic_ns();
+    struct err err = {0};
+    if (segment_sync(segment, &err) && log_gate_open(&gate, &suppressed))
+        log_error("prediction records not made durable", "reason=%s suppressed=%lld", err.msg,
+                  (long long)suppressed);
+    histogram_record(&store->sync_seconds, clock_monotonic_ns() - before_ns);
+    segment_unref(segment);
+}
+
+static void *syncer_thread(void *arg)
+{
+    struct record_store *store = arg;
+    pthread_mutex_lock(&store->lock);
+    for (;;) {
+        while (!store->dirty && store->is_running)
+            pthread_cond_wait(&store->has_dirty, &store->lock);
+        if (!store->dirty)
+            break;
+        struct timespec until = after_ms(SYNC_AFTER_MS);
+        int rc = 0;
+        while (store->is_running && rc != ETIMEDOUT)
+            rc = pthread_cond_timedwait(&store->has_dirty, &store->lock, &until);
+        struct segment *segment = take_dirty(store);
+        pthread_mutex_unlock(&store->lock);
+        sync_segment(store, segment);
+        pthread_mutex_lock(&store->lock);
+    }
+    pthread_mutex_unlock(&store->lock);
+    return NULL;
+}
+
+/* ---- starting and stopping ---- */
+
+void record_store_start(struct record_store *store)
+{
+    store->is_running = true;
+    if (pthread_create(&store->writer, NULL, writer_thread, store) ||
+        pthread_create(&store->syncer, NULL, syncer_thread, store))
+        abort();
+    pthread_setname_np(store->writer, "record-writer");
+    pthread_setname_np(store->syncer, "record-syncer");
+}
+
+void record_store_stop(struct record_store *store)
+{
+    if (!store || !store->is_running)
+        return;
+    pthread_mutex_lock(&store->lock);
+    store->is_stopping = true;
+    pthread_cond_signal(&store->wake);
+    pthread_mutex_unlock(&store->lock);
+    pthread_join(store->writer, NULL);
+    pthread_mutex_lock(&store->lock);
+    store->is_running = false;
+    pthread_cond_signal(&store->has_dirty);
+    pthread_mutex_unlock(&store->lock);
+    pthread_join(store->syncer, NULL);
+}
+
+static void flush(struct record_store *store, bool is_seal_wanted)
+{
+    if (store->config.recorder)
+        recorder_sync(store->config.recorder);
+    pthread_mutex_lock(&store->lock);
+    uint64_t wanted = ++store->flush_wanted;
+    store->is_seal_wanted = store->is_seal_wanted || is_seal_wanted;
+    pthread_cond_signal(&store->wake);
+    while (store->is_running && !store->is_stopping && store->flush_done < wanted)
+        pthread_cond_wait(&store->flushed, &store->lock);
+    pthread_mutex_unlock(&store->lock);
+}
+
+void record_store_flush(struct record_store *store)
+{
+    flush(store, false);
+}
+
+enum err_code record_store_seal(struct record_store *store, struct err *err)
+{
+    if (!store->is_running)
+        return ERR_OK;
+    flush(store, true);
+    pthread_mutex_lock(&store->lock);
+    bool is_failing = store->is_failing;
+    pthread_mutex_unlock(&store->lock);
+    if (!is_failing)
+        return ERR_OK;
+    return err_set(err, ERR_DISK_FULL, "records wait in memory for a disk that takes nothing");
+}
