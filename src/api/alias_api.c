@@ -4,6 +4,7 @@
 #include "api/handlers.h"
 #include "base/clock.h"
 #include "base/log.h"
+#include "rollout/gate_store.h"
 
 static void write_alias(struct call *call, const struct alias *alias)
 {
@@ -54,16 +55,22 @@ enum err_code alias_get_handler(struct call *call, struct err *err)
 struct alias_move {
     const char *model, *alias, *reason;
     int64_t version, if_revision;
+    bool is_gated; /* out: refused because of the gate, not of the revision */
 };
 
 static enum err_code move(struct call *call, struct control *control, struct store *store,
                           void *arg, struct err *err)
 {
-    const struct alias_move *m = arg;
+    struct alias_move *m = arg;
     struct alias alias;
     (void)control;
-    enum err_code rc = alias_set(store, m->model, m->alias, m->version, m->if_revision, m->reason,
-                                 &call->actor, &alias, call->arena, err);
+    enum err_code rc = strcmp(m->alias, ALIAS_CHAMPION) == 0
+                           ? gate_check_required(store, m->model, m->version, err)
+                           : ERR_OK;
+    m->is_gated = rc != ERR_OK;
+    if (!rc)
+        rc = alias_set(store, m->model, m->alias, m->version, m->if_revision, m->reason,
+                       &call->actor, &alias, call->arena, err);
     if (!rc)
         write_alias(call, &alias);
     return rc;
@@ -112,7 +119,7 @@ static enum err_code read_move(struct call *call, struct alias_move *m, struct e
 static enum err_code refuse_precondition(struct call *call, const struct alias_move *m,
                                          enum err_code rc)
 {
-    if (rc == ERR_CONFLICT && m->if_revision >= 0)
+    if (rc == ERR_CONFLICT && m->if_revision >= 0 && !m->is_gated)
         call->x->response.status = 412;
     return rc;
 }

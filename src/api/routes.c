@@ -143,6 +143,17 @@ const struct route routes[] = {
     /* monitors */
     {"GET", "/api/models/{model}/monitor", monitor_get, SCOPE_OBSERVE, RUN_FAST, FORM_PROBLEM,
      BODY_NONE, "Live rows against the baseline, by version and feature"},
+    /* gates */
+    {"POST", "/api/models/{model}/versions/{version}/gate", gate_post, SCOPE_OPERATE, RUN_SLOW,
+     FORM_PROBLEM, BODY_UPLOAD, "Run a version's gate on held-out rows"},
+    {"GET", "/api/models/{model}/versions/{version}/gate", gate_get, SCOPE_OBSERVE, RUN_FAST,
+     FORM_PROBLEM, BODY_NONE, "The newest result of a version's gate"},
+    {"GET", "/api/models/{model}/gates", gates_get, SCOPE_OBSERVE, RUN_FAST, FORM_PROBLEM,
+     BODY_NONE, "The gate a model requires, and results, newest first"},
+    {"PUT", "/api/models/{model}/gates", gates_put, SCOPE_OPERATE, RUN_FAST, FORM_PROBLEM,
+     BODY_JSON, "Require a gate of every version that gets traffic"},
+    {"DELETE", "/api/models/{model}/gates", gates_delete, SCOPE_OPERATE, RUN_FAST, FORM_PROBLEM,
+     BODY_NONE, "Require no gate"},
 
     {"GET", "/api/webhooks", webhooks_get, SCOPE_OBSERVE, RUN_FAST, FORM_PROBLEM, BODY_NONE,
      "Receivers of events, and how far they are"},

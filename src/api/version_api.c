@@ -6,6 +6,7 @@
 #include "base/check.h"
 #include "base/log.h"
 #include "contract/compare.h"
+#include "rollout/gate_store.h"
 
 /* ---- showing ---- */
 
@@ -321,6 +322,12 @@ static enum err_code give_alias(struct call *call, struct store *store, struct r
         return ERR_OK;
     name = name ? name : ALIAS_CHAMPION;
     reg->is_champion = strcmp(name, ALIAS_CHAMPION) == 0;
+    if (reg->is_champion &&
+        gate_check_required(store, reg->version.model, reg->version.number, err))
+        return err_hint(err,
+                        "register it without the alias, run its gate, then: slipway alias set "
+                        "%s champion VERSION",
+                        reg->version.model);
     const char *note = reg->version.note; /* may be longer than a reason */
     const char *reason = strlen(note) > REASON_BYTES_MAX ? "see the version's note" : note;
     return alias_set(store, reg->version.model, name, reg->version.number, reg->if_revision, reason,

@@ -5,6 +5,7 @@
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "base/check.h"
@@ -115,6 +116,19 @@ static bool makes_folder(const char *command)
     return strcmp(command, "model register") == 0 || strcmp(command, "key create") == 0;
 }
 
+/* --data names the folder; for a command whose --data may be rows too, the one that is a folder. */
+static const char *data_folder(const struct cli *cli)
+{
+    const char *path;
+    struct stat status;
+    if (!cli->command->takes_rows_by_data)
+        return cli_flag(cli, "data");
+    for (int i = 0; (path = cli_flag_at(cli, "data", i)); i++)
+        if (stat(path, &status) == 0 && S_ISDIR(status.st_mode))
+            return path;
+    return NULL;
+}
+
 static enum err_code open_transport(struct cli *cli, struct err *err)
 {
     extern char **environ;
@@ -122,7 +136,7 @@ static enum err_code open_transport(struct cli *cli, struct err *err)
     if (cli->transport)
         return ERR_OK;
     config.ca_path = cli_flag(cli, "ca");
-    config.data_dir = cli_flag(cli, "data");
+    config.data_dir = data_folder(cli);
     config.create = makes_folder(cli->command->name);
     /* A folder that is named on the line is meant, whatever the environment says. */
     config.server_url = config.data_dir ? cli_flag(cli, "server")
@@ -427,6 +441,8 @@ static int run_command(struct cli *cli)
         report(cli, &err);
         return cli->is_usage ? CLI_USAGE : (int)exit_code_of(rc);
     }
+    if (cli->is_unknown)
+        return CLI_UNKNOWN;
     return cli->is_no ? CLI_NO : CLI_OK;
 }
 

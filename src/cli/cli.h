@@ -33,6 +33,7 @@ enum cli_exit {
     CLI_OK = 0,
     CLI_NO = 1,
     CLI_USAGE = 2,
+    CLI_UNKNOWN = 2, /* of a gate; standard output tells it from wrong usage */
     CLI_NOT_FOUND = 3,
     CLI_CONFLICT = 4,
     CLI_DENIED = 5,
@@ -86,6 +87,7 @@ struct command {
     bool takes_words;                 /* what follows goes to cli->rest, unread */
     bool takes_options;               /* the same, and it is flags of base/option.h */
     bool is_hidden;
+    bool takes_rows_by_data; /* its --data may also name a file of rows; folders are the folder */
 };
 
 /* Every command; ends with a row of zeros. */
@@ -112,6 +114,7 @@ struct cli {
     int rest_count;
     bool wants_json;
     bool is_no;                  /* the command worked and its answer is no: exit status 1 */
+    bool is_unknown;             /* the same, and it cannot tell: exit status 2 */
     bool is_usage;               /* its failure is one of the command line: exit status 2 */
     struct transport *transport; /* opened by the first cli_request() */
 };

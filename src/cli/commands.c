@@ -2,6 +2,8 @@
  *
  * Help, completion, man pages and docs/cli.md are made from these rows.
  */
+#include "cli/commands_gate.h"
+#include "cli/commands_model.h"
 #include "cli/handlers.h"
 
 const struct command_flag cli_common_flags[] = {
@@ -25,126 +27,6 @@ const struct command_flag cli_api_flags[] = {
      .value = "FILE",
      .kind = WORD_FILE,
      .help = "PEM file of the roots that vouch for --server; else the system's"},
-    {0},
-};
-
-/* ---- arguments that several commands share ---- */
-
-#define ARG_MODEL {.name = "NAME", .kind = WORD_MODEL, .help = "The model"}
-#define FLAG_REASON                                                                                \
-    {.name = "reason", .value = "TEXT", .help = "Why, for the history and the audit trail"}
-#define FLAG_IF_REVISION                                                                           \
-    {.name = "if-revision",                                                                        \
-     .value = "N",                                                                                 \
-     .kind = WORD_NUMBER,                                                                          \
-     .help = "Only when the alias is at this revision; 0: only when it does not exist"}
-
-static const struct command_arg arg_model[] = {ARG_MODEL, {0}};
-
-static const struct command_arg arg_model_or_version[] = {
-    {.name = "NAME[:VERSION]",
-     .kind = WORD_MODEL,
-     .help = "The model; a version by number, alias or latest"},
-    {0},
-};
-
-/* ---- models ---- */
-
-static const struct command_arg register_args[] = {
-    {.name = "NAME", .kind = WORD_MODEL, .help = "The model; a new name makes a new model"},
-    {.name = "FILE", .kind = WORD_FILE, .help = "The trained model"},
-    {0},
-};
-
-static const struct command_flag register_flags[] = {
-    {.name = "contract",
-     .value = "FILE",
-     .kind = WORD_FILE,
-     .help = "What it accepts and returns, as YAML; slipway contract infer drafts one"},
-    {.name = "owner",
-     .value = "WHO",
-     .help = "Person or team that answers for the model; needed for a new one"},
-    {.name = "golden",
-     .value = "FILE",
-     .kind = WORD_FILE,
-     .help = "CSV rows with the answers expected, which it must give before it is registered"},
-    {.name = "note", .value = "TEXT", .help = "What is new in this version and why"},
-    {.name = "alias", .value = "ALIAS", .help = "Give it this alias at once, such as champion"},
-    FLAG_IF_REVISION,
-    {.name = "lineage",
-     .value = "KEY=VALUE",
-     .may_repeat = true,
-     .help = "Where it comes from, such as code_commit=4f2a91c"},
-    {.name = "runtime",
-     .value = "NAME",
-     .help = "What runs it, such as trees; else found out from the file"},
-    {.name = "description", .value = "TEXT", .help = "What the model is for"},
-    {0},
-};
-
-static const struct command_flag list_flags[] = {
-    {.name = "names", .help = "Only the names, one a line"},
-    {0},
-};
-
-static const struct command_flag show_flags[] = {
-    {.name = "limit",
-     .value = "N",
-     .kind = WORD_NUMBER,
-     .help = "Versions to show, newest first; 20 when not given"},
-    {0},
-};
-
-static const struct command_flag update_flags[] = {
-    {.name = "owner", .value = "WHO", .help = "Person or team that answers for the model"},
-    {.name = "description", .value = "TEXT", .help = "What the model is for"},
-    {0},
-};
-
-static const struct command_flag reason_flags[] = {FLAG_REASON, {0}};
-
-/* ---- aliases ---- */
-
-static const struct command_arg alias_set_args[] = {
-    ARG_MODEL,
-    {.name = "ALIAS", .help = "The alias, such as champion"},
-    {.name = "VERSION", .help = "A version's number, another alias, or latest"},
-    {0},
-};
-
-static const struct command_flag alias_set_flags[] = {FLAG_REASON, FLAG_IF_REVISION, {0}};
-
-static const struct command_arg alias_delete_args[] = {
-    ARG_MODEL,
-    {.name = "ALIAS", .help = "The alias; champion can only be moved"},
-    {0},
-};
-
-static const struct command_flag alias_delete_flags[] = {FLAG_IF_REVISION, {0}};
-
-/* ---- predictions ---- */
-
-static const struct command_flag predict_flags[] = {
-    {.name = "json",
-     .value = "JSON",
-     .help = "One row or {\"rows\": [...]}; @FILE reads a file, - standard input. The reply is "
-             "printed as it comes"},
-    {.name = "csv",
-     .value = "FILE",
-     .kind = WORD_FILE,
-     .help = "Rows, the first line naming the columns; - reads standard input"},
-    {.name = "out",
-     .value = "FILE",
-     .kind = WORD_FILE,
-     .help = "Where the answers to --csv go; else standard output"},
-    {.name = "errors",
-     .value = "FILE",
-     .kind = WORD_FILE,
-     .help = "Where rows that break the contract are noted; else FILE.errors.csv"},
-    {.name = "ignore",
-     .value = "COLUMN",
-     .may_repeat = true,
-     .help = "A column of --csv that is not sent"},
     {0},
 };
 
@@ -259,6 +141,9 @@ static const struct command_flag infer_flags[] = {
      .value = "N",
      .kind = WORD_NUMBER,
      .help = "Rows without a gap after which a field is required; else 1000"},
+    {.name = "no-row-digests",
+     .help = "Keep no digests of the rows, by which a gate finds held-out rows that were trained "
+             "on"},
     {.name = "out",
      .value = "FILE",
      .kind = WORD_FILE,
@@ -678,6 +563,52 @@ const struct command commands[] = {
         .run = cli_value_list,
         .args = arg_model,
         .example = "slipway value list churn",
+    },
+    {
+        .name = "gate",
+        .summary = "Does a version deserve traffic? Held-out rows, checks, a verdict",
+        .run = cli_gate,
+        .args = arg_model_or_version,
+        .flags = gate_flags,
+        .takes_rows_by_data = true,
+        .detail = "Without a version it is the latest. The exit status is 0 when it passes, 1 when "
+                  "it fails, and 2 when the rows cannot tell; wrong usage is 2 as well, and then "
+                  "nothing is printed on standard output. The result is kept: see gate list.",
+        .example = "slipway gate churn:42 --data holdout.csv\n"
+                   "slipway gate churn:42 --data holdout.csv --file gate.yaml --format junit",
+    },
+    {
+        .name = "gate list",
+        .summary = "Results of gates, newest first, and what the model requires",
+        .run = cli_gate_list,
+        .args = arg_model_or_version,
+        .example = "slipway gate list churn",
+    },
+    {
+        .name = "gate show",
+        .summary = "One result of a version's gate",
+        .run = cli_gate_show,
+        .args = arg_model_or_version,
+        .flags = gate_show_flags,
+        .detail = "Without a version it is the latest. The exit status is that of the gate.",
+        .example = "slipway gate show churn:42 --format markdown",
+    },
+    {
+        .name = "gate require",
+        .summary = "A version gets traffic only when it has passed this gate",
+        .run = cli_gate_require,
+        .args = arg_model,
+        .flags = gate_require_flags,
+        .detail = "Without a passing result for the file as it is now, a version cannot become "
+                  "champion, nor the canary of a rollout. A rollback is never asked.",
+        .example = "slipway gate require churn --file gate.yaml",
+    },
+    {
+        .name = "gate release",
+        .summary = "Require no gate of a model any more",
+        .run = cli_gate_release,
+        .args = arg_model,
+        .example = "slipway gate release churn",
     },
     {
         .name = "contract infer",

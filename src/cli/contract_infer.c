@@ -2,12 +2,14 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <stdlib.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "base/check.h"
 #include "base/file.h"
 #include "cli/handlers.h"
 #include "contract/infer.h"
+#include "contract/training_rows.h"
 
 enum {
     DOCUMENT_BYTES_MAX = 64 * 1024 * 1024,
@@ -106,6 +108,26 @@ static enum err_code get_options(struct cli *cli, struct infer_options *options,
     return rc ? rc : get_categories(cli, options, err);
 }
 
+/* The file is read again: only now is known how the contract reads it. A pipe cannot be. */
+static enum err_code add_digests(struct cli *cli, const char *path, struct buf *yaml,
+                                 struct err *err)
+{
+    int fd = open(path, O_RDONLY | O_CLOEXEC);
+    if (fd < 0)
+        return err_set_errno(err, errno, "cannot read %s", path);
+    struct csv *csv = csv_new_fd(fd, ',');
+    enum err_code rc = training_rows_add(csv, cli->arena, yaml, err);
+    csv_free(csv);
+    close(fd);
+    return rc ? err_wrap(err, "digests of the rows of %s", path) : ERR_OK;
+}
+
+static bool is_regular(const char *path)
+{
+    struct stat status;
+    return stat(path, &status) == 0 && S_ISREG(status.st_mode);
+}
+
 static enum err_code infer_file(struct cli *cli, const char *path, struct buf *yaml,
                                 struct infer_report *report, struct err *err)
 {
@@ -121,7 +143,11 @@ static enum err_code infer_file(struct cli *cli, const char *path, struct buf *y
     csv_free(csv);
     if (fd != STDIN_FILENO)
         close(fd);
-    return rc ? err_wrap(err, "%s", path) : ERR_OK;
+    if (rc)
+        return err_wrap(err, "%s", path);
+    bool is_wanted =
+        !cli_has(cli, "no-row-digests") && is_regular(path) && yaml->len <= CONTRACT_BYTES_MAX;
+    return is_wanted ? add_digests(cli, path, yaml, err) : ERR_OK;
 }
 
 static void print_hints(const struct cli *cli, const struct infer_report *report, const char *out)

@@ -4,8 +4,10 @@
 const struct exit_code exit_codes[] = {
     {CLI_OK, "done"},
     {CLI_NO, "the command worked and its answer is no: rows break the contract, a contract is not "
-             "compatible, doctor found something"},
-    {CLI_USAGE, "the command line is wrong; nothing was done"},
+             "compatible, doctor found something, a version fails its gate"},
+    {CLI_USAGE,
+     "the command line is wrong; nothing was done. Of a gate that printed its checks: it "
+     "cannot tell"},
     {CLI_NOT_FOUND, "there is no such model, version, alias, key, file or folder"},
     {CLI_CONFLICT, "it is there already, has changed meanwhile, or its state forbids this"},
     {CLI_DENIED, "no key, a wrong or expired one, or one without the scope"},

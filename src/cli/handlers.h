@@ -39,4 +39,8 @@ command_fn cli_review_rules;                                  /* review.c */
 /* monitors */
 command_fn cli_monitor; /* monitor.c */
 
+/* gates */
+command_fn cli_gate, cli_gate_list, cli_gate_show; /* gate.c */
+command_fn cli_gate_require, cli_gate_release;     /* gate.c */
+
 #endif

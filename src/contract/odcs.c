@@ -53,11 +53,8 @@ static const char *const schema_keys[] = {
 static const char *const custom_keys[] = {"id", "property", "value", "description", NULL};
 
 static const char *const document_customs[] = {
-    "slipwayDecisionThreshold",
-    "slipwayCompatibility",
-    "slipwayDrift",
-    "slipwayReferenceDigest",
-    NULL,
+    "slipwayDecisionThreshold", "slipwayCompatibility", "slipwayDrift",
+    "slipwayReferenceDigest",   "slipwayTrainingRows",  NULL,
 };
 
 enum err_code odcs_unknown_custom(struct place *place, struct str property,

@@ -110,7 +110,8 @@ enum err_code quality_measure(const struct quality_rows *rows,
 
 /* The difference a - b of every metric, the same rows answered by two models: truth, group and
  * weight are those of `a`. Paired: both models share each resample. Accuracy by Newcombe's
- * interval for paired shares, AUC by DeLong's covariance. */
+ * interval for paired shares, AUC by DeLong's covariance. Calibration slope and intercept have a
+ * best value in the middle and no difference that says anything: they are left out. */
 enum err_code quality_compare(const struct quality_rows *a, const struct quality_rows *b,
                               const struct quality_options *options, struct arena *arena,
                               struct quality out[QUALITY_COUNT], struct err *err);

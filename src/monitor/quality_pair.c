@@ -136,7 +136,10 @@ static bool point(const struct pair *pair, enum quality_metric metric, struct qu
 {
     struct quality other;
     *out = (struct quality){.value = NAN, .low = NAN, .high = NAN, .method = ""};
-    if (!quality_is_given(pair->a.rows, metric) || !quality_is_given(pair->b.rows, metric))
+    bool is_goal =
+        quality_better(metric) == BETTER_HIGHER || quality_better(metric) == BETTER_LOWER;
+    if (!is_goal || !quality_is_given(pair->a.rows, metric) ||
+        !quality_is_given(pair->b.rows, metric))
         return false;
     quality_point(&pair->a, metric, out);
     quality_point(&pair->b, metric, &other);

@@ -1,0 +1,53 @@
+/* commands_gate.h - flags of the commands about gates, for their rows in commands.c.
+ *
+ * Included there only. A group with many flags keeps them in a file like this one.
+ */
+#ifndef SLIPWAY_CLI_COMMANDS_GATE_H
+#define SLIPWAY_CLI_COMMANDS_GATE_H
+
+#include "cli/cli.h"
+
+#define FLAG_GATE_FORMAT                                                                           \
+    {.name = "format",                                                                             \
+     .value = "FORMAT",                                                                            \
+     .kind = WORD_CHOICE,                                                                          \
+     .choices = "text|json|junit|markdown",                                                        \
+     .help = "text, json, junit or markdown"}
+
+static const struct command_flag gate_flags[] = {
+    {.name = "data",
+     .value = "FILE",
+     .kind = WORD_FILE,
+     .may_repeat = true,
+     .help = "Held-out rows with the truth, as CSV; - is standard input. A folder is the data "
+             "folder"},
+    {.name = "file",
+     .value = "FILE",
+     .kind = WORD_FILE,
+     .help = "The gate file; else the one the model requires, else the defaults"},
+    {.name = "target",
+     .value = "COLUMN",
+     .help = "The column with the truth; else the file's, else the contract's label"},
+    FLAG_GATE_FORMAT,
+    {0},
+};
+
+static const struct command_flag gate_show_flags[] = {
+    {.name = "id",
+     .value = "N",
+     .kind = WORD_NUMBER,
+     .help = "This result; else the version's newest"},
+    FLAG_GATE_FORMAT,
+    {0},
+};
+
+static const struct command_flag gate_require_flags[] = {
+    {.name = "file",
+     .value = "FILE",
+     .kind = WORD_FILE,
+     .is_required = true,
+     .help = "The gate file"},
+    {0},
+};
+
+#endif

@@ -1,0 +1,149 @@
+/* gate_report.c - a report as JSON: what the store keeps and the command line formats.
+ *
+ *     {"verdict": "pass", "rows": {...}, "checks": [{"kind", "name", "verdict", "text", "value",
+ *      "low", "high", "limit", "p", "n"}], "metrics": [{"name", "value", "low", "high", "n",
+ *      "method", "missing", "champion", "difference", ...}], "confusion": [[...]],
+ *      "worst_slices": [...], "latency": {...}}
+ */
+#include <math.h>
+
+#include "rollout/gate.h"
+
+/* NaN and infinities are null. */
+static void put_number(struct json_writer *w, const char *key, double value)
+{
+    json_key(w, key);
+    json_put_f64(w, value);
+}
+
+static void put_count(struct json_writer *w, const char *key, int64_t value)
+{
+    json_key(w, key);
+    json_put_i64(w, value);
+}
+
+static void put_text(struct json_writer *w, const char *key, const char *value)
+{
+    json_key(w, key);
+    json_put_text(w, value);
+}
+
+static void write_check(struct json_writer *w, const struct gate_check *check)
+{
+    json_begin_object(w);
+    put_text(w, "kind", check->kind);
+    put_text(w, "name", check->name);
+    put_text(w, "verdict", gate_verdict_name(check->verdict));
+    put_text(w, "text", check->text);
+    put_number(w, "value", check->value);
+    put_number(w, "low", check->low);
+    put_number(w, "high", check->high);
+    put_number(w, "limit", check->limit);
+    put_number(w, "p", check->p);
+    put_count(w, "n", check->n);
+    json_end_object(w);
+}
+
+static void write_metric(struct json_writer *w, const struct gate_report *report, int metric)
+{
+    const struct quality *q = &report->candidate[metric];
+    json_begin_object(w);
+    put_text(w, "name", quality_name(metric));
+    put_number(w, "value", q->value);
+    put_number(w, "low", q->low);
+    put_number(w, "high", q->high);
+    put_count(w, "n", q->n);
+    put_count(w, "skipped", q->skipped);
+    put_text(w, "method", q->method);
+    put_text(w, "missing", q->missing);
+    if (report->has_champion) {
+        put_number(w, "champion", report->champion[metric].value);
+        put_number(w, "difference", report->difference[metric].value);
+        put_number(w, "difference_low", report->difference[metric].low);
+        put_number(w, "difference_high", report->difference[metric].high);
+    }
+    json_end_object(w);
+}
+
+static void write_slice(struct json_writer *w, const struct gate_slice *slice)
+{
+    json_begin_object(w);
+    put_text(w, "name", slice->name);
+    put_count(w, "n", slice->n);
+    put_number(w, "loss", slice->loss);
+    put_number(w, "rest_loss", slice->rest_loss);
+    put_number(w, "more_at_least", slice->low);
+    put_number(w, "p", slice->p);
+    json_end_object(w);
+}
+
+static void write_rows(struct json_writer *w, const struct gate_data *data)
+{
+    json_key(w, "rows");
+    json_begin_object(w);
+    put_count(w, "in_file", data->row_count);
+    put_count(w, "measured", data->count);
+    put_count(w, "rejected", data->rejected_count);
+    put_count(w, "rejected_by_champion", data->champion_rejected_count);
+    put_count(w, "without_truth", data->without_truth_count);
+    put_text(w, "target", data->target);
+    put_text(w, "ignored_columns", data->ignored_columns);
+    put_text(w, "sha256", data->digest);
+    json_end_object(w);
+}
+
+static void write_confusion(struct json_writer *w, const struct gate_report *report)
+{
+    int count = report->data->class_count;
+    if (!report->confusion)
+        return;
+    json_key(w, "confusion");
+    json_begin_array(w);
+    for (int truth = 0; truth < count; truth++) {
+        json_begin_array(w);
+        for (int answer = 0; answer < count; answer++)
+            json_put_i64(w, report->confusion[truth * count + answer]);
+        json_end_array(w);
+    }
+    json_end_array(w);
+}
+
+static void write_latency(struct json_writer *w, const struct gate_report *report)
+{
+    if (isnan(report->p50_us))
+        return;
+    json_key(w, "latency");
+    json_begin_object(w);
+    put_number(w, "p50_us", report->p50_us);
+    put_number(w, "p99_us", report->p99_us);
+    put_number(w, "champion_p50_us", report->champion_p50_us);
+    put_number(w, "champion_p99_us", report->champion_p99_us);
+    json_end_object(w);
+}
+
+void gate_report_write(struct json_writer *w, const struct gate_report *report)
+{
+    json_begin_object(w);
+    put_text(w, "verdict", gate_verdict_name(report->verdict));
+    put_text(w, "file_sha256", report->file->digest);
+    write_rows(w, report->data);
+    json_key(w, "checks");
+    json_begin_array(w);
+    for (int i = 0; i < report->check_count; i++)
+        write_check(w, &report->checks[i]);
+    json_end_array(w);
+    json_key(w, "metrics");
+    json_begin_array(w);
+    for (int m = 0; m < QUALITY_COUNT; m++)
+        if (report->candidate[m].is_measured)
+            write_metric(w, report, m);
+    json_end_array(w);
+    write_confusion(w, report);
+    json_key(w, "worst_slices");
+    json_begin_array(w);
+    for (int i = 0; i < report->worst_count; i++)
+        write_slice(w, &report->worst[i]);
+    json_end_array(w);
+    write_latency(w, report);
+    json_end_object(w);
+}
