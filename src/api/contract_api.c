@@ -1,7 +1,7 @@
 /* contract_api.c - a version's contract: as registered, as JSON Schema, and against CSV rows. */
 #include "api/handlers.h"
-#include "contract/check_csv.h"
 #include "contract/schema.h"
+#include "monitor/profile.h"
 
 /* The document's bytes, borrowed from the blob store. */
 static enum err_code open_document(struct call *call, const void **bytes, size_t *size,
@@ -57,15 +57,15 @@ enum err_code schema_get(struct call *call, struct err *err)
 enum err_code check_post(struct call *call, struct err *err)
 {
     struct contract *contract;
-    struct check_report *report;
-    enum err_code rc = open_contract(call, &contract, err);
+    enum monitor_verdict verdict;
+    int64_t drift = 0;
+    enum err_code rc = call_query_i64(call, "drift", 0, 1, &drift, err);
+    if (!rc)
+        rc = open_contract(call, &contract, err);
     if (rc)
         return rc;
-    rc = contract_check_csv(contract, call->x->request.body, call->arena, &report, err);
-    if (!rc) {
-        struct json_writer w = call_json(call, 200);
-        check_report_write(&w, contract, report);
-    }
+    struct json_writer w = call_json(call, 200);
+    rc = profile_check_csv(contract, call->x->request.body, drift, call->arena, &w, &verdict, err);
     contract_free(contract);
     return rc;
 }

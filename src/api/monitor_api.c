@@ -1,6 +1,7 @@
 /* monitor_api.c - what the monitors of a model know: GET /api/models/{model}/monitor. */
 #include "api/handlers.h"
 #include "monitor/cause.h"
+#include "monitor/judgement_json.h"
 #include "monitor/window_store.h"
 
 enum { HISTORY_SHOWN = 12 };
@@ -17,36 +18,6 @@ static void put_i64(struct json_writer *w, const char *key, int64_t value)
 {
     json_key(w, key);
     json_put_i64(w, value);
-}
-
-static void put_measures(struct json_writer *w, const struct judgement *j)
-{
-    json_put_measure(w, "psi_nats", j->psi_nats);
-    json_put_measure(w, "js_distance_base2", j->js_distance_base2);
-    json_put_measure(w, "hellinger", j->hellinger);
-    json_put_measure(w, "l_infinity", j->l_infinity);
-    json_put_measure(w, "chi2", j->chi2);
-    put_i64(w, "chi2_dof", j->dof);
-    json_put_measure(w, "p", j->p);
-    json_put_measure(w, "q", j->q);
-    json_put_measure(w, "missing_ratio", j->missing_share);
-    json_put_measure(w, "missing_ratio_baseline", j->base_missing_share);
-    json_put_measure(w, "missing_q", j->missing_q);
-    json_put_measure(w, "unseen_ratio", j->unseen_share);
-    json_put_measure(w, "infinite_ratio", j->infinite_share);
-}
-
-static void put_judgement(struct json_writer *w, const struct judgement *j, const char *cause)
-{
-    put_text(w, "verdict", monitor_verdict_name(j->verdict));
-    if (j->rule)
-        put_text(w, "rule", judge_rule_name(j->rule));
-    if (j->wait)
-        put_text(w, "reason", j->wait);
-    if (cause && cause[0])
-        put_text(w, "cause", cause);
-    put_i64(w, "rows", (int64_t)j->rows);
-    put_measures(w, j);
 }
 
 /* The long run: where the detector stands, or why there is none. */
@@ -69,15 +40,6 @@ static const char *cause_at(const char *causes, int i)
     return causes ? causes + (size_t)i * CAUSE_BYTES : NULL;
 }
 
-static const char *baseline_note(const struct baseline_column *c)
-{
-    if (c->is_learnt)
-        return c->rows > 0 ? "learnt from the first live rows"
-                           : "being learnt from the first live rows";
-    return c->rows < BASELINE_ROWS_GOOD ? "fewer than 5000 rows: small shifts may be its own error"
-                                        : "";
-}
-
 static void put_column(struct json_writer *w, const struct window *window, int i)
 {
     const struct baseline_column *c = &window->baseline->columns[i];
@@ -90,7 +52,7 @@ static void put_column(struct json_writer *w, const struct window *window, int i
     put_i64(w, "baseline_rows", (int64_t)c->rows);
     if (baseline_note(c)[0])
         put_text(w, "baseline_note", baseline_note(c));
-    put_judgement(w, &window->judgements[i], cause_at(window->causes, i));
+    judgement_write(w, &window->judgements[i], cause_at(window->causes, i));
     if (window->since_us[i]) {
         json_key(w, "since");
         json_put_time(w, window->since_us[i]);
@@ -147,7 +109,7 @@ static void put_skew(struct json_writer *w, const struct window *window)
             continue;
         json_begin_object(w);
         put_text(w, "feature", window->baseline->columns[i].name);
-        put_judgement(w, &window->skew[i], cause_at(window->skew_causes, i));
+        judgement_write(w, &window->skew[i], cause_at(window->skew_causes, i));
         json_end_object(w);
     }
     json_end_array(w);
@@ -226,8 +188,10 @@ static void put_live(struct json_writer *w, struct monitors *monitors, const str
 static enum err_code write_reply(struct call *call, const struct ask *ask, struct err *err)
 {
     struct monitors *monitors = call->node->monitors;
-    struct json_writer w = call_json(call, 200);
     enum err_code rc = ERR_OK;
+    if (monitors)
+        monitor_task_restore(&call->node->monitor_task);
+    struct json_writer w = call_json(call, 200);
     json_begin_object(&w);
     put_text(&w, "model", ask->model);
     json_key(&w, "is_watched");

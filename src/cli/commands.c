@@ -161,6 +161,7 @@ static const struct command_arg check_args[] = {
 };
 
 static const struct command_flag check_flags[] = {
+    {.name = "drift", .help = "Compare the rows with the training data of the contract too"},
     {.name = "strict", .help = "Exit 1 for rows that break any rule, not only for refused ones"},
     {0},
 };
@@ -629,8 +630,9 @@ const struct command commands[] = {
         .run = cli_contract_check,
         .args = check_args,
         .flags = check_flags,
-        .detail = "The exit status is 1 when a row would be refused.",
-        .example = "slipway contract check churn rows.csv\n"
+        .detail = "The exit status is 1 when a row would be refused, and with --drift when a field "
+                  "is distributed far from the training data.",
+        .example = "slipway contract check churn rows.csv --drift\n"
                    "slipway contract check contract.yaml rows.csv",
     },
     {

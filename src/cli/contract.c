@@ -7,9 +7,10 @@
 #include "base/check.h"
 #include "base/file.h"
 #include "cli/handlers.h"
+#include "cli/monitor.h"
 #include "cli/table.h"
-#include "contract/check_csv.h"
 #include "contract/compare.h"
+#include "monitor/profile.h"
 
 /* ---- the document ---- */
 
@@ -76,16 +77,14 @@ static enum err_code check_here(struct cli *cli, const char *word, struct str ro
                                 yyjson_val **report, struct buf *text, struct err *err)
 {
     struct contract *contract;
-    struct check_report *result;
+    enum monitor_verdict verdict;
     struct json_writer w = {.out = text};
     enum err_code rc = open_contract(cli, word, &contract, err);
     if (rc)
         return rc;
-    rc = contract_check_csv(contract, rows, cli->arena, &result, err);
-    if (!rc) {
-        check_report_write(&w, contract, result);
+    rc = profile_check_csv(contract, rows, cli_has(cli, "drift"), cli->arena, &w, &verdict, err);
+    if (!rc)
         rc = json_read(buf_view(text), cli->arena, report, err);
-    }
     contract_free(contract);
     return rc;
 }
@@ -96,7 +95,7 @@ static enum err_code check_there(struct cli *cli, const char *word, struct str r
     struct cli_reply reply;
     const struct cli_request request = {
         .method = "POST",
-        .target = contract_target(cli, word, "check"),
+        .target = contract_target(cli, word, cli_has(cli, "drift") ? "check?drift=1" : "check"),
         .body = rows,
         .content_type = "text/csv",
     };
@@ -143,7 +142,15 @@ static void print_examples(struct cli *cli, yyjson_val *examples, struct buf *ou
     table_write(table, cli->terminal.has_out_color, out);
 }
 
-static void print_report(struct cli *cli, yyjson_val *report, struct buf *out)
+static void print_drift(struct cli *cli, yyjson_val *drift, struct buf *out)
+{
+    const char *reason = cli_text(cli, drift, "reason");
+    buf_printf(out, "\ndrift: %s%s%s\n", cli_text(cli, drift, "verdict"), reason[0] ? ", " : "",
+               reason);
+    monitor_print_features(cli, yyjson_obj_get(drift, "features"), false, out);
+}
+
+static void print_violations(struct cli *cli, yyjson_val *report, struct buf *out)
 {
     buf_printf(out, "%s rows: %s would be refused, %s break a rule\n",
                cli_text(cli, report, "rows"), cli_text(cli, report, "rejected_rows"),
@@ -152,6 +159,20 @@ static void print_report(struct cli *cli, yyjson_val *report, struct buf *out)
         return;
     print_counts(cli, yyjson_obj_get(report, "fields"), out);
     print_examples(cli, yyjson_obj_get(report, "examples"), out);
+}
+
+static void print_report(struct cli *cli, yyjson_val *report, struct buf *out)
+{
+    yyjson_val *drift = yyjson_obj_get(report, "drift");
+    print_violations(cli, report, out);
+    if (drift)
+        print_drift(cli, drift, out);
+}
+
+static bool is_alert(yyjson_val *report)
+{
+    yyjson_val *drift = yyjson_obj_get(report, "drift");
+    return yyjson_equals_str(yyjson_obj_get(drift, "verdict"), "alert");
 }
 
 enum err_code cli_contract_check(struct cli *cli, struct err *err)
@@ -171,7 +192,7 @@ enum err_code cli_contract_check(struct cli *cli, struct err *err)
     else if (!rc)
         print_report(cli, report, &out);
     cli_print(&out);
-    cli->is_no = yyjson_get_sint(yyjson_obj_get(report, count)) > 0;
+    cli->is_no = yyjson_get_sint(yyjson_obj_get(report, count)) > 0 || is_alert(report);
     buf_done(&rows);
     buf_done(&text);
     buf_done(&out);

@@ -1,5 +1,7 @@
 /* monitor.c - slipway monitor: verdicts of the last window, feature by feature, and the windows
  * before it. */
+#include "cli/monitor.h"
+
 #include "cli/handlers.h"
 #include "cli/table.h"
 
@@ -50,7 +52,7 @@ static const char *cause_text(struct cli *cli, yyjson_val *feature)
     return cause[0] ? cause : cli_text(cli, feature, "reason");
 }
 
-static void print_features(struct cli *cli, yyjson_val *features, struct buf *out)
+void monitor_print_features(struct cli *cli, yyjson_val *features, bool with_ok, struct buf *out)
 {
     size_t i, count, hidden = 0;
     yyjson_val *feature;
@@ -59,7 +61,7 @@ static void print_features(struct cli *cli, yyjson_val *features, struct buf *ou
     yyjson_arr_foreach(features, i, count, feature)
     {
         const char *verdict = cli_text(cli, feature, "verdict");
-        if (strcmp(verdict, "ok") == 0 && !cli_has(cli, "all")) {
+        if (strcmp(verdict, "ok") == 0 && !with_ok) {
             hidden++;
             continue;
         }
@@ -73,8 +75,7 @@ static void print_features(struct cli *cli, yyjson_val *features, struct buf *ou
         table_write(table, cli->terminal.has_out_color, out);
     }
     if (hidden)
-        buf_printf(out, "%zu feature%s ok%s\n", hidden, hidden == 1 ? " is" : "s are",
-                   table_rows(table) ? "" : "; --all shows them");
+        buf_printf(out, "%zu feature%s ok\n", hidden, hidden == 1 ? " is" : "s are");
 }
 
 /* ---- windows ---- */
@@ -140,7 +141,7 @@ static void print_title(struct cli *cli, yyjson_val *monitor, struct buf *out)
 static void print_monitor(struct cli *cli, yyjson_val *monitor, struct buf *out)
 {
     print_title(cli, monitor, out);
-    print_features(cli, yyjson_obj_get(monitor, "features"), out);
+    monitor_print_features(cli, yyjson_obj_get(monitor, "features"), cli_has(cli, "all"), out);
     print_windows(cli, yyjson_obj_get(monitor, "windows"), out);
 }
 

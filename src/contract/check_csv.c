@@ -77,9 +77,8 @@ struct checker {
     struct arena *arena;     /* of the report */
     struct arena *row_arena; /* of one row */
     struct check_report *report;
-    check_csv_fn *fn;
-    void *arg;
-    bool is_bad; /* the row at hand */
+    const struct check_csv_watch *watch; /* or NULL */
+    bool is_bad;                         /* the row at hand */
 };
 
 static const char *kept(struct arena *arena, const char *text)
@@ -114,8 +113,8 @@ static void take_violation(void *arg, const struct violation *found)
     else
         checker->report->counts[field->index][v.rule]++;
     keep_example(checker, &v);
-    if (checker->fn)
-        checker->fn(checker->arg, csv_line(checker->csv), &v);
+    if (checker->watch && checker->watch->violation)
+        checker->watch->violation(checker->watch->arg, csv_line(checker->csv), &v);
 }
 
 static void put_cells(struct checker *checker, struct rows *rows, const struct str *cells,
@@ -150,6 +149,8 @@ static enum err_code check_row(struct checker *checker, const struct str *cells,
         code = rows_check(&rows, err);
     if (code && code != ERR_VIOLATION)
         return err_wrap(err, "line %lld", (long long)csv_line(checker->csv));
+    if (checker->watch && checker->watch->row && !rows.is_rejected)
+        checker->watch->row(checker->watch->arg, &rows);
     report->row_count++;
     report->bad_row_count += checker->is_bad;
     report->rejected_row_count += rows.is_rejected;
@@ -186,11 +187,11 @@ static enum err_code read_header(struct checker *checker, struct err *err)
                                err);
 }
 
-enum err_code contract_check_csv_each(const struct contract *c, struct csv *csv, check_csv_fn *fn,
-                                      void *arg, struct arena *arena, struct check_report **report,
-                                      struct err *err)
+enum err_code contract_check_csv_each(const struct contract *c, struct csv *csv,
+                                      const struct check_csv_watch *watch, struct arena *arena,
+                                      struct check_report **report, struct err *err)
 {
-    struct checker checker = {.contract = c, .csv = csv, .arena = arena, .fn = fn, .arg = arg};
+    struct checker checker = {.contract = c, .csv = csv, .arena = arena, .watch = watch};
     enum err_code code = read_header(&checker, err);
     if (code)
         return code;
@@ -212,7 +213,7 @@ enum err_code contract_check_csv(const struct contract *c, struct str text, stru
                                  struct check_report **report, struct err *err)
 {
     struct csv *csv = csv_new(text, ',');
-    enum err_code code = contract_check_csv_each(c, csv, NULL, NULL, arena, report, err);
+    enum err_code code = contract_check_csv_each(c, csv, NULL, arena, report, err);
     csv_free(csv);
     return code;
 }
@@ -270,10 +271,9 @@ static void write_examples(struct json_writer *w, const struct check_report *rep
     json_end_array(w);
 }
 
-void check_report_write(struct json_writer *w, const struct contract *c,
-                        const struct check_report *report)
+void check_report_write_members(struct json_writer *w, const struct contract *c,
+                                const struct check_report *report)
 {
-    json_begin_object(w);
     write_count(w, "rows", report->row_count);
     write_count(w, "bad_rows", report->bad_row_count);
     write_count(w, "rejected_rows", report->rejected_row_count);
@@ -281,5 +281,12 @@ void check_report_write(struct json_writer *w, const struct contract *c,
     write_count(w, "shape", report->shape_count);
     write_fields(w, c, report);
     write_examples(w, report);
+}
+
+void check_report_write(struct json_writer *w, const struct contract *c,
+                        const struct check_report *report)
+{
+    json_begin_object(w);
+    check_report_write_members(w, c, report);
     json_end_object(w);
 }

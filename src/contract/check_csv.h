@@ -30,11 +30,18 @@ enum err_code contract_check_csv(const struct contract *contract, struct str tex
                                  struct arena *arena, struct check_report **report,
                                  struct err *err);
 
-/* The same for a reader at the beginning of its file, telling every violation to `fn` as it is
- * found (NULL: nobody); violation->row counts from 0 behind the header. */
-typedef void check_csv_fn(void *arg, int64_t line, const struct violation *violation);
+/* Who hears of a check while it runs; either function may be NULL. */
+struct check_csv_watch {
+    /* Every violation as it is found; violation->row counts from 0 behind the header. */
+    void (*violation)(void *arg, int64_t line, const struct violation *violation);
+    /* One row that is not refused, in its final form; valid during the call. */
+    void (*row)(void *arg, const struct rows *row);
+    void *arg;
+};
+
+/* The same for a reader at the beginning of its file; `watch` may be NULL. */
 enum err_code contract_check_csv_each(const struct contract *contract, struct csv *csv,
-                                      check_csv_fn *fn, void *arg, struct arena *arena,
+                                      const struct check_csv_watch *watch, struct arena *arena,
                                       struct check_report **report, struct err *err);
 
 /* Which column of a CSV header is which field: columns[i] is NULL for prediction, score and label
@@ -46,6 +53,8 @@ enum err_code contract_map_header(const struct contract *contract, const struct 
 /* {"rows": 5, "bad_rows": 1, "rejected_rows": 1, "suspect_rows": 0, "shape": 0,
  *  "fields": [{"field", "rule", "policy", "count"}],
  *  "examples": [{"line", "field", "rule", "policy", "expected", "got"}]} */
+void check_report_write_members(struct json_writer *w, const struct contract *contract,
+                                const struct check_report *report); /* without the braces */
 void check_report_write(struct json_writer *w, const struct contract *contract,
                         const struct check_report *report);
 

@@ -224,9 +224,9 @@ static int profile_count(const struct contract *contract)
     return count;
 }
 
-struct baseline *baseline_new(const struct loaded *loaded, struct arena *arena)
+/* Columns of the features, and room for the answer behind them. */
+static struct baseline *new_of_features(const struct contract *contract, struct arena *arena)
 {
-    const struct contract *contract = loaded->contract;
     struct baseline *baseline = take(arena, 1, sizeof(*baseline));
     int count = profile_count(contract);
     baseline->value_count = contract ? contract->value_count : 0;
@@ -238,6 +238,22 @@ struct baseline *baseline_new(const struct loaded *loaded, struct arena *arena)
         c->column = i;
         put_field(c, contract->values[i], arena);
     }
+    return baseline;
+}
+
+struct baseline *baseline_new(const struct loaded *loaded, struct arena *arena)
+{
+    struct baseline *baseline = new_of_features(loaded->contract, arena);
     put_answer(&baseline->columns[baseline->column_count++], loaded, arena);
+    return baseline;
+}
+
+struct baseline *baseline_of_contract(const struct contract *contract, struct arena *arena)
+{
+    struct baseline *baseline = new_of_features(contract, arena);
+    struct baseline_column *c = &baseline->columns[baseline->column_count++];
+    *c = (struct baseline_column){
+        .column = -1, .is_answer = true, .is_learnt = true, .unit = "", .mean = NAN, .std = NAN};
+    put_any_number(c, arena);
     return baseline;
 }

@@ -55,4 +55,7 @@ struct baseline {
 /* Everything lives in `arena`, which must have no limit of its own. */
 struct baseline *baseline_new(const struct loaded *loaded, struct arena *arena);
 
+/* The same of a contract alone, for rows that nobody answers: the answer's column stays empty. */
+struct baseline *baseline_of_contract(const struct contract *contract, struct arena *arena);
+
 #endif

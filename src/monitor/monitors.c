@@ -52,7 +52,7 @@ static void monitor_free(struct monitor *monitor)
     for (int arm = 0; arm < ARM_COUNT; arm++)
         window_free(monitor->windows[arm]);
     sketch_free(monitor->sketch);
-    free(monitor->sample);
+    row_sample_done(&monitor->sample);
     arena_free(monitor->arena); /* with the monitor itself */
 }
 
@@ -71,13 +71,6 @@ void monitors_free(struct monitors *m)
 
 /* ---- making ---- */
 
-static int sample_rows_max(const struct baseline *baseline)
-{
-    size_t row = (size_t)baseline->value_count * sizeof(float);
-    size_t rows = row ? MONITOR_SAMPLE_BYTES / row : 0;
-    return rows > MONITOR_SAMPLE_ROWS ? MONITOR_SAMPLE_ROWS : (int)rows;
-}
-
 static struct monitor *monitor_new(const struct monitors *m, const struct loaded *loaded)
 {
     struct arena *arena = arena_new(SIZE_MAX / 2);
@@ -89,7 +82,7 @@ static struct monitor *monitor_new(const struct monitors *m, const struct loaded
     monitor->version = loaded->number;
     monitor->baseline = baseline_new(loaded, arena);
     monitor->sketch = sketch_new(monitor->baseline, m->thread_count);
-    monitor->sample_max = sample_rows_max(monitor->baseline);
+    monitor->sample.width = monitor->baseline->value_count;
     return monitor;
 }
 
@@ -156,44 +149,18 @@ uint64_t monitors_unwatched(const struct monitors *m)
 
 /* ---- the sample ---- */
 
-/* Every row of the window has the same chance to be in the sample (Vitter's algorithm R). */
-static void sample_row(struct monitors *m, struct monitor *monitor, const float *row)
-{
-    size_t width = (size_t)monitor->baseline->value_count;
-    uint64_t place = monitor->sample_seen++;
-    if (place >= (uint64_t)monitor->sample_max)
-        place = (uint64_t)(rand_unit(&m->rand) * (double)monitor->sample_seen);
-    if (place >= (uint64_t)monitor->sample_max)
-        return;
-    memcpy(monitor->sample + place * width, row, width * sizeof(*row));
-    if (monitor->sample_count < monitor->sample_max)
-        monitor->sample_count++;
-}
-
-static void sample_record(struct monitors *m, struct monitor *monitor, const struct record *record)
-{
-    int width = monitor->baseline->value_count;
-    if (!monitor->sample) {
-        size_t cells = (size_t)monitor->sample_max * (size_t)width;
-        monitor->sample = calloc(cells, sizeof(*monitor->sample));
-        if (!monitor->sample)
-            abort();
-    }
-    for (int64_t row = 0; row < record->row_count; row++)
-        sample_row(m, monitor, record->values + row * width);
-}
-
 /* While the ticker reads the samples, the recorder does not wait: these rows are not sampled. */
 static void take_record(void *arg, const struct record *record)
 {
     struct monitors *m = arg;
     struct monitor *monitor = monitor_find(m, record->schema->serial);
-    if (!monitor || record->status != 200 || !record->values || !monitor->sample_max ||
+    if (!monitor || record->status != 200 || !record->values ||
+        row_sample_max(monitor->sample.width) == 0 ||
         record->schema->value_count != monitor->baseline->value_count)
         return;
     if (pthread_mutex_trylock(&m->sample_lock))
         return;
-    sample_record(m, monitor, record);
+    row_sample_add_all(&monitor->sample, record->values, record->row_count, &m->rand);
     pthread_mutex_unlock(&m->sample_lock);
 }
 
@@ -202,15 +169,12 @@ struct record_sink monitors_sink(struct monitors *m)
     return (struct record_sink){.name = "monitors", .arg = m, .take = take_record};
 }
 
-/* One column of the sample, copied. Returns how many values. */
 static int sample_column(struct monitors *m, const struct monitor *monitor, int column,
-                         float values[MONITOR_SAMPLE_ROWS])
+                         float values[ROW_SAMPLE_ROWS])
 {
-    int width = monitor->baseline->value_count, place = monitor->baseline->columns[column].column;
+    int place = monitor->baseline->columns[column].column;
     pthread_mutex_lock(&m->sample_lock);
-    int count = place < 0 ? 0 : monitor->sample_count;
-    for (int i = 0; i < count; i++)
-        values[i] = monitor->sample[i * width + place];
+    int count = place < 0 ? 0 : row_sample_column(&monitor->sample, place, values);
     pthread_mutex_unlock(&m->sample_lock);
     return count;
 }
@@ -218,8 +182,7 @@ static int sample_column(struct monitors *m, const struct monitor *monitor, int 
 static void clear_sample(struct monitors *m, struct monitor *monitor)
 {
     pthread_mutex_lock(&m->sample_lock);
-    monitor->sample_count = 0;
-    monitor->sample_seen = 0;
+    row_sample_clear(&monitor->sample);
     pthread_mutex_unlock(&m->sample_lock);
 }
 
@@ -264,7 +227,7 @@ const char *monitor_title(const struct monitor *monitor, enum arm arm, char *out
 static void find_causes(struct monitors *m, struct monitor *monitor, const struct window *w,
                         const struct judgement *judgements, const uint64_t *slots, char *texts)
 {
-    float values[MONITOR_SAMPLE_ROWS];
+    float values[ROW_SAMPLE_ROWS];
     for (int i = 0; i < monitor->baseline->column_count; i++) {
         char *text = texts + (size_t)i * CAUSE_BYTES, since[16] = "", at[CLOCK_TEXT_BYTES];
         text[0] = '\0';

@@ -13,13 +13,12 @@
 #define SLIPWAY_MONITOR_MONITORS_H
 
 #include "monitor/alert.h"
+#include "monitor/row_sample.h"
 #include "monitor/window.h"
 
 enum {
     MONITORS_MAX = 4096,
-    MONITOR_SAMPLE_ROWS = 128,          /* of the open window, kept for causes */
-    MONITOR_SAMPLE_BYTES = 1024 * 1024, /* fewer rows when they are wide */
-    MONITOR_LEARN_ROWS = 2000,          /* a learnt answer's baseline */
+    MONITOR_LEARN_ROWS = 2000, /* a learnt answer's baseline */
 };
 
 /* Running totals of a version, of all threads. */
@@ -41,9 +40,7 @@ struct monitor {
     struct monitor_totals totals, from; /* now, and when the open window began */
 
     /* Written by the recorder, read by the ticker, under the monitors' sample lock. */
-    float *sample; /* [sample_count, baseline->value_count] */
-    int sample_count, sample_max;
-    uint64_t sample_seen;
+    struct row_sample sample;
 };
 
 struct monitors;

@@ -7,19 +7,11 @@
 
 #include "base/check.h"
 #include "base/clock.h"
+#include "monitor/judgement_json.h"
 
 enum { ARENA_BYTES_MAX = 64 * 1024 * 1024 };
 
 /* ---- writing ---- */
-
-void json_put_measure(struct json_writer *w, const char *key, double value)
-{
-    json_key(w, key);
-    if (isfinite(value))
-        json_put_f64(w, value);
-    else
-        json_put_null(w);
-}
 
 static void write_worst(struct json_writer *w, const struct window_summary *s,
                         const struct baseline *baseline)

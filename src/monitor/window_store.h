@@ -14,9 +14,6 @@
 void window_summary_write(struct json_writer *w, const struct window_summary *summary,
                           const struct baseline *baseline);
 
-/* A number, or null when it is not one. */
-void json_put_measure(struct json_writer *w, const char *key, double value);
-
 struct window_key {
     const char *model;
     int64_t version;

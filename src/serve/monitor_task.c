@@ -85,7 +85,7 @@ static void restore_one(struct store *store, struct monitor *monitor)
 }
 
 /* The store first, then the monitors: in this order everywhere. */
-static void restore(struct monitor_task *task)
+void monitor_task_restore(struct monitor_task *task)
 {
     struct store *store = control_read_begin(task->control);
     monitors_lock(task->monitors);
@@ -97,12 +97,23 @@ static void restore(struct monitor_task *task)
     control_read_end(task->control);
 }
 
-static bool has_new(struct monitors *monitors)
+static bool has_rows(const struct monitor *monitor)
+{
+    bool found = false;
+    for (int arm = 0; arm < ARM_COUNT; arm++)
+        found |= sketch_has_rows(monitor->sketch, (enum arm)arm);
+    return found;
+}
+
+/* A server that nobody asks anything need not open the store for this. */
+static bool must_restore(struct monitors *monitors)
 {
     struct monitor *monitor = NULL;
     bool found = false;
+    monitors_lock(monitors);
     while (!found && (monitor = monitor_next(monitors, monitor)))
-        found = !monitor->is_restored;
+        found = !monitor->is_restored && has_rows(monitor);
+    monitors_unlock(monitors);
     return found;
 }
 
@@ -202,11 +213,8 @@ void monitor_task_run(void *arg)
 {
     struct monitor_task *task = arg;
     struct snapshot *snapshot = control_snapshot(task->control);
-    monitors_lock(task->monitors);
-    bool is_new = has_new(task->monitors);
-    monitors_unlock(task->monitors);
-    if (is_new)
-        restore(task);
+    if (must_restore(task->monitors))
+        monitor_task_restore(task);
     monitors_lock(task->monitors);
     bring_all(task->monitors, snapshot);
     monitors_tick(task->monitors);

@@ -19,4 +19,8 @@ struct monitor_task {
 /* For ticker_add; arg is a struct monitor_task. */
 void monitor_task_run(void *arg);
 
+/* Put back what was saved before a restart, for all that have not got it yet; any thread that may
+ * wait for the store. The task does so itself for versions that have seen rows. */
+void monitor_task_restore(struct monitor_task *task);
+
 #endif

@@ -141,6 +141,13 @@ static void count_lines(void *arg, int64_t line, const struct violation *v)
     *sum += line * 100 + v->row;
 }
 
+/* Rows that are refused are not shown. */
+static void count_rows(void *arg, const struct rows *row)
+{
+    int64_t *sum = arg;
+    *sum += row->count * 10000;
+}
+
 static void a_listener_gets_line_and_row(void **state)
 {
     struct contract *c = contract_of(ROWS);
@@ -149,10 +156,10 @@ static void a_listener_gets_line_and_row(void **state)
     struct err err = {0};
     int64_t sum = 0;
     (void)state;
+    const struct check_csv_watch watch = {count_lines, count_rows, &sum};
     struct csv *csv = csv_new(STR_LIT("id,x\na,1\n\nb,11\n"), ',');
-    assert_int_equal(contract_check_csv_each(c, csv, count_lines, &sum, arena, &report, &err),
-                     ERR_OK);
-    assert_int_equal(sum, 401); /* line 4, row 1 */
+    assert_int_equal(contract_check_csv_each(c, csv, &watch, arena, &report, &err), ERR_OK);
+    assert_int_equal(sum, 10401); /* one good row; line 4, row 1 */
     csv_free(csv);
     arena_free(arena);
     contract_free(c);
