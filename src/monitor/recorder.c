@@ -12,7 +12,9 @@
 
 enum {
     WAIT_BUSY_MS = 2,
+    WAIT_CALM_MS = 16, /* a few records: waking for them costs more than they do */
     WAIT_IDLE_MS = 32,
+    BUSY_RECORDS = 128,        /* so many at once are traffic that is worth a short pause */
     NO_WAIT_BYTES = 64 * 1024, /* with so much in the rings again there is no pause */
 };
 
@@ -226,6 +228,14 @@ static void wait_ms(struct recorder *recorder, int64_t ms)
     pthread_cond_timedwait(&recorder->wake, &recorder->lock, &until);
 }
 
+static int64_t next_pause_ms(int64_t pause_ms, int taken)
+{
+    if (taken >= BUSY_RECORDS)
+        return WAIT_BUSY_MS;
+    int64_t most = taken ? WAIT_CALM_MS : WAIT_IDLE_MS;
+    return 2 * pause_ms < most ? 2 * pause_ms : most;
+}
+
 static void *run(void *arg)
 {
     struct recorder *recorder = arg;
@@ -243,7 +253,7 @@ static void *run(void *arg)
         }
         if (is_last)
             break;
-        pause_ms = taken ? WAIT_BUSY_MS : pause_ms < WAIT_IDLE_MS ? 2 * pause_ms : WAIT_IDLE_MS;
+        pause_ms = next_pause_ms(pause_ms, taken);
         if (!recorder->is_stopping && recorder->sync_wanted == wanted &&
             waiting_bytes(recorder) < NO_WAIT_BYTES)
             wait_ms(recorder, pause_ms);

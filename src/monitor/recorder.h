@@ -4,9 +4,9 @@
  *     data thread 1 --ring----> recorder thread: sink 0, sink 1, ... for each record
  *     data thread n --ring--/
  *
- * It looks at the rings every 2 ms while there is traffic and up to every 32 ms when there is none;
- * nobody wakes it for a record. What does not fit a ring is dropped by the data thread, newest
- * first, and counted.
+ * It looks at the rings every 2 ms while there is much traffic, up to every 16 ms when there is
+ * little and every 32 ms when there is none; nobody wakes it for a record. What does not fit a ring
+ * is dropped by the data thread, newest first, and counted.
  */
 #ifndef SLIPWAY_MONITOR_RECORDER_H
 #define SLIPWAY_MONITOR_RECORDER_H
