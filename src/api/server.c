@@ -78,7 +78,7 @@ static struct serve_thread *new_thread(struct node *node, int index)
     thread->node = node;
     thread->index = index;
     thread->predict_rows_max = node->options->predict_rows_max;
-    thread->records = recorder_queue(node->recorder, index);
+    thread->records = node->options->records ? recorder_queue(node->recorder, index) : NULL;
     rand_seed_from_os(&thread->rand);
     return thread;
 }

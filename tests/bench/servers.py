@@ -117,10 +117,10 @@ def register_triage(folder):
                 "--contract", EXAMPLE / "contract.yaml", "--golden", EXAMPLE / golden)
 
 
-def serve(folder, data_threads=1, cpu=SERVER_CPU):
+def serve(folder, data_threads=1, cpu=SERVER_CPU, options=()):
     port = free_port()
     return Server([PROGRAM, "serve", "--data", folder, "--listen", f"127.0.0.1:{port}",
-                   "--data-threads", data_threads], port, cpu)
+                   "--data-threads", data_threads, *options], port, cpu)
 
 
 def request(port, method, path, body=None, headers=None):

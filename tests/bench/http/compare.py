@@ -7,6 +7,10 @@ median of the pairs' ratios, and the line above it gives both sides and the midd
 ratios. The line A/A compares Slipway with itself: what differs there is noise. The load generator
 spins, so no server pays for waking it.
 
+The bars are those of a contract-checked prediction alone (--monitors=false --records=false); lines
+with "watched" say the same of a server as it comes, which also counts its rows into the monitors'
+sketches and records them on a thread of its own. tests/bench/monitoring has the bar for that.
+
 nginx is the yardstick of a web server: it parses the same request, throws the body away and
 returns a fixed reply that is as long, head included, as Slipway's.
 """
@@ -25,12 +29,14 @@ from servers import (EXAMPLE, ROOT, Server, bar, free_port, info, load, middle_h
 
 PAIRS = int(os.environ.get("BENCH_PAIRS", "15"))
 TURN_SECONDS = 0.4
+TURN_REQUESTS_MIN = 4_000  # so that opening and closing the connections of a turn weighs little
 RATE = 40_000  # requests a second
 RATE_PIPELINED = 64_000
 RATE_FASTAPI = 2_000  # about two thirds of what it can do
 RATE_BATCH = 1_600
 CONNECTIONS = 16
 BATCH_ROWS = 256
+ALONE = ["--monitors=false", "--records=false"]
 JSON_HEAD = ["Content-Type: application/json"]
 INFER = "/v2/models/triage/infer"
 NGINX = """
@@ -170,9 +176,10 @@ def check_same_answer(slipway_server, fastapi_server, file):
 
 def turn(server, file, rate, depth=1, connections=CONNECTIONS):
     """CPU microseconds per request of one turn. All connections ask at the same moment."""
+    requests = max(int(rate * TURN_SECONDS), TURN_REQUESTS_MIN if connections == CONNECTIONS else 0)
     before = server.cpu_ns()
     report = load(server.port, [file], connections=connections, depth=depth, rate=rate,
-                  burst=connections, requests=int(rate * TURN_SECONDS), spin=True)
+                  burst=connections, requests=requests, spin=True)
     if report["failed"]:
         raise SystemExit(f"a turn failed: {report}")
     return (server.cpu_ns() - before) / report["requests"] / 1000
@@ -198,28 +205,32 @@ def compare(label, ours, theirs, rate=RATE, **how):
     return statistics.median(ratios)
 
 
-def compare_with_nginx(us, nginx, files):
+def compare_with_nginx(us, watched, nginx, files):
     infer, predict = files["infer"], files["predict"]
     compare("A/A, Slipway and itself", (us, infer), (us, infer))
     ratio = compare("infer and nginx", (us, infer), (nginx, infer))
     bar("http_cpu_vs_nginx", f"{ratio:.2f}x", "<=1.03x", ratio <= 1.03)
+    compare("infer, watched, and nginx", (watched, infer), (nginx, infer))
     compare("/predict and nginx", (us, predict), (nginx, predict))
     ratio = compare("infer, 8 pipelined, and nginx", (us, infer), (nginx, infer), RATE_PIPELINED,
                     depth=8)
     bar("http_cpu_pipelined_vs_nginx", f"{ratio:.3f}x", "<=0.333x", ratio <= 1 / 3)
+    compare("infer, watched, 8 pipelined, and nginx", (watched, infer), (nginx, infer),
+            RATE_PIPELINED, depth=8)
     compare("/predict, 8 pipelined, and nginx", (us, predict), (nginx, predict), RATE_PIPELINED,
             depth=8)
 
 
-def compare_with_fastapi(us, files):
+def compare_with_fastapi(us, watched, files):
     infer = files["infer"]
     with start_fastapi() as fastapi:
         check_same_answer(us, fastapi, infer)
         info(f"FastAPI's reply is {reply_bytes(fastapi, infer)} bytes long")
         ratio = 1 / compare("infer and FastAPI", (us, infer), (fastapi, infer), RATE_FASTAPI)
         bar("http_cpu_vs_fastapi", f"1/{ratio:.1f}", "<=1/35", ratio >= 35)
-        ours, theirs = us.resident_bytes(), fastapi.resident_bytes()
-        info(f"resident: {ours / 2**20:.1f} MiB and {theirs / 2**20:.1f} MiB after that load")
+        turn(watched, infer, RATE)
+        ours, theirs = watched.resident_bytes(), fastapi.resident_bytes()
+        info(f"resident: {ours / 2**20:.1f} MiB (watched) and {theirs / 2**20:.1f} MiB after load")
         bar("http_memory_vs_fastapi", f"1/{theirs / ours:.1f}", "<=1/10", theirs / ours >= 10)
 
 
@@ -228,12 +239,14 @@ def main():
         folder = pathlib.Path(name)
         folder.chmod(0o755)
         register_triage(folder / "data")
+        register_triage(folder / "watched")
         files = write_requests(folder)
-        with serve(folder / "data") as us:
+        with serve(folder / "data", options=ALONE) as us, serve(folder / "watched") as watched:
             us.wait()
+            watched.wait()
             with nginx_like(folder / "nginx", us, files) as nginx:
-                compare_with_nginx(us, nginx, files)
-            compare_with_fastapi(us, files)
+                compare_with_nginx(us, watched, nginx, files)
+            compare_with_fastapi(us, watched, files)
             ratio = compare(f"{BATCH_ROWS} rows, binary and JSON", (us, files["binary"]),
                             (us, files["json"]), RATE_BATCH, connections=4)
             bar("binary_vs_json_256_rows", f"{ratio:.3f}x", "<=0.333x", ratio <= 1 / 3)
