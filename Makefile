@@ -36,6 +36,8 @@ ifeq ($(MAKELEVEL),0)
 MAKEFLAGS += -j$(JOBS)
 endif
 
+COMMA := ,
+
 # `make V=1` shows whole commands.
 Q   := $(if $(V),,@)
 say  = $(if $(V),,@printf '  %-6s %s\n' $(1) $(2))
@@ -292,10 +294,14 @@ format: venv ## rewrite sources in the house format
 format-check: venv ## say which sources differ from it
 	@$(VENV)/bin/clang-format --dry-run --Werror $(FORMATTED)
 
+# Written by make itself: all of it is too long for one command line of a shell.
 compile_commands.json: $(BUILD)/libraries.mk ## for editors and clang-tidy
-	@{ $(foreach s,$(SOURCES),printf '{"directory": "%s", "file": "%s", "command": "%s"},\n' \
-	    '$(CURDIR)' '$(s)' '$(CC) $(ALL_CPPFLAGS) $(ALL_CFLAGS)$(if $(filter %_vbmi.c,$(s)), $(VBMI)) -c $(s)';) \
-	} | sed '1s/^/[/; $$s/,$$/]/' >$@
+	$(file >$@,[)
+	$(foreach s,$(SOURCES),$(file >>$@,{"directory": "$(CURDIR)", "file": "$(s)", "command": "$(CC) \
+	    $(ALL_CPPFLAGS) $(ALL_CFLAGS)$(if $(filter %_vbmi.c,$(s)), $(VBMI)) -c $(s)"}$(if \
+	    $(filter $(s),$(lastword $(SOURCES))),,$(COMMA))))
+	$(file >>$@,])
+	@:
 
 clean: ## remove what was built; build/deps, build/apt and build/venv stay
 	rm -rf $(filter-out build/deps build/apt build/venv build/venv-bench build/venv-triage,$(wildcard $(BUILD)/*)) compile_commands.json
