@@ -44,4 +44,7 @@ handler_fn monitor_get; /* monitor_api.c */
 /* gates */
 handler_fn gate_post, gate_get, gates_get, gates_put, gates_delete; /* gate_api.c */
 
+/* cards and lineage */
+handler_fn card_get, lineage_get, answered_get; /* card_api.c */
+
 #endif

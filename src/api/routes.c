@@ -158,6 +158,14 @@ const struct route routes[] = {
     {"GET", "/api/webhooks", webhooks_get, SCOPE_OBSERVE, RUN_FAST, FORM_PROBLEM, BODY_NONE,
      "Receivers of events, and how far they are"},
 
+    /* cards and lineage */
+    {"GET", "/api/models/{model}/versions/{version}/card", card_get, SCOPE_OBSERVE, RUN_SLOW,
+     FORM_PROBLEM, BODY_NONE, "A version's model card, as JSON or Markdown"},
+    {"GET", "/api/models/{model}/lineage", lineage_get, SCOPE_OBSERVE, RUN_FAST, FORM_PROBLEM,
+     BODY_NONE, "Where versions come from and where they went"},
+    {"GET", "/api/models/{model}/answered", answered_get, SCOPE_OBSERVE, RUN_FAST, FORM_PROBLEM,
+     BODY_NONE, "Which version was champion at a time"},
+
     /* administration */
     {"GET", "/api/keys", keys_get, SCOPE_ADMIN, RUN_FAST, FORM_PROBLEM, BODY_NONE, "API keys"},
     {"POST", "/api/keys", key_post, SCOPE_ADMIN, RUN_FAST, FORM_PROBLEM, BODY_JSON,

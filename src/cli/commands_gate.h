@@ -1,4 +1,4 @@
-/* commands_gate.h - flags of the commands about gates, for their rows in commands.c.
+/* commands_gate.h - flags of the commands about gates, cards and lineage, for commands.c.
  *
  * Included there only. A group with many flags keeps them in a file like this one.
  */
@@ -47,6 +47,20 @@ static const struct command_flag gate_require_flags[] = {
      .kind = WORD_FILE,
      .is_required = true,
      .help = "The gate file"},
+    {0},
+};
+
+/* ---- cards and lineage ---- */
+
+static const struct command_flag lineage_flags[] = {
+    {.name = "of",
+     .value = "KEY=VALUE",
+     .help = "Only versions whose lineage has it, such as data_sha256=9f2c..."},
+    {0},
+};
+
+static const struct command_flag who_answered_flags[] = {
+    {.name = "at", .value = "TIME", .help = "In UTC, such as 2026-11-03T14:05:00Z; else now"},
     {0},
 };
 

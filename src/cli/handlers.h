@@ -43,4 +43,7 @@ command_fn cli_monitor; /* monitor.c */
 command_fn cli_gate, cli_gate_list, cli_gate_show; /* gate.c */
 command_fn cli_gate_require, cli_gate_release;     /* gate.c */
 
+/* cards and lineage */
+command_fn cli_model_card, cli_lineage, cli_who_answered; /* card.c */
+
 #endif

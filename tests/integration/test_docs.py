@@ -33,7 +33,7 @@ def test_files_that_the_readme_names_are_there(root):
 
 def test_commands_in_the_pages_exist(root):
     """`slipway model register ...` at the start of a line of an example."""
-    commands = set(re.findall(r"^  (\w[\w ]*?\w)  +\S", run_program("--help").out, re.M))
+    commands = set(re.findall(r"^  (\w[\w -]*?\w)  +\S", run_program("--help").out, re.M))
     assert {"serve", "model register", "rollback"} <= commands
     wrong = []
     for page in pages(root):

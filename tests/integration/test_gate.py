@@ -107,4 +107,9 @@ def test_a_required_gate_stands_before_the_champion(command, cli, tmp_path):
                for result in listed["results"])
     markdown = command("gate", "show", "triage:2", "--format", "markdown").out
     assert markdown.startswith("## Gate: **pass**")
+    card = command("model", "card", "triage:2").out
+    for part in ("# triage version 2\n", "## Gate: pass\n", "| training rows | 455 |\n",
+                 "| auc | 0.9911 |", "**gap: the model has no description**",
+                 "- limits: the contract is a draft that nobody has completed\n"):
+        assert part in card, part
     assert "audit" in command("doctor").out
