@@ -11,6 +11,8 @@
 
 enum { SAMPLE_MAX = 512 };
 
+static const double FIT_P_MIN = 0.001;
+
 /* Powers of ten first: of two factors that explain the values alike the earlier one is told. */
 static const struct {
     double factor;
@@ -69,12 +71,10 @@ static double fit(const struct baseline_column *c, const float *values, int coun
     return drift_chi2(c->counts, live, c->bin_count).p;
 }
 
-double cause_find_factor(const struct baseline_column *c, const float *values, int count)
+static double best_factor(const struct baseline_column *c, const float *values, int count)
 {
-    double best = 0, best_p = 0.001;
-    if (c->code_count || count < CAUSE_SAMPLE_MIN || c->edge_count < 2 || !(c->rows > 0))
-        return 0;
-    for (size_t i = 0; i < ARRAY_LEN(units); i++) {
+    double best = 0, best_p = FIT_P_MIN;
+    for (size_t i = 0; i < ARRAY_LEN(units) && count >= CAUSE_SAMPLE_MIN; i++) {
         double p = fit(c, values, count, units[i].factor);
         if (p <= best_p)
             continue;
@@ -82,6 +82,37 @@ double cause_find_factor(const struct baseline_column *c, const float *values, i
         best_p = fmin(0.5, p * 10); /* a later one must explain much better */
     }
     return best;
+}
+
+/* Values outside a range twice as wide as the baseline's middle, and the others. */
+static int split(const struct baseline_column *c, const float *values, int count, float *outside,
+                 float *inside)
+{
+    float low = c->edges[0], high = c->edges[c->edge_count - 1], spread = high - low;
+    int out = 0, in = 0;
+    for (int i = 0; i < count; i++)
+        if (values[i] < low - spread || values[i] > high + spread)
+            outside[out++] = values[i];
+        else
+            inside[in++] = values[i];
+    return out;
+}
+
+double cause_find_factor(const struct baseline_column *c, const float *values, int count,
+                         double *share)
+{
+    float outside[SAMPLE_MAX], inside[SAMPLE_MAX];
+    *share = 1;
+    if (c->code_count || c->edge_count < 2 || !(c->rows > 0) || count > SAMPLE_MAX)
+        return 0;
+    double factor = best_factor(c, values, count);
+    if (factor != 0)
+        return factor;
+    int out = split(c, values, count, outside, inside);
+    if (count - out < CAUSE_SAMPLE_MIN || fit(c, inside, count - out, 1) <= FIT_P_MIN)
+        return 0;
+    *share = (double)out / count;
+    return best_factor(c, outside, out);
 }
 
 static const char *hint_of(double factor)
@@ -197,10 +228,10 @@ static void describe_number(const struct baseline_column *c, const uint64_t *slo
                             const struct judgement *j, float *values, int count, const char *since,
                             char *text)
 {
-    double factor = cause_find_factor(c, values, count);
+    double share, factor = cause_find_factor(c, values, count, &share);
     if (factor != 0)
-        snprintf(text, CAUSE_BYTES, "100 %% of rows x%.4g of the baseline%s; unit change? (%s)",
-                 factor, since, hint_of(factor));
+        snprintf(text, CAUSE_BYTES, "%.0f %% of rows x%.4g of the baseline%s; unit change? (%s)",
+                 100 * share, factor, since, hint_of(factor));
     else if (count >= CAUSE_SAMPLE_MIN && !c->is_private)
         describe_values(c, values, count, text);
     else
@@ -211,7 +242,7 @@ void cause_describe(const struct baseline_column *c, const uint64_t *slots,
                     const struct judgement *j, const float *values, int count, const char *since,
                     char *text)
 {
-    float kept[SAMPLE_MAX];
+    float kept[SAMPLE_MAX] = {0};
     double missing = fabs(j->missing_share - j->base_missing_share);
     text[0] = '\0';
     if (!(j->rows > 0))

@@ -12,8 +12,10 @@ enum { CAUSE_BYTES = 224, CAUSE_SAMPLE_MIN = 30 };
 
 /* The factor by which a sample of live values differs from the baseline: the live distribution
  * divided by it is the baseline's. 0 when none of the usual units explains it. `values` [count],
- * NaN left out. */
-double cause_find_factor(const struct baseline_column *column, const float *values, int count);
+ * NaN left out. *share (0..1) of the rows have it: 1, or those that lie outside the baseline's
+ * range when the others are as they were. */
+double cause_find_factor(const struct baseline_column *column, const float *values, int count,
+                         double *share);
 
 /* One clause without a period into text[CAUSE_BYTES]. slots: the column's of the window; values
  * [count] a sample of its rows, may be empty; since: " since 14:02", or "". */

@@ -59,6 +59,15 @@ def wait_for_window(api, number):
     pytest.fail(f"window {number} was not judged")
 
 
+def wait_for_alerts(api):
+    for _ in range(200):
+        alerts = api.get("/api/alerts").json()["alerts"]
+        if alerts:
+            return alerts
+        time.sleep(0.05)
+    return pytest.fail("no alert was raised")
+
+
 def by_feature(found):
     return {feature["feature"]: feature for feature in found["features"]}
 
@@ -84,6 +93,8 @@ def test_a_unit_bug_is_named_and_clean_rows_say_nothing(make_server, cli):
                         radius["cause"]), radius
     assert [f["feature"] for f in found["features"] if f["verdict"] in ("warn", "alert")] == \
         ["mean_radius"]
+    alert, = wait_for_alerts(api)
+    assert alert["key"] == "drift/triage/1/mean_radius" and alert["cause"] == radius["cause"]
     text = api.get("/metrics").text
     assert re.search(r'slipway_drift_verdict\{model="triage",version="1",arm=""\} 2\n', text)
 

@@ -229,8 +229,8 @@ static void a_unit_is_recognised(void **state)
     begin(1000, 0, 50);
     for (size_t i = 0; i < ARRAY_LEN(factors); i++) {
         fill(values, 128, factors[i]);
-        double found = cause_find_factor(&w.baseline->columns[0], values, 128);
-        if (found != factors[i])
+        double share, found = cause_find_factor(&w.baseline->columns[0], values, 128, &share);
+        if (found != factors[i] || share != 1)
             fail_msg("%g was taken for %g", factors[i], found);
     }
     fill(values, 128, 0.1);
@@ -238,7 +238,29 @@ static void a_unit_is_recognised(void **state)
     column(0)[SLOT_BINS] = 500;
     assert_string_equal(cause_of(0, values, 128),
                         "100 % of rows x0.1 of the baseline since 14:02; unit change? (mm as cm?)");
-    assert_true(cause_find_factor(&w.baseline->columns[0], values, 20) == 0); /* too few */
+    double share;
+    assert_true(cause_find_factor(&w.baseline->columns[0], values, 20, &share) == 0); /* too few */
+    watched_end(&w);
+}
+
+/* 48 of 128 values times 1000, the others as they were: 38 %. */
+static void a_part_of_the_rows_may_have_another_unit(void **state)
+{
+    float values[128];
+    double share;
+    (void)state;
+    begin(1000, 0, 50);
+    fill(values, 128, 1);
+    fill(values, 48, 1000);
+    for (int i = 0; i < 48; i++)
+        values[i] = fmaxf(values[i], 500); /* none of them by chance among the others */
+    assert_true(cause_find_factor(&w.baseline->columns[0], values, 128, &share) == 1000);
+    assert_true(share == 0.375);
+    uint64_t *slots_of_0 = column(0) + SLOT_BINS;
+    slots_of_0[9] = 350;
+    assert_string_equal(cause_of(0, values, 128),
+                        "38 % of rows x1000 of the baseline since 14:02; unit change? (kg as g, m "
+                        "as mm, s as ms?)");
     watched_end(&w);
 }
 
@@ -294,6 +316,7 @@ int main(void)
         cmocka_unit_test(the_long_run_finds_what_windows_do_not),
         cmocka_unit_test(many_at_once_are_one_upstream),
         cmocka_unit_test(a_unit_is_recognised),
+        cmocka_unit_test(a_part_of_the_rows_may_have_another_unit),
         cmocka_unit_test(a_shift_is_told_by_its_median),
         cmocka_unit_test(categories_and_gaps_are_named),
     };
