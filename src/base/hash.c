@@ -1,4 +1,4 @@
-/* hash.c - SHA-256 by OpenSSL, SipHash-2-4, CRC-32C. */
+/* hash.c - SHA-256 by OpenSSL, HMAC with it, SipHash-2-4, CRC-32C. */
 #include "base/hash.h"
 
 /* OpenSSL would rather be asked through EVP, which first loads all of a provider's algorithms:
@@ -54,6 +54,34 @@ void hash_sha256_end(struct hash_sha256 *state, uint8_t digest[SHA256_BYTES])
 {
     must(SHA256_Final(digest, &state->ctx));
     free(state);
+}
+
+enum { HMAC_BLOCK_BYTES = 64, HMAC_INNER = 0x36, HMAC_OUTER = 0x5c };
+
+/* SHA-256 of the key, as one block under `pad`, and the bytes. */
+static void hash_keyed(const uint8_t key[HMAC_BLOCK_BYTES], uint8_t pad, const void *bytes,
+                       size_t size, uint8_t digest[SHA256_BYTES])
+{
+    uint8_t block[HMAC_BLOCK_BYTES];
+    SHA256_CTX ctx;
+    for (int i = 0; i < HMAC_BLOCK_BYTES; i++)
+        block[i] = key[i] ^ pad;
+    must(SHA256_Init(&ctx));
+    must(SHA256_Update(&ctx, block, sizeof(block)));
+    must(SHA256_Update(&ctx, bytes, size));
+    must(SHA256_Final(digest, &ctx));
+}
+
+void hash_hmac_sha256(const void *key, size_t key_bytes, const void *bytes, size_t size,
+                      uint8_t mac[SHA256_BYTES])
+{
+    uint8_t block[HMAC_BLOCK_BYTES] = {0}, inner[SHA256_BYTES];
+    if (key_bytes > HMAC_BLOCK_BYTES)
+        hash_sha256(key, key_bytes, block);
+    else if (key_bytes)
+        memcpy(block, key, key_bytes);
+    hash_keyed(block, HMAC_INNER, bytes, size, inner);
+    hash_keyed(block, HMAC_OUTER, inner, sizeof(inner), mac);
 }
 
 bool hash_is_sha256_hex(struct str s)

@@ -22,6 +22,10 @@ struct hash_sha256 *hash_sha256_new(void);
 void hash_sha256_add(struct hash_sha256 *state, const void *bytes, size_t size);
 void hash_sha256_end(struct hash_sha256 *state, uint8_t digest[SHA256_BYTES]);
 
+/* HMAC-SHA-256 (RFC 2104) under a key of any length. */
+void hash_hmac_sha256(const void *key, size_t key_bytes, const void *bytes, size_t size,
+                      uint8_t mac[SHA256_BYTES]);
+
 /* 64 lower-case hex digits, nothing else? */
 bool hash_is_sha256_hex(struct str s);
 

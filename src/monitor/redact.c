@@ -1,8 +1,6 @@
 /* redact.c - pseudonyms and missing values in place of what is classified. */
 #include "monitor/redact.h"
 
-#include <openssl/evp.h>
-#include <openssl/hmac.h>
 #include <string.h>
 
 #include "base/check.h"
@@ -33,10 +31,7 @@ bool redact_has_work(const struct record_schema *schema)
 void redact_pseudonym(const uint8_t secret[REDACT_SECRET_BYTES], struct str text, char *out)
 {
     uint8_t digest[SHA256_BYTES];
-    unsigned size = sizeof(digest);
-    const void *bytes = text.len ? text.ptr : "";
-    if (!HMAC(EVP_sha256(), secret, REDACT_SECRET_BYTES, bytes, text.len, digest, &size))
-        abort();
+    hash_hmac_sha256(secret, REDACT_SECRET_BYTES, text.ptr, text.len, digest);
     str_hex(digest, PSEUDONYM_BYTES / 2, out);
 }
 

@@ -38,6 +38,34 @@ static void sha256_in_pieces_is_the_same(void **state)
     assert_string_equal(hex, "cdc76e5c9914fb9281a1c7e284d73e67f1809a48a497200e046d39ccc7112cd0");
 }
 
+static void assert_hmac(const void *key, size_t key_bytes, const char *text, const char *expected)
+{
+    uint8_t mac[SHA256_BYTES];
+    char hex[SHA256_HEX_BYTES + 1] = {0};
+    hash_hmac_sha256(key, key_bytes, text, strlen(text), mac);
+    str_hex(mac, sizeof(mac), hex);
+    assert_string_equal(hex, expected);
+}
+
+/* RFC 4231, test cases 1, 2, 6 (a key longer than a block) and 7. */
+static void hmac_gives_the_published_codes(void **state)
+{
+    (void)state;
+    uint8_t key[131];
+    memset(key, 0x0b, 20);
+    assert_hmac(key, 20, "Hi There",
+                "b0344c61d8db38535ca8afceaf0bf12b881dc200c9833da726e9376c2e32cff7");
+    assert_hmac("Jefe", 4, "what do ya want for nothing?",
+                "5bdcc146bf60754e6a042426089575c75a003f089d2739839dec58b964ec3843");
+    memset(key, 0xaa, sizeof(key));
+    assert_hmac(key, sizeof(key), "Test Using Larger Than Block-Size Key - Hash Key First",
+                "60e431591ee0b67f0d8a26aacbf5b77f8e0bc6213728c5140546040f0ee37f54");
+    assert_hmac(key, sizeof(key),
+                "This is a test using a larger than block-size key and a larger than block-size "
+                "data. The key needs to be hashed before being used by the HMAC algorithm.",
+                "9b09ffa71b942fcb27635fbcd5b0e944bfdc63644f0713938a7f51535c3a35e2");
+}
+
 static void sha256_hex_is_told_from_other_text(void **state)
 {
     (void)state;
@@ -151,6 +179,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(sha256_gives_the_published_digests),
         cmocka_unit_test(sha256_in_pieces_is_the_same),
+        cmocka_unit_test(hmac_gives_the_published_codes),
         cmocka_unit_test(sha256_hex_is_told_from_other_text),
         cmocka_unit_test(siphash_gives_the_papers_example),
         cmocka_unit_test(siphash_agrees_with_openssl_at_every_length),
