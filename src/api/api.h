@@ -15,6 +15,7 @@
 #include "base/version.h"
 #include "monitor/alert.h"
 #include "monitor/record_store.h"
+#include "monitor/tracer.h"
 #include "net/http_server.h"
 #include "net/pool.h"
 #include "serve/alerting.h"
@@ -39,6 +40,7 @@ struct node {
     struct ticker *ticker;     /* what happens by the clock; NULL in-process */
     struct alerts *alerts;     /* what is raised now; NULL in-process */
     struct alerting *alerting; /* opens and closes them; NULL in-process */
+    struct tracer *tracer;     /* spans to a collector; NULL: none is configured */
     struct webhooks *webhooks; /* tell others of events; NULL in-process */
 
     /* What was answered; NULL in-process. */
@@ -101,6 +103,7 @@ struct call {
     struct str params[ROUTE_PARAMS_MAX]; /* decoded, in the order of the path */
     struct str request_id;
     struct str traceparent; /* as the caller sent it; empty when absent or malformed */
+    uint64_t span_id;       /* of our part of that trace; 0 without one */
     struct actor actor;
     struct violation *violation; /* for the reply, when the error is a broken contract */
     const char *violation_model;

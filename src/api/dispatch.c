@@ -3,6 +3,8 @@
  *     data thread:  admit -> handle -> [RUN_DATA: handler] -> finish -> http_reply
  *     worker pool:                     [else: handler] -> message to the data thread -> finish
  */
+#include <endian.h>
+
 #include "api/api.h"
 #include "api/caller.h"
 #include "api/router.h"
@@ -60,8 +62,10 @@ static struct str new_id(struct serve_thread *thread, struct arena *arena, size_
 static void identify(struct call *call)
 {
     const struct http_known_headers *known = &call->x->request.known;
-    if (known->traceparent.ptr && is_traceparent(known->traceparent))
+    if (known->traceparent.ptr && is_traceparent(known->traceparent)) {
         call->traceparent = known->traceparent;
+        call->span_id = rand_u64(&call->thread->rand) | 1; /* 0 is no id */
+    }
     if (known->x_request_id.ptr && is_request_id(known->x_request_id))
         call->request_id = known->x_request_id;
     else if (call->traceparent.ptr)
@@ -153,9 +157,9 @@ static void add_common_headers(struct call *call)
     if (!call->traceparent.ptr)
         return;
     char trace[TRACEPARENT_BYTES];
-    struct str span = new_id(call->thread, call->arena, 8);
+    uint64_t span = htobe64(call->span_id);
     memcpy(trace, call->traceparent.ptr, sizeof(trace));
-    memcpy(trace + 36, span.ptr, span.len);
+    str_hex(&span, sizeof(span), trace + 36);
     http_add_header(response, "traceparent", (struct str){trace, sizeof(trace)});
 }
 

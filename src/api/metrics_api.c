@@ -356,6 +356,15 @@ static void write_review(struct scrape *scrape)
                         offsetof(struct review_total, late_count), 1);
 }
 
+static void write_traces(struct scrape *scrape)
+{
+    struct tracer_stats stats;
+    tracer_stats(scrape->call->node->tracer, &stats);
+    metric_family(&scrape->w, METRIC_TRACE_SPANS);
+    metric_sample(&scrape->w, (double)stats.sent, METRIC_LABELS("sent"));
+    metric_sample(&scrape->w, (double)stats.dropped, METRIC_LABELS("dropped"));
+}
+
 static void write_webhooks(struct scrape *scrape)
 {
     struct webhook_status status[WEBHOOKS_MAX];
@@ -453,6 +462,7 @@ static void write_all(struct scrape *scrape)
     monitor_metrics_write(scrape->call->node->monitors, &scrape->w);
     write_review(scrape);
     write_webhooks(scrape);
+    write_traces(scrape);
     write_loaded(scrape);
     write_ready(scrape);
     write_steps(scrape);

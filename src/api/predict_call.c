@@ -62,6 +62,7 @@ enum err_code call_predict(struct call *call, const struct dialect *dialect, str
         .version_name = call->params[1],
         .id = call->request_id,
         .traceparent = call->traceparent,
+        .span_id = call->span_id,
     };
     call->prediction = req;
     enum err_code rc = pipeline_run(req, err);

@@ -140,6 +140,9 @@ const struct route routes[] = {
      "Open no alert that matches for a time"},
     {"DELETE", "/api/alerts/silences/{silence}", silence_delete, SCOPE_OPERATE, RUN_FAST,
      FORM_PROBLEM, BODY_NONE, "End a silence"},
+    {"GET", "/api/webhooks", webhooks_get, SCOPE_OBSERVE, RUN_FAST, FORM_PROBLEM, BODY_NONE,
+     "Receivers of events, and how far they are"},
+
     /* monitors */
     {"GET", "/api/models/{model}/monitor", monitor_get, SCOPE_OBSERVE, RUN_FAST, FORM_PROBLEM,
      BODY_NONE, "Live rows against the baseline, by version and feature"},
@@ -154,9 +157,6 @@ const struct route routes[] = {
      BODY_JSON, "Require a gate of every version that gets traffic"},
     {"DELETE", "/api/models/{model}/gates", gates_delete, SCOPE_OPERATE, RUN_FAST, FORM_PROBLEM,
      BODY_NONE, "Require no gate"},
-
-    {"GET", "/api/webhooks", webhooks_get, SCOPE_OBSERVE, RUN_FAST, FORM_PROBLEM, BODY_NONE,
-     "Receivers of events, and how far they are"},
 
     /* cards and lineage */
     {"GET", "/api/models/{model}/versions/{version}/card", card_get, SCOPE_OBSERVE, RUN_SLOW,

@@ -225,11 +225,14 @@ static void measure_drops(void *arg, struct watch *watch, const struct alert_rul
     const struct node *node = arg;
     struct recorder_stats records;
     struct record_store_stats store;
+    struct tracer_stats spans;
     recorder_stats(node->recorder, &records);
     record_store_stats(node->records, &store);
     uint64_t dropped = records.dropped_record_count + store.record_count[LOSS_BUFFER_FULL] +
                        store.record_count[LOSS_DISK_FULL];
     watch_drops(watch, "prediction records", dropped, rules, now_us);
+    tracer_stats(node->tracer, &spans);
+    watch_drops(watch, "trace spans", spans.dropped, rules, now_us);
 }
 
 static enum err_code start_alerting(struct node *node, struct err *err)
@@ -270,6 +273,26 @@ static void add_monitors(struct node *node)
     ticker_add(node->ticker, "monitors", MONITOR_TICK_MS, monitor_task_run, &node->monitor_task);
 }
 
+static enum err_code start_tracer(struct node *node, struct err *err)
+{
+    const struct options *o = node->options;
+    const struct tracer_config config = {
+        .endpoint = o->otlp_endpoint,
+        .service = o->otlp_service_name,
+        .ca = o->otlp_ca,
+        .ratio = o->otlp_sample_ratio,
+        .is_packed = o->otlp_gzip,
+    };
+    if (o->otlp_endpoint[0] == '\0')
+        return ERR_OK;
+    enum err_code rc = tracer_new(&config, &node->tracer, err);
+    if (rc)
+        return rc;
+    const struct record_sink sink = tracer_sink(node->tracer);
+    recorder_add_sink(node->recorder, &sink);
+    return ERR_OK;
+}
+
 static enum err_code start(struct node *node, struct err *err)
 {
     const struct options *o = node->options;
@@ -305,6 +328,9 @@ static enum err_code start(struct node *node, struct err *err)
         return rc;
     add_monitors(node);
     rc = webhooks_new(node->control, node->alerts, o->webhooks, &node->webhooks, err);
+    if (rc)
+        return rc;
+    rc = start_tracer(node, err);
     if (rc)
         return rc;
     recorder_start(node->recorder); /* the sinks are there */
@@ -407,6 +433,7 @@ static void stop(struct node *node)
         http_server_stop(node->server, node->options->drain_timeout_ms);
     recorder_stop(node->recorder);
     record_store_stop(node->records);
+    tracer_free(node->tracer);
     ticker_free(node->ticker);
     if (node->intake)
         intake_save(node->intake); /* the last hour */

@@ -77,6 +77,7 @@ struct record {
     const struct record_schema *schema;
     struct str request_id;
     struct str traceparent; /* as the caller sent it; empty when absent */
+    uint64_t span_id;       /* of our part of that trace; 0 without one; not on disk */
     int64_t at_us;          /* wall time of the reply */
     int64_t latency_us;     /* from the request's complete head to its reply */
     int status;             /* HTTP status; outputs are there when it is 200, or 202: the

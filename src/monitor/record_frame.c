@@ -6,6 +6,7 @@
 struct frame {
     const struct record_schema *schema;
     int64_t at_ns;
+    uint64_t span_id;
     char record[];
 };
 _Static_assert(sizeof(struct frame) % 8 == 0, "the record is aligned");
@@ -19,6 +20,7 @@ bool record_push(struct ring *ring, const struct record *record, int64_t now_ns)
         return false;
     frame->schema = record->schema;
     frame->at_ns = now_ns;
+    frame->span_id = record->span_id;
     record_encode(record, bytes, frame->record);
     ring_commit(ring, sizeof(*frame) + bytes);
     return true;
@@ -32,5 +34,6 @@ void record_read_frame(const void *bytes, size_t size, int64_t wall_offset_us, s
     enum err_code rc =
         record_decode(frame->record, size - sizeof(*frame), frame->schema, arena, record, &err);
     assert(rc == ERR_OK);
+    record->span_id = frame->span_id;
     record->at_us = frame->at_ns / 1000 + wall_offset_us;
 }

@@ -65,6 +65,7 @@ struct request {
     struct str model_name, version_name; /* version "": the champion */
     struct str id;                       /* the request's id; a row's is "<id>-<row>" */
     struct str traceparent;              /* as the caller sent it; empty when absent */
+    uint64_t span_id;                    /* of our part of that trace; 0 without one */
 
     void *decoded;                   /* decode */
     const struct endpoint *endpoint; /* choose_version */
