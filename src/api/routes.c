@@ -94,6 +94,8 @@ const struct route routes[] = {
      BODY_JSON, "Declare values: name, unit, which way is better"},
     {"GET", "/api/models/{model}/quality", quality_get, SCOPE_OBSERVE, RUN_SLOW, FORM_PROBLEM,
      BODY_NONE, "Realised and estimated quality, by version, day and slice"},
+    {"GET", "/api/models/{model}/report", report_get, SCOPE_OBSERVE, RUN_SLOW, FORM_PROBLEM,
+     BODY_NONE, "What the last release or rollback changed"},
 
     /* review */
     {"GET", "/api/models/{model}/review", review_rules_get_handler, SCOPE_OBSERVE, RUN_FAST,

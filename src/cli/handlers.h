@@ -13,6 +13,7 @@ command_fn cli_predict;                                       /* predict.c */
 command_fn cli_feedback, cli_value_set, cli_value_list;       /* feedback.c */
 command_fn cli_outcome_show;                                  /* feedback.c */
 command_fn cli_quality;                                       /* quality.c */
+command_fn cli_report;                                        /* report.c */
 command_fn cli_contract_infer;                                /* contract_infer.c */
 command_fn cli_contract_check, cli_contract_diff;             /* contract.c */
 command_fn cli_contract_show;                                 /* contract.c */

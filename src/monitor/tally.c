@@ -1,4 +1,4 @@
-/* tally.c - records counted by version, arm and hour, on the recorder thread. */
+/* tally.c - records counted by version, arm and span, on the recorder thread. */
 #include "monitor/tally.h"
 
 #include <math.h>
@@ -85,8 +85,8 @@ static struct live *live_new(const struct record *r, int64_t start_us)
     return live;
 }
 
-/* Hours are counted from 1970, also before it. */
-static int64_t hour_of(int64_t at_us)
+/* Spans are counted from 1970, also before it. */
+static int64_t span_of(int64_t at_us)
 {
     int64_t rest = at_us % TALLY_SPAN_US;
     return at_us - (rest < 0 ? rest + TALLY_SPAN_US : rest);
@@ -94,7 +94,7 @@ static int64_t hour_of(int64_t at_us)
 
 static struct live *find(struct tallies *t, const struct record *r)
 {
-    int64_t start_us = hour_of(r->at_us);
+    int64_t start_us = span_of(r->at_us);
     if (t->last && is_of(t->last, r, start_us))
         return t->last;
     for (int i = 0; i < t->count; i++)

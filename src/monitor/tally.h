@@ -1,8 +1,8 @@
-/* tally.h - what a version answered, hour by hour: rows, failures, latencies, scores.
+/* tally.h - what a version answered, ten minutes by ten minutes: rows, failures, latencies, scores.
  *
- * One tally per version, arm, rollout and hour (UTC). It says of how many rows the labels are known
- * (coverage), how answers were distributed (estimate.h), how fast they came, before and after a
- * release. Tallies are counts: windows are merged by adding.
+ * One tally per version, arm, rollout and span of time (UTC). It says of how many rows the labels
+ * are known (coverage), how answers were distributed (estimate.h), how fast they came, before and
+ * after a release. Tallies are counts: windows are merged by adding.
  *
  *     recorder thread: tallies_take ---> in memory (under a lock, no one waits long)
  *     ticker, every few seconds: tallies_save ---> one row each in the store, replaced
@@ -18,7 +18,8 @@
 #include "monitor/predicted.h"
 #include "store/store.h"
 
-#define TALLY_SPAN_US (INT64_C(3600) * 1000000)
+#define TALLY_SPAN_US (INT64_C(600) * 1000000)
+#define TALLY_KEEP_US (INT64_C(400) * 24 * 3600 * 1000000)
 
 enum {
     TALLIES_MAX = 512, /* in memory at once; what comes on top is counted */
@@ -30,7 +31,7 @@ struct tally {
     int64_t version;
     enum arm arm;
     int64_t rollout;
-    int64_t start_us;           /* of the hour */
+    int64_t start_us;           /* of the span */
     int64_t requests, failures; /* failures: status >= 500 */
     int64_t rejected;           /* 4xx */
     int64_t rows, suspects;
@@ -52,7 +53,7 @@ void tallies_take(void *arg, const struct record *record);
 int tallies_changed(struct tallies *tallies);
 
 /* Write what has changed, inside the caller's transaction; after its commit tell it by _saved,
- * which also forgets hours that have passed. */
+ * which also forgets spans that have passed. */
 enum err_code tallies_save(struct tallies *tallies, struct store *store, struct err *err);
 void tallies_saved(struct tallies *tallies, int64_t now_us);
 
@@ -65,7 +66,7 @@ struct tally_query {
     const char *model;
     int64_t version;        /* 0: all */
     int64_t rollout;        /* 0: any */
-    int64_t from_us, to_us; /* hours that begin in [from, to) */
+    int64_t from_us, to_us; /* spans that begin in [from, to) */
 };
 
 /* Each saved tally in turn, oldest first; the tally is valid during the call. */
@@ -76,7 +77,7 @@ enum err_code tally_each(struct store *store, const struct tally_query *query, t
 /* into += one; latencies and scores too when both have the same classes. */
 void tally_add(struct tally *into, const struct tally *one);
 
-/* Remove hours that began before `before_us`. */
+/* Remove spans that began before `before_us`. */
 enum err_code tally_prune(struct store *store, int64_t before_us, struct err *err);
 
 #endif

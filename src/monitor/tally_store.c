@@ -1,4 +1,4 @@
-/* tally_store.c - tallies as rows, their cells as text, and read back hour by hour. */
+/* tally_store.c - tallies as rows, their cells as text, and read back in order of time. */
 #include "monitor/tally_store.h"
 
 #include <stdlib.h>

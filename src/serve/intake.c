@@ -144,17 +144,24 @@ void intake_retry(void *arg)
 
 /* ---- tallies ---- */
 
+/* Old spans are looked for when a new one begins. */
 static enum err_code save(struct control *control, struct store *store, void *arg, struct err *err)
 {
+    struct intake *intake = arg;
+    int64_t now_us = clock_wall_us(), span = now_us / TALLY_SPAN_US;
     (void)control;
-    return tallies_save(arg, store, err);
+    enum err_code rc = tallies_save(intake->tallies, store, err);
+    if (rc || span == intake->pruned_span)
+        return rc;
+    intake->pruned_span = span;
+    return tally_prune(store, now_us - TALLY_KEEP_US, err);
 }
 
 void intake_save(void *arg)
 {
     struct intake *intake = arg;
     struct err err = {0};
-    struct control_op op = {.fn = save, .arg = intake->tallies};
+    struct control_op op = {.fn = save, .arg = intake};
     if (!intake->tallies || tallies_changed(intake->tallies) == 0)
         return;
     if (control_execute(intake->control, &op, &err))

@@ -21,6 +21,7 @@ struct intake {
     const struct prediction_lookup *lookup;        /* NULL: no record is kept, all are orphans */
     struct outcomes *outcomes;                     /* NULL: nobody hears */
     struct tallies *tallies;                       /* NULL in-process */
+    int64_t pruned_span;                           /* in which old tallies were removed last */
     _Atomic uint64_t counts[OUTCOME_RESULT_COUNT]; /* outcomes taken, by their result */
     _Atomic uint64_t joined_count;                 /* orphans that found their prediction */
 };
