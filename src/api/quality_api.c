@@ -294,6 +294,7 @@ enum err_code quality_get(struct call *call, struct err *err)
     struct realised_query query = {0};
     struct realised realised;
     const char *folder = folder_path(control_folder(call->node->control));
+    intake_refresh(call->node->intake);
     enum err_code rc = store_open(&store_sqlite, folder, STORE_READ, &store, err);
     if (rc)
         return rc;

@@ -166,6 +166,7 @@ enum err_code report_get(struct call *call, struct err *err)
     const char *folder = folder_path(control_folder(call->node->control));
     if (!r)
         return err_set(err, ERR_LIMIT, "the request does not fit its memory");
+    intake_refresh(call->node->intake);
     enum err_code rc = read_request(call, r, err);
     if (!rc)
         rc = store_open(&store_sqlite, folder, STORE_READ, &store, err);

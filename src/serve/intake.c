@@ -162,10 +162,21 @@ void intake_save(void *arg)
     struct intake *intake = arg;
     struct err err = {0};
     struct control_op op = {.fn = save, .arg = intake};
-    if (!intake->tallies || tallies_changed(intake->tallies) == 0)
+    if (!intake->tallies || tallies_changed(intake->tallies) == 0 ||
+        atomic_exchange(&intake->is_saving, true))
         return;
     if (control_execute(intake->control, &op, &err))
         log_warn("tallies not saved, tried again", "reason=%s", err.msg);
     else
         tallies_saved(intake->tallies, clock_wall_us());
+    atomic_store(&intake->is_saving, false);
+}
+
+void intake_refresh(struct intake *intake)
+{
+    if (!intake)
+        return;
+    if (intake->recorder)
+        recorder_sync(intake->recorder);
+    intake_save(intake);
 }

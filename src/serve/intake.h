@@ -21,6 +21,7 @@ struct intake {
     const struct prediction_lookup *lookup;        /* NULL: no record is kept, all are orphans */
     struct outcomes *outcomes;                     /* NULL: nobody hears */
     struct tallies *tallies;                       /* NULL in-process */
+    atomic_bool is_saving;                         /* one at a time */
     int64_t pruned_span;                           /* in which old tallies were removed last */
     _Atomic uint64_t counts[OUTCOME_RESULT_COUNT]; /* outcomes taken, by their result */
     _Atomic uint64_t joined_count;                 /* orphans that found their prediction */
@@ -36,5 +37,9 @@ void intake_retry(void *arg);
 
 /* For the ticker: keep what versions answered since the last time. `arg` is the intake. */
 void intake_save(void *arg);
+
+/* Everything answered before the call is in the store when it returns, if nobody else is just
+ * saving: for reports. Not from a data thread or the control thread. NULL is allowed. */
+void intake_refresh(struct intake *intake);
 
 #endif
