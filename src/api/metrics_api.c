@@ -9,6 +9,7 @@
 
 #include "api/handlers.h"
 #include "api/monitor_metrics.h"
+#include "api/outcome_metrics.h"
 #include "base/check.h"
 #include "base/clock.h"
 #include "base/log.h"
@@ -467,6 +468,7 @@ static void write_all(struct scrape *scrape)
     write_ready(scrape);
     write_steps(scrape);
     write_errors(scrape);
+    outcome_metrics_write(scrape->call->node->intake, scrape->call->arena, &scrape->w);
     write_control(scrape);
 }
 

@@ -15,6 +15,7 @@
 #include "base/check.h"
 #include "base/clock.h"
 #include "base/log.h"
+#include "serve/endpoint_build.h"
 
 enum { FAST_THREADS = 2, PATH_BYTES = 4096, MONITOR_TICK_MS = 1000 };
 
@@ -192,6 +193,18 @@ static enum err_code open_records(struct node *node, struct err *err)
     return ERR_OK;
 }
 
+/* What the contract of a version that is in memory asks for. */
+static double quality_floor(void *arg, const char *model, int64_t version)
+{
+    struct snapshot *snapshot = control_snapshot(arg);
+    const struct endpoint *endpoint = snapshot_find(snapshot, str_of(model));
+    struct loaded *loaded = endpoint ? endpoint_loaded(endpoint, version) : NULL;
+    double floor = loaded && loaded->contract ? loaded->contract->accuracy_floor : 0;
+    loaded_unref(loaded);
+    snapshot_unref(snapshot);
+    return floor;
+}
+
 static void start_intake(struct node *node)
 {
     node->outcomes = outcomes_new();
@@ -203,6 +216,10 @@ static void start_intake(struct node *node)
     node->intake->outcomes = node->outcomes;
     node->lookup = record_store_lookup(node->records);
     node->intake->lookup = &node->lookup;
+    node->intake->watch = outcome_watch_new(node->alerts, quality_floor, node->control);
+    outcomes_add_sink(node->outcomes, &(struct outcome_sink){.name = "watch",
+                                                             .arg = node->intake->watch,
+                                                             .take = outcome_watch_take});
     ticker_add(node->ticker, "orphans", INTAKE_RETRY_MS, intake_retry, node->intake);
     node->intake->tallies = tallies_new();
     recorder_add_sink(node->recorder, &(struct record_sink){.name = "tallies",
@@ -451,6 +468,8 @@ static void stop(struct node *node)
     outcomes_free(node->outcomes);
     if (node->intake)
         tallies_free(node->intake->tallies);
+    if (node->intake)
+        outcome_watch_free(node->intake->watch);
     free(node->intake);
     recorder_free(node->recorder);
     monitors_free(node->monitors);

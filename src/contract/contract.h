@@ -161,6 +161,8 @@ struct contract {
     int special_count;          /* columns with listed values or numeric missing markers */
     const int *special_columns; /* [special_count] */
 
+    double accuracy_floor; /* how good the model must be, in (0, 1); 0: nothing is said */
+
     /* The answer. */
     const struct contract_field *prediction; /* NULL when not described */
     const struct contract_field *score;      /* NULL when not described */

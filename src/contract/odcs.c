@@ -53,8 +53,8 @@ static const char *const schema_keys[] = {
 static const char *const custom_keys[] = {"id", "property", "value", "description", NULL};
 
 static const char *const document_customs[] = {
-    "slipwayDecisionThreshold", "slipwayCompatibility", "slipwayDrift",
-    "slipwayReferenceDigest",   "slipwayTrainingRows",  NULL,
+    "slipwayDecisionThreshold", "slipwayCompatibility", "slipwayDrift", "slipwayReferenceDigest",
+    "slipwayTrainingRows",      "slipwayQualityFloor",  NULL,
 };
 
 enum err_code odcs_unknown_custom(struct place *place, struct str property,
@@ -122,6 +122,19 @@ static enum err_code read_threshold(struct place *place, yyjson_val *value, doub
     return ERR_OK;
 }
 
+/* {accuracy: 0.85} */
+static enum err_code read_floor(struct place *place, yyjson_val *value, double *out)
+{
+    yyjson_val *accuracy = yyjson_is_obj(value) ? yyjson_obj_get(value, "accuracy") : NULL;
+    double number = yyjson_is_num(accuracy) ? yyjson_get_num(accuracy) : 0;
+    if (!accuracy || yyjson_obj_size(value) != 1 || !(number > 0 && number < 1))
+        return place_fail_at(place, "value",
+                             "expected {accuracy: a number between 0 and 1}, got %s",
+                             place_describe(place, value));
+    *out = number;
+    return ERR_OK;
+}
+
 static enum err_code read_document_custom(void *arg, struct place *place, struct str property,
                                           yyjson_val *value)
 {
@@ -129,6 +142,8 @@ static enum err_code read_document_custom(void *arg, struct place *place, struct
     struct contract *c = arg;
     if (str_equal_c(property, "slipwayDecisionThreshold"))
         return read_threshold(place, value, &c->decision_threshold);
+    if (str_equal_c(property, "slipwayQualityFloor"))
+        return read_floor(place, value, &c->accuracy_floor);
     if (!str_equal_c(property, "slipwayCompatibility"))
         return odcs_unknown_custom(place, property, document_customs);
     for (int i = 0; modes[i]; i++) {

@@ -9,6 +9,7 @@
 
 #include "base/histogram.h"
 #include "monitor/outcome_store.h"
+#include "monitor/outcome_watch.h"
 #include "monitor/recorder.h"
 #include "monitor/tally.h"
 #include "serve/control.h"
@@ -20,6 +21,7 @@ struct intake {
     struct recorder *recorder;                     /* NULL in-process: everything is on disk */
     const struct prediction_lookup *lookup;        /* NULL: no record is kept, all are orphans */
     struct outcomes *outcomes;                     /* NULL: nobody hears */
+    struct outcome_watch *watch;                   /* NULL in-process */
     struct tallies *tallies;                       /* NULL in-process */
     atomic_bool is_saving;                         /* one at a time */
     int64_t pruned_span;                           /* in which old tallies were removed last */

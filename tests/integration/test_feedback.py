@@ -148,3 +148,19 @@ def test_a_release_ends_in_a_page_with_numbers(server, api):
     assert "retrained" in page
     assert "not random halves" in page
     assert "labels cover 25 % of the answers after the change" in page
+
+
+def test_labels_below_the_floor_raise_an_alert(server, tmp_path):
+    contract = tmp_path / "floor.yaml"
+    contract.write_text((CASES / "churn.yaml").read_text() + "customProperties:\n"
+                        "  - {property: slipwayQualityFloor, value: {accuracy: 0.9}}\n")
+    server.cli("model", "register", "churn", CASES / "churn.json", "--owner", "me@example.org",
+               "--contract", contract, "--alias", "champion")
+    api = Api(server.url)
+    answers = predict(api) + predict(api)
+    say(api, {"items": [{"id": a["id"], "label": wrong(a)} for a in answers]})
+    metrics = api.get("/metrics").text
+    assert 'slipway_outcomes_total{model="churn",version="1",name="label"} 80' in metrics
+    assert 'slipway_quality_ratio{model="churn",version="1",metric="accuracy"} 0' in metrics
+    assert 'slipway_feedback_total{result="accepted"} 80' in metrics
+    eventually(lambda: "quality/churn/1/accuracy" in api.get("/api/alerts").text)

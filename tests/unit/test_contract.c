@@ -209,6 +209,7 @@ static void the_document_names_owner_freshness_threshold_and_compatibility(void 
         "customProperties:\n"
         "- {property: slipwayDecisionThreshold, value: 0.3}\n"
         "- {property: slipwayCompatibility, value: none}\n"
+        "- {property: slipwayQualityFloor, value: {accuracy: 0.9}}\n"
         "- {property: somebodyElses, value: [1, 2]}\n";
     struct contract *c = contract_of(text);
     assert_string_equal(c->owner, "a@example.org");
@@ -216,6 +217,7 @@ static void the_document_names_owner_freshness_threshold_and_compatibility(void 
     assert_string_equal(c->freshness_field, "when");
     assert_true(c->decision_threshold == 0.3);
     assert_string_equal(c->compatibility, "none");
+    assert_true(c->accuracy_floor == 0.9);
     contract_free(c);
 }
 
