@@ -242,26 +242,6 @@ static void find_causes(struct monitors *m, struct monitor *monitor, const struc
     }
 }
 
-static struct window_traffic traffic_of(const struct monitor *monitor)
-{
-    const struct monitor_totals *now = &monitor->totals, *from = &monitor->from;
-    struct histogram_sum latency = now->latency;
-    latency.count = 0;
-    for (int i = 0; i < HISTOGRAM_BUCKETS; i++) {
-        latency.counts[i] -= from->latency.counts[i];
-        latency.count += latency.counts[i];
-    }
-    return (struct window_traffic){
-        .requests = now->requests - from->requests,
-        .rejected = now->rejected - from->rejected,
-        .failed = now->failed - from->failed,
-        .suspect_rows = now->suspect_rows - from->suspect_rows,
-        .violations = now->violations - from->violations,
-        .latency_p50_us = (double)histogram_quantile(&latency, 0.5) / 1000,
-        .latency_p99_us = (double)histogram_quantile(&latency, 0.99) / 1000,
-    };
-}
-
 static void log_window(const struct monitor *monitor, enum arm arm, const struct window_summary *s)
 {
     if (s->verdict < MONITOR_WARN)
@@ -273,8 +253,7 @@ static void log_window(const struct monitor *monitor, enum arm arm, const struct
 
 static void close_window(struct monitors *m, struct monitor *monitor, struct window *w)
 {
-    struct window_traffic traffic = traffic_of(monitor);
-    const struct window_summary *s = window_close(w, &traffic);
+    const struct window_summary *s = window_close(w, &monitor->totals);
     size_t columns = (size_t)monitor->baseline->column_count;
     if (!w->causes)
         w->causes = calloc(columns, CAUSE_BYTES);
@@ -284,7 +263,6 @@ static void close_window(struct monitors *m, struct monitor *monitor, struct win
     log_window(monitor, w->arm, s);
     drift_alert_window(m->alerts, monitor, w);
     clear_sample(m, monitor);
-    monitor->from = monitor->totals;
 }
 
 static void tick_arm(struct monitors *m, struct monitor *monitor, enum arm arm)
@@ -304,13 +282,24 @@ static void tick_arm(struct monitors *m, struct monitor *monitor, enum arm arm)
         close_window(m, monitor, w);
 }
 
-/* A window is made when the first row comes by its arm. */
+/* A window is made when the first row comes by its arm. What the version did before by another one
+ * is not that window's. */
+static void add_window(struct monitor *monitor, enum arm arm)
+{
+    bool is_first = true;
+    for (int other = 0; other < ARM_COUNT; other++)
+        is_first = is_first && !monitor->windows[other];
+    monitor->windows[arm] = window_new(monitor->baseline, monitor->sketch, arm);
+    if (!is_first)
+        monitor->windows[arm]->from = monitor->totals;
+}
+
 static void read_arm(struct monitor *monitor, enum arm arm)
 {
     if (!monitor->windows[arm]) {
         if (!sketch_has_rows(monitor->sketch, arm))
             return;
-        monitor->windows[arm] = window_new(monitor->baseline, monitor->sketch, arm);
+        add_window(monitor, arm);
     }
     window_read(monitor->windows[arm]);
 }

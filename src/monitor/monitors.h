@@ -21,12 +21,6 @@ enum {
     MONITOR_LEARN_ROWS = 2000, /* a learnt answer's baseline */
 };
 
-/* Running totals of a version, of all threads. */
-struct monitor_totals {
-    uint64_t requests, rejected, failed, suspect_rows, violations;
-    struct histogram_sum latency;
-};
-
 struct monitor {
     uint32_t serial; /* of its record schema */
     const char *model;
@@ -37,7 +31,7 @@ struct monitor {
     struct window *windows[ARM_COUNT]; /* NULL: no row came by this arm */
     bool is_restored;                  /* what was saved has been put back */
 
-    struct monitor_totals totals, from; /* now, and when the open window began */
+    struct window_totals totals; /* of its requests until now */
 
     /* Written by the recorder, read by the ticker, under the monitors' sample lock. */
     struct row_sample sample;

@@ -169,7 +169,27 @@ static struct window_summary *next_place(struct window *w)
     return place;
 }
 
-const struct window_summary *window_close(struct window *w, const struct window_traffic *traffic)
+static struct window_traffic traffic_of(const struct window_totals *now,
+                                        const struct window_totals *from)
+{
+    struct histogram_sum latency = now->latency;
+    latency.count = 0;
+    for (int i = 0; i < HISTOGRAM_BUCKETS; i++) {
+        latency.counts[i] -= from->latency.counts[i];
+        latency.count += latency.counts[i];
+    }
+    return (struct window_traffic){
+        .requests = now->requests - from->requests,
+        .rejected = now->rejected - from->rejected,
+        .failed = now->failed - from->failed,
+        .suspect_rows = now->suspect_rows - from->suspect_rows,
+        .violations = now->violations - from->violations,
+        .latency_p50_us = (double)histogram_quantile(&latency, 0.5) / 1000,
+        .latency_p99_us = (double)histogram_quantile(&latency, 0.99) / 1000,
+    };
+}
+
+const struct window_summary *window_close(struct window *w, const struct window_totals *totals)
 {
     size_t slots = (size_t)sketch_slot_count(w->sketch);
     int columns = w->baseline->column_count;
@@ -188,8 +208,8 @@ const struct window_summary *window_close(struct window *w, const struct window_
         .verdict = judge_worst(w->judgements, columns),
         .is_upstream = w->is_upstream,
     };
-    if (traffic)
-        s->traffic = *traffic;
+    s->traffic = traffic_of(totals, &w->from);
+    w->from = *totals;
     summarise_columns(w, s);
     memset(w->open, 0, slots * sizeof(*w->open));
     w->open_rows = 0;

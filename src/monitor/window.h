@@ -21,10 +21,15 @@ struct window_config {
     int64_t span_us;  /* and takes at least this long */
 };
 
-/* What the version's requests did meanwhile, of all arms together. */
+/* Running totals of a version's requests, of all threads and arms. */
+struct window_totals {
+    uint64_t requests, rejected, failed, suspect_rows, violations;
+    struct histogram_sum latency;
+};
+
+/* What they did while the window was open. rejected: 422; failed: 5xx */
 struct window_traffic {
-    uint64_t requests, rejected, failed; /* rejected: 422; failed: 5xx */
-    uint64_t suspect_rows, violations;
+    uint64_t requests, rejected, failed, suspect_rows, violations;
     double latency_p50_us, latency_p99_us;
 };
 
@@ -57,6 +62,7 @@ struct window {
     uint32_t last_rows;
     uint64_t *open; /* [slots] of the open window */
     uint64_t open_rows, total_rows;
+    struct window_totals from; /* when the open window began */
 
     /* The last closed window; judged false before the first one. */
     bool is_judged;
@@ -92,9 +98,10 @@ bool window_judge_skew(struct window *window);
 /* May the open window be closed? */
 bool window_is_due(const struct window *window, const struct window_config *config);
 
-/* Judge and close the open window; the next one begins now. Returns its summary, in the history. */
+/* Judge and close the open window; the next one begins now. `totals` of its version until now.
+ * Returns its summary, in the history. */
 const struct window_summary *window_close(struct window *window,
-                                          const struct window_traffic *traffic);
+                                          const struct window_totals *totals);
 
 /* The i-th newest summary, 0 <= i < history_count. */
 const struct window_summary *window_past(const struct window *window, int i);

@@ -12,7 +12,7 @@ enum { STATE_BYTES_MAX = 4 * 1024 * 1024, SAVES_MAX = 16 };
 
 /* ---- totals ---- */
 
-static void add_status(struct monitor_totals *totals, int slot, uint64_t count)
+static void add_status(struct window_totals *totals, int slot, uint64_t count)
 {
     static const int unprocessable = 422;
     const char *name = loaded_status_name(slot);
@@ -23,7 +23,7 @@ static void add_status(struct monitor_totals *totals, int slot, uint64_t count)
         totals->failed += count;
 }
 
-static void add_stats(struct monitor_totals *totals, const struct version_stats *stats)
+static void add_stats(struct window_totals *totals, const struct version_stats *stats)
 {
     for (int slot = 0; slot < LOADED_STATUS_COUNT; slot++)
         add_status(totals, slot, counter_read(&stats->request_count[slot]));
@@ -33,7 +33,14 @@ static void add_stats(struct monitor_totals *totals, const struct version_stats 
     histogram_add_to(&stats->latency, &totals->latency);
 }
 
-/* A version that was loaded again counts from zero: its window then begins there too. */
+/* A version that was loaded again counts from zero: its windows then begin there too. */
+static void forget_totals(struct monitor *monitor)
+{
+    for (int arm = 0; arm < ARM_COUNT; arm++)
+        if (monitor->windows[arm])
+            memset(&monitor->windows[arm]->from, 0, sizeof(monitor->windows[arm]->from));
+}
+
 static void bring_totals(struct monitors *monitors, const struct loaded *loaded)
 {
     struct monitor *monitor = loaded && loaded->record_schema
@@ -41,11 +48,11 @@ static void bring_totals(struct monitors *monitors, const struct loaded *loaded)
                                   : NULL;
     if (!monitor)
         return;
-    struct monitor_totals totals = {0};
+    struct window_totals totals = {0};
     for (int i = 0; i < loaded->thread_count; i++)
         add_stats(&totals, &loaded->stats[i]);
     if (totals.requests < monitor->totals.requests)
-        memset(&monitor->from, 0, sizeof(monitor->from));
+        forget_totals(monitor);
     monitor->totals = totals;
 }
 
