@@ -5,8 +5,8 @@
  * categorical field: bins beyond are joined, which changes no count.
  *
  * The answer is one more column, the last. Its baseline is the contract's profile of the score or
- * prediction when it has one, else it is learnt from the first live rows over bins that suit the
- * kind of answer.
+ * prediction when it has one, else it is learnt from the first live windows in which no feature
+ * drifts, over bins that suit the kind of answer.
  */
 #ifndef SLIPWAY_MONITOR_BASELINE_H
 #define SLIPWAY_MONITOR_BASELINE_H

@@ -96,7 +96,7 @@ void judge_bins_fill(const struct baseline_column *c, const uint64_t *slots,
 static const char *why_wait(const struct baseline_column *c, const struct judge_bins *bins)
 {
     if (c->rows == 0)
-        return c->is_learnt ? "the baseline is still learnt from the first live rows"
+        return c->is_learnt ? "the baseline is still learnt from windows in which no feature drifts"
                             : "the baseline has no rows";
     if (c->rows < BASELINE_ROWS_MIN)
         return "the baseline has fewer than 100 rows";

@@ -57,8 +57,8 @@ void judgement_write(struct json_writer *w, const struct judgement *j, const cha
 const char *baseline_note(const struct baseline_column *c)
 {
     if (c->is_learnt)
-        return c->rows > 0 ? "learnt from the first live rows"
-                           : "being learnt from the first live rows";
+        return c->rows > 0 ? "learnt from the first windows in which no feature drifted"
+                           : "being learnt from windows in which no feature drifts";
     return c->rows < BASELINE_ROWS_GOOD ? "fewer than 5000 rows: small shifts may be its own error"
                                         : "";
 }

@@ -188,31 +188,27 @@ static void clear_sample(struct monitors *m, struct monitor *monitor)
 
 /* ---- a learnt answer ---- */
 
-/* The first MONITOR_LEARN_ROWS answers, by whatever arm they came, are its baseline. */
-static void learn_answer(struct monitor *monitor)
+static bool is_calm(const struct window *w)
+{
+    return judge_worst(w->judgements, w->baseline->column_count - 1) < MONITOR_WARN;
+}
+
+/* Answers of windows in which no feature drifts, by whatever arm, become the answer's baseline once
+ * there are MONITOR_LEARN_ROWS of them. Until then its `rows` stays 0. */
+static void learn_answer(struct monitor *monitor, const struct window *w)
 {
     int last = monitor->baseline->column_count - 1;
     struct baseline_column *c = &monitor->baseline->columns[last];
-    int first = sketch_first_slot(monitor->sketch, last);
-    double missing = 0, rows = 0;
-    if (!c->is_learnt || c->rows > 0)
+    const uint64_t *slots = w->closed + sketch_first_slot(monitor->sketch, last);
+    if (!c->is_learnt || c->rows > 0 || !is_calm(w))
         return;
-    memset(c->counts, 0, (size_t)c->bin_count * sizeof(*c->counts));
-    for (int arm = 0; arm < ARM_COUNT; arm++) {
-        const struct window *w = monitor->windows[arm];
-        for (int i = 0; w && i < SLOT_BINS + c->bin_count; i++) {
-            double count = w->last[first + i];
-            rows += count;
-            if (i < SLOT_BINS)
-                missing += count;
-            else
-                c->counts[i - SLOT_BINS] += count;
-        }
-    }
-    if (rows < MONITOR_LEARN_ROWS)
-        return;
-    c->missing = missing;
-    c->rows = rows;
+    double rows = 0;
+    for (int i = 0; i < SLOT_BINS; i++)
+        c->missing += (double)slots[i];
+    for (int i = 0; i < c->bin_count; i++)
+        rows += c->counts[i] += (double)slots[SLOT_BINS + i];
+    if (rows + c->missing >= MONITOR_LEARN_ROWS)
+        c->rows = rows + c->missing;
 }
 
 /* ---- the tick ---- */
@@ -263,6 +259,7 @@ static void close_window(struct monitors *m, struct monitor *monitor, struct win
     log_window(monitor, w->arm, s);
     drift_alert_window(m->alerts, monitor, w);
     clear_sample(m, monitor);
+    learn_answer(monitor, w);
 }
 
 static void tick_arm(struct monitors *m, struct monitor *monitor, enum arm arm)
@@ -309,7 +306,6 @@ void monitors_tick(struct monitors *m)
     for (int i = 0; i < m->count; i++) {
         for (int arm = 0; arm < ARM_COUNT; arm++)
             read_arm(m->list[i], (enum arm)arm);
-        learn_answer(m->list[i]);
         for (int arm = 0; arm < ARM_COUNT; arm++)
             tick_arm(m, m->list[i], (enum arm)arm);
     }
