@@ -14,6 +14,7 @@
 #include "contract/compare.h"
 #include "contract/fit.h"
 #include "contract/schema.h"
+#include "contract/training_rows.h"
 
 enum { ARENA_BYTES = 64 * 1024 * 1024 };
 
@@ -77,6 +78,21 @@ static void check_matrix(const struct contract *c, struct str bytes, struct aren
         assert(features[i] - features[i] == 0 || features[i] != features[i]);
 }
 
+/* Digests of training rows ascend, and each is found. */
+static void check_training_rows(struct str text, struct arena *arena)
+{
+    struct training_rows rows;
+    struct err err = {0};
+    bool is_there = false;
+    if (training_rows_find(text, arena, &rows, &is_there, &err) != ERR_OK || !is_there)
+        return;
+    for (int i = 0; i < rows.kept_count; i++) {
+        assert(i == 0 || rows.digests[i - 1] < rows.digests[i]);
+        assert(training_rows_covers(&rows, rows.digests[i]));
+        assert(training_rows_has(&rows, rows.digests[i]));
+    }
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     struct str text = {(const char *)data, size}, rest = {0};
@@ -95,6 +111,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     check_schema(c, arena);
     check_comparison(c, arena);
     check_fit(c);
+    check_training_rows(text, arena);
     check_rows(c, rest, arena);
     check_matrix(c, rest, arena);
     arena_free(arena);

@@ -7,6 +7,7 @@
 
 #include "base/file.h"
 #include "base/json.h"
+#include "base/rand.h"
 #include "test.h"
 
 enum { ARENA_BYTES_MAX = 256 * 1024 * 1024, FILE_BYTES_MAX = 4 * 1024 * 1024 };
@@ -324,6 +325,85 @@ static void intervals_are_repeatable(void **state)
     assert_true(a[QUALITY_MAE].low != c[QUALITY_MAE].low);
 }
 
+/* ---- how often intervals are right ---- */
+
+enum { TRIALS = 2000, TRIAL_ROWS = 200 };
+
+struct trial {
+    int32_t truth[TRIAL_ROWS], a[TRIAL_ROWS], b[TRIAL_ROWS];
+    double p[TRIAL_ROWS];
+};
+
+/* Two models that answer the same rows: both right on 80 %, one alone on 6 % and 12 %, so that the
+ * first is worse by 6 points. */
+static void draw_answers(struct rand *rand, struct trial *t)
+{
+    for (int i = 0; i < TRIAL_ROWS; i++) {
+        double u = rand_unit(rand);
+        t->truth[i] = i % 2;
+        t->a[i] = u < 0.86 ? t->truth[i] : 1 - t->truth[i];
+        t->b[i] = u < 0.80 || (u >= 0.86 && u < 0.98) ? t->truth[i] : 1 - t->truth[i];
+    }
+}
+
+/* Exactly at the margin the lower limit must be above it in 2.5 % of the runs; the 99.9 % limit of
+ * 2000 such runs is 50 + 3.1 sqrt(2000 * 0.025 * 0.975) = 72. */
+static void a_model_at_the_margin_passes_seldom(void **state)
+{
+    (void)state;
+    static struct trial t;
+    struct rand rand;
+    struct err err = {0};
+    int above = 0, below = 0;
+    struct arena *own = arena_new(ARENA_BYTES_MAX);
+    rand_seed(&rand, 17);
+    for (int i = 0; i < TRIALS; i++) {
+        struct quality got[QUALITY_COUNT];
+        const struct quality_options options = {.resamples = 2};
+        draw_answers(&rand, &t);
+        struct quality_rows a = {
+            .count = TRIAL_ROWS, .class_count = 2, .truth = t.truth, .predicted = t.a};
+        struct quality_rows b = a;
+        b.predicted = t.b;
+        arena_reset(own);
+        assert_int_equal(quality_compare(&a, &b, &options, own, got, &err), ERR_OK);
+        above += got[QUALITY_ACCURACY].low > -0.06;
+        below += got[QUALITY_ACCURACY].high < -0.06;
+    }
+    arena_free(own);
+    assert_in_range(above, 1, 72);
+    assert_in_range(below, 1, 72);
+}
+
+/* Normal scores one standard deviation apart: AUC = Phi(1 / sqrt 2) = 0.7602499. DeLong's interval
+ * holds it in 95 % of the runs: of 2000 at least 1900 - 3.1 sqrt(2000 * 0.95 * 0.05) = 1869. */
+static void the_area_is_in_its_interval_as_often_as_promised(void **state)
+{
+    (void)state;
+    static struct trial t;
+    struct rand rand;
+    struct err err = {0};
+    int held = 0;
+    struct arena *own = arena_new(ARENA_BYTES_MAX);
+    rand_seed(&rand, 23);
+    for (int trial = 0; trial < TRIALS; trial++) {
+        struct quality got[QUALITY_COUNT];
+        const struct quality_options options = {.resamples = 2};
+        for (int i = 0; i < TRIAL_ROWS; i++) {
+            double z = sqrt(-2 * log(1 - rand_unit(&rand))) * cos(2 * M_PI * rand_unit(&rand));
+            t.truth[i] = i % 2;
+            t.p[i] = 1 / (1 + exp(-(z + t.truth[i])));
+        }
+        struct quality_rows rows = {
+            .count = TRIAL_ROWS, .class_count = 2, .truth = t.truth, .probability = t.p};
+        arena_reset(own);
+        assert_int_equal(quality_measure(&rows, &options, own, got, &err), ERR_OK);
+        held += got[QUALITY_AUC].low <= 0.7602499 && got[QUALITY_AUC].high >= 0.7602499;
+    }
+    arena_free(own);
+    assert_in_range(held, 1869, 1960);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -341,6 +421,8 @@ int main(void)
         cmocka_unit_test(a_group_without_a_relevant_item_is_skipped),
         cmocka_unit_test(wrong_rows_are_named),
         cmocka_unit_test(intervals_are_repeatable),
+        cmocka_unit_test(a_model_at_the_margin_passes_seldom),
+        cmocka_unit_test(the_area_is_in_its_interval_as_often_as_promised),
     };
     return cmocka_run_group_tests(tests, set_up, tear_down);
 }
