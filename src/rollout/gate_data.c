@@ -361,6 +361,16 @@ static enum err_code wrong_class(const struct reader *r, int64_t row, struct err
     return err_hint(err, "classes are numbers from 0 to %d", r->data->class_count - 1);
 }
 
+/* "true" and "false" of a model whose two classes have no names; -1: neither. */
+static int32_t truth_value(const struct reader *r, struct str text)
+{
+    if (r->data->class_count != 2 || answer_class_name(r->data->candidate.loaded, 0).ptr)
+        return -1;
+    return str_equal_nocase(text, STR_LIT("true"))    ? 1
+           : str_equal_nocase(text, STR_LIT("false")) ? 0
+                                                      : -1;
+}
+
 /* By the contract's name, else by its number. */
 static enum err_code class_of(const struct reader *r, int64_t row, int32_t *out, struct err *err)
 {
@@ -374,6 +384,9 @@ static enum err_code class_of(const struct reader *r, int64_t row, int32_t *out,
             return ERR_OK;
         }
     }
+    *out = truth_value(r, text);
+    if (*out >= 0)
+        return ERR_OK;
     if (!str_to_f64(text, &number) || number != floor(number) || number < 0 ||
         number >= r->data->class_count)
         return wrong_class(r, row, err);
@@ -520,6 +533,21 @@ static enum err_code answer_side(struct reader *r, struct gate_side *side, struc
     return ERR_OK;
 }
 
+/* The same classes in the same order: answers are compared by their numbers. */
+static enum err_code check_classes(const struct loaded *candidate, const struct loaded *champion,
+                                   struct err *err)
+{
+    for (int k = 0; k < candidate->signature->class_count; k++) {
+        struct str is = answer_class_name(candidate, k), was = answer_class_name(champion, k);
+        if (is.ptr && was.ptr && !str_equal(is, was))
+            return err_set(err, ERR_INVALID,
+                           "class %d is '%.*s', and of the champion '%.*s': they cannot be "
+                           "compared",
+                           k, STR_ARG(is), STR_ARG(was));
+    }
+    return ERR_OK;
+}
+
 static enum err_code check_models(const struct gate_data *data, struct err *err)
 {
     const struct loaded *champion = data->champion.loaded;
@@ -539,7 +567,7 @@ static enum err_code check_models(const struct gate_data *data, struct err *err)
                        "compared",
                        champion->signature->class_count,
                        data->candidate.loaded->signature->class_count);
-    return ERR_OK;
+    return check_classes(data->candidate.loaded, champion, err);
 }
 
 static void pack_columns(struct reader *r)

@@ -426,6 +426,37 @@ static void bad_rows_are_told_with_the_place(void **state)
                    rows, "the gate file asks for the rows with SHA-256 0123456789ab");
 }
 
+#define CLASSES(first, second)                                                                     \
+    GATE_CONTRACT                                                                                  \
+    "  - name: answer\n"                                                                           \
+    "    logicalType: string\n"                                                                    \
+    "    quality: [{metric: invalidValues, arguments: {validValues: [" first ", " second "]}}]\n"  \
+    "    customProperties: [{property: slipwayRole, value: prediction}]\n"
+
+/* Named classes are read by name; a champion that has them in another order is not compared. */
+static void classes_are_read_by_name(void **state)
+{
+    struct gate_fixture *f = *state;
+    struct contract *ours = contract_of(CLASSES("ends", "goes"));
+    struct contract *theirs = contract_of(CLASSES("goes", "ends"));
+    static const char rows[] = "candidate,truth\n0.9,goes\n0.1,ends\n0.2,1\n";
+    f->candidate.contract = f->champion.contract = ours;
+    run(f, "speed: {off: true}", rows);
+    assert_float_equal(f->report->candidate[QUALITY_ACCURACY].value, 2.0 / 3, 1e-12);
+    f->champion.contract = theirs;
+    expect_refused(f, "", rows, "class 0 is 'ends', and of the champion 'goes'");
+    contract_free(ours);
+    contract_free(theirs);
+}
+
+/* Without names they are numbers, or true and false. */
+static void classes_without_names_may_be_true_and_false(void **state)
+{
+    struct gate_fixture *f = *state;
+    run(f, "speed: {off: true}", "candidate,truth\n0.9,True\n0.1,false\n0.2,0\n0.3,1\n");
+    assert_float_equal(f->report->candidate[QUALITY_ACCURACY].value, 0.75, 1e-12);
+}
+
 #define WITH_FIXTURE(test) cmocka_unit_test_setup_teardown(test, set_up, tear_down)
 
 int main(void)
@@ -451,6 +482,8 @@ int main(void)
         WITH_FIXTURE(a_model_that_is_much_larger_fails),
         WITH_FIXTURE(bad_files_are_told_with_the_place),
         WITH_FIXTURE(bad_rows_are_told_with_the_place),
+        WITH_FIXTURE(classes_are_read_by_name),
+        WITH_FIXTURE(classes_without_names_may_be_true_and_false),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
