@@ -205,6 +205,8 @@ enum err_code quality_sample_make(const struct quality_rows *rows,
     if (!sample->weight || !sample->sums ||
         (rows->probability && rows->truth && !sort_columns(sample, arena)))
         return err_set(err, ERR_LIMIT, "no room to measure %lld rows", (long long)rows->count);
+    if (rows->probability && rows->truth && quality_score_rows(sample, arena, err))
+        return err->code;
     if (!rows->group)
         return ERR_OK;
     int at = options->ndcg_at ? options->ndcg_at : QUALITY_NDCG_AT;

@@ -17,6 +17,8 @@ struct quality_sample {
     int column_count;     /* probabilities per row: 1 when there are two classes */
     const int32_t *order; /* [column_count, count] rows by falling probability; NULL: none given */
     double *sums;         /* [3, class_count] scratch of quality_class.c */
+    const double *log_losses, *squares, *gaps; /* [count] of each row, see quality_score.c */
+    const uint8_t *bins;                       /* [count] of the expected calibration error */
     int group_count;
     const double *ndcg, *map; /* [group_count] of each group; NaN: no relevant item */
 };
@@ -30,6 +32,10 @@ quality_fn quality_accuracy, quality_balanced_accuracy, quality_precision, quali
 /* quality_score.c */
 quality_fn quality_auc, quality_average_precision, quality_log_loss, quality_brier, quality_ece,
     quality_calibration_slope, quality_calibration_intercept;
+
+/* What each row adds to log loss, Brier score and calibration error: once, not per resample. */
+enum err_code quality_score_rows(struct quality_sample *sample, struct arena *arena,
+                                 struct err *err);
 
 /* quality_number.c */
 quality_fn quality_mae, quality_rmse, quality_r2, quality_mape;

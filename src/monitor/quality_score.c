@@ -150,36 +150,44 @@ static double probability_of_truth(const struct quality_sample *sample, int64_t 
     return truth == 1 ? p : 1 - p;
 }
 
-/* Mean of -ln(probability of the true class), in nats. */
-double quality_log_loss(const struct quality_sample *sample)
+static double log_loss_of(const struct quality_sample *sample, int64_t row)
+{
+    double p = probability_of_truth(sample, row);
+    return -log(p < LOG_FLOOR ? LOG_FLOOR : p > 1 - LOG_FLOOR ? 1 - LOG_FLOOR : p);
+}
+
+static double square_of(const struct quality_sample *sample, int64_t row)
+{
+    double sum = 0;
+    for (int c = 0; c < sample->column_count; c++) {
+        double y = sample->rows->truth[row] == quality_column_class(sample, c);
+        double miss = quality_probability(sample, row, c) - y;
+        sum += miss * miss;
+    }
+    return sum;
+}
+
+static double mean_of_rows(const struct quality_sample *sample, const double *values)
 {
     double sum = 0, all = 0;
     for (int64_t i = 0; i < sample->rows->count; i++) {
-        if (sample->weight[i] == 0)
-            continue;
-        double p = probability_of_truth(sample, i);
-        p = p < LOG_FLOOR ? LOG_FLOOR : p > 1 - LOG_FLOOR ? 1 - LOG_FLOOR : p;
-        sum -= sample->weight[i] * log(p);
+        sum += sample->weight[i] * values[i];
         all += sample->weight[i];
     }
     return sum / all;
+}
+
+/* Mean of -ln(probability of the true class), in nats. */
+double quality_log_loss(const struct quality_sample *sample)
+{
+    return mean_of_rows(sample, sample->log_losses);
 }
 
 /* Two classes: mean of (p - y)^2, in [0, 1]. Several: mean of the sum over classes of
  * (p_k - y_k)^2, in [0, 2] (Brier 1950). */
 double quality_brier(const struct quality_sample *sample)
 {
-    const struct quality_rows *rows = sample->rows;
-    double sum = 0, all = 0;
-    for (int64_t i = 0; i < rows->count; i++) {
-        for (int c = 0; c < sample->column_count; c++) {
-            double y = rows->truth[i] == quality_column_class(sample, c);
-            double miss = quality_probability(sample, i, c) - y;
-            sum += sample->weight[i] * miss * miss;
-        }
-        all += sample->weight[i];
-    }
-    return sum / all;
+    return mean_of_rows(sample, sample->squares);
 }
 
 /* ---- calibration ---- */
@@ -215,14 +223,37 @@ double quality_ece(const struct quality_sample *sample)
 {
     double gaps[QUALITY_BINS] = {0}, all = 0, sum = 0;
     for (int64_t i = 0; i < sample->rows->count; i++) {
-        bool came_true;
-        double p = claim(sample, i, &came_true);
-        gaps[bin_of(p)] += sample->weight[i] * (p - came_true);
+        gaps[sample->bins[i]] += sample->weight[i] * sample->gaps[i];
         all += sample->weight[i];
     }
     for (int b = 0; b < QUALITY_BINS; b++)
         sum += fabs(gaps[b]);
     return sum / all;
+}
+
+enum err_code quality_score_rows(struct quality_sample *sample, struct arena *arena,
+                                 struct err *err)
+{
+    size_t count = (size_t)sample->rows->count;
+    double *log_losses = arena_calloc(arena, count, sizeof(*log_losses));
+    double *squares = arena_calloc(arena, count, sizeof(*squares));
+    double *gaps = arena_calloc(arena, count, sizeof(*gaps));
+    uint8_t *bins = arena_calloc(arena, count, sizeof(*bins));
+    if (!log_losses || !squares || !gaps || !bins)
+        return err_set(err, ERR_LIMIT, "no room to measure %zu rows", count);
+    for (size_t i = 0; i < count; i++) {
+        bool came_true;
+        double p = claim(sample, (int64_t)i, &came_true);
+        log_losses[i] = log_loss_of(sample, (int64_t)i);
+        squares[i] = square_of(sample, (int64_t)i);
+        bins[i] = (uint8_t)bin_of(p);
+        gaps[i] = p - came_true;
+    }
+    sample->log_losses = log_losses;
+    sample->squares = squares;
+    sample->gaps = gaps;
+    sample->bins = bins;
+    return ERR_OK;
 }
 
 /* Logistic regression of the truth on x = logit(p): P(y = 1) = 1 / (1 + e^-(a + b x)). */
