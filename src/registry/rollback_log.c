@@ -51,6 +51,7 @@ struct rollback_log {
     uint32_t magic;
     int fd;
     uint64_t next_seq;
+    rollback_log_rollout_fn *fold_rollout; /* NULL: none are known */
     struct slot slots[ROLLBACK_LOG_SLOTS]; /* as they are on disk; seq 0: free */
 };
 
@@ -192,6 +193,12 @@ void rollback_log_close(struct rollback_log *log)
     free(log);
 }
 
+void rollback_log_set_rollout(struct rollback_log *log, rollback_log_rollout_fn *fold)
+{
+    CHECK_MAGIC(log, LOG_MAGIC);
+    log->fold_rollout = fold;
+}
+
 /* ---- appending ---- */
 
 /* As much as fits, cut between characters; the rest of the field is zeros. */
@@ -283,16 +290,28 @@ static void log_skipped(const struct slot *slot, const char *model, const char *
              alias, (long long)slot->from, (long long)slot->to, why);
 }
 
+struct slot_texts {
+    char actor_name[ACTOR_BYTES + 1], reason[REASON_BYTES_MAX];
+    struct actor actor;
+};
+
+static void read_texts(const struct slot *slot, struct slot_texts *texts)
+{
+    char reason[REASON_BYTES + 1], when[CLOCK_TEXT_BYTES];
+    get_text(slot->reason, REASON_BYTES, reason);
+    get_text(slot->actor, ACTOR_BYTES, texts->actor_name);
+    texts->actor = (struct actor){.name = texts->actor_name, .via = LOG_NAME};
+    snprintf(texts->reason, sizeof(texts->reason), "%s%s(made %s without the store)", reason,
+             reason[0] ? " " : "", clock_format((int64_t)slot->at_us, when));
+}
+
 /* The alias stands where it stood when the rollback was made, or the rollback is history. */
 static enum err_code fold_into_alias(struct store *store, const struct slot *slot,
                                      const char *model, const char *alias, struct arena *arena,
                                      struct err *err)
 {
-    char actor_name[ACTOR_BYTES + 1], reason[REASON_BYTES + 1], when[CLOCK_TEXT_BYTES];
-    char whole[REASON_BYTES_MAX];
+    struct slot_texts texts;
     struct alias now = {0};
-    const struct actor actor = {.name = get_text(slot->actor, ACTOR_BYTES, actor_name),
-                                .via = LOG_NAME};
     enum err_code code = alias_get(store, model, alias, arena, &now, err);
     if (code && code != ERR_NOT_FOUND)
         return code;
@@ -300,19 +319,32 @@ static enum err_code fold_into_alias(struct store *store, const struct slot *slo
         log_skipped(slot, model, alias, code ? "the alias is gone" : "the alias has moved on");
         return ERR_OK;
     }
-    get_text(slot->reason, REASON_BYTES, reason);
-    snprintf(whole, sizeof(whole), "%s%s(made %s without the store)", reason, reason[0] ? " " : "",
-             clock_format((int64_t)slot->at_us, when));
-    return alias_rollback(store, model, alias, whole, &actor, &now, arena, err);
+    read_texts(slot, &texts);
+    return alias_rollback(store, model, alias, texts.reason, &texts.actor, &now, arena, err);
 }
 
-static enum err_code fold_slot(struct store *store, const struct slot *slot, struct err *err)
+static enum err_code fold_into_rollout(const struct rollback_log *log, struct store *store,
+                                       const struct slot *slot, const char *model, struct err *err)
+{
+    struct slot_texts texts;
+    read_texts(slot, &texts);
+    if (log->fold_rollout)
+        return log->fold_rollout(store, model, (int64_t)slot->from, (int64_t)slot->to, texts.reason,
+                                 &texts.actor, err);
+    log_skipped(slot, model, ROLLBACK_LOG_ROLLOUT, "rollouts are not known here");
+    return ERR_OK;
+}
+
+static enum err_code fold_slot(const struct rollback_log *log, struct store *store,
+                               const struct slot *slot, struct err *err)
 {
     char model[MODEL_BYTES + 1], alias[ALIAS_BYTES + 1];
     struct arena *arena = arena_new(64 * 1024);
     get_text(slot->model, MODEL_BYTES, model);
     get_text(slot->alias, ALIAS_BYTES, alias);
-    enum err_code code = fold_into_alias(store, slot, model, alias, arena, err);
+    enum err_code code = strcmp(alias, ROLLBACK_LOG_ROLLOUT) == 0
+                             ? fold_into_rollout(log, store, slot, model, err)
+                             : fold_into_alias(store, slot, model, alias, arena, err);
     arena_free(arena);
     return code;
 }
@@ -326,7 +358,7 @@ enum err_code rollback_log_fold(struct rollback_log *log, struct store *store, s
         return err->code;
     uint64_t last = (uint64_t)folded;
     while ((slot = next_slot(log, last))) {
-        if (fold_slot(store, slot, err))
+        if (fold_slot(log, store, slot, err))
             return err_wrap(err, "folding " LOG_NAME);
         last = slot->seq;
     }

@@ -33,6 +33,14 @@ struct rollback_log;
 enum err_code rollback_log_open(const char *path, struct rollback_log **log, struct err *err);
 void rollback_log_close(struct rollback_log *log);
 
+/* A rollout that was taken back has this in place of an alias; `from` got the share, `to` answers
+ * everybody. How it is folded is said by a higher layer, before the first fold. */
+#define ROLLBACK_LOG_ROLLOUT "@rollout"
+typedef enum err_code rollback_log_rollout_fn(struct store *store, const char *model, int64_t from,
+                                              int64_t to, const char *reason,
+                                              const struct actor *actor, struct err *err);
+void rollback_log_set_rollout(struct rollback_log *log, rollback_log_rollout_fn *fold);
+
 /* Durable after ERR_OK. ERR_LIMIT when all slots are taken. */
 enum err_code rollback_log_append(struct rollback_log *log, const char *model, const char *alias,
                                   int64_t from, int64_t to, const char *reason, const char *actor,

@@ -35,12 +35,18 @@ int64_t exposure_keys(const struct exposure *exposure)
            key_sketch_count(&exposure->keys[SIDE_CANARY]);
 }
 
-/* Verdicts go by key when there are enough of them and most requests name one. */
+static bool has_enough_keys(const struct exposure *exposure)
+{
+    return exposure_keys(exposure) >= GUARD_KEYS_MIN;
+}
+
+/* Verdicts go by key when most requests name one, unless there turn out to be few of them. */
 static bool goes_by_key(const struct exposure *exposure)
 {
     int64_t keyed = exposure->keyed_requests[SIDE_STABLE] + exposure->keyed_requests[SIDE_CANARY];
     int64_t all = exposure->requests[SIDE_STABLE] + exposure->requests[SIDE_CANARY];
-    return 2 * keyed >= all && exposure_keys(exposure) >= GUARD_KEYS_MIN;
+    return all > 0 && 2 * keyed >= all &&
+           (all < GUARD_FEW_KEYS_REQUESTS || has_enough_keys(exposure));
 }
 
 /* ---- one event ---- */
@@ -206,17 +212,26 @@ void guard_read(struct guard *guard, const struct exposure *exposure, struct gua
     read_counts(guard, exposure, reading);
     read_bounds(guard, reading);
     reading->e_rate = read_rate(guard, reading);
-    if (shows_failure(reading)) {
+    bool may_tell = !reading->is_by_key || has_enough_keys(exposure);
+    if (may_tell && shows_failure(reading)) {
         guard->is_failed = true;
         guard->is_failed_by_key = guard->is_failed_by_key || reading->is_by_key;
     }
-    guard->is_safe = guard->is_safe || shows_safety(reading);
+    guard->is_safe = guard->is_safe || (may_tell && shows_safety(reading));
     if (guard->is_failed) {
         reading->verdict = VERDICT_FAIL;
         reading->is_by_key = guard->is_failed_by_key;
     } else if (guard->is_safe) {
         reading->verdict = VERDICT_SAFE;
     }
+}
+
+void guard_forgive(struct guard *guard)
+{
+    if (guard->is_failed_by_key)
+        return;
+    guard->by_request = (struct evidence){0};
+    guard->is_failed = false;
 }
 
 bool guard_is_harm(int64_t canary_events, int64_t canary_requests)

@@ -30,8 +30,9 @@
 
 enum {
     GUARD_ALTERNATIVES = 8,
-    GUARD_EVENTS_MIN = 5, /* for any verdict */
-    GUARD_KEYS_MIN = 50,  /* for a verdict by key */
+    GUARD_EVENTS_MIN = 5,           /* for any verdict */
+    GUARD_KEYS_MIN = 50,            /* for a verdict by key */
+    GUARD_FEW_KEYS_REQUESTS = 1000, /* with fewer keys after that many requests there are few */
     GUARD_KEYLESS_ALPHA_DIVISOR = 10,
     GUARD_RATES = 4,
 
@@ -116,6 +117,10 @@ struct guard_reading {
 };
 void guard_read(struct guard *guard, const struct exposure *exposure,
                 struct guard_reading *reading);
+
+/* Somebody has looked at a failure that was counted by request, and goes on: those requests count
+ * no more. One by key stays. */
+void guard_forgive(struct guard *guard);
 
 /* The absolute harm guard, no statistics: the canary is dead. */
 bool guard_is_harm(int64_t canary_events, int64_t canary_requests);

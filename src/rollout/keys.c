@@ -87,7 +87,11 @@ static int first_not_below(const struct key_sketch *sketch, uint64_t value)
 
 void key_sketch_add(struct key_sketch *sketch, uint64_t hash)
 {
-    uint64_t value = mix(hash);
+    key_sketch_restore(sketch, mix(hash));
+}
+
+void key_sketch_restore(struct key_sketch *sketch, uint64_t value)
+{
     bool is_whole = sketch->count == KEY_SKETCH_SIZE;
     if (!sketch->smallest) {
         sketch->smallest = malloc(KEY_SKETCH_SIZE * sizeof(*sketch->smallest));

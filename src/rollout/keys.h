@@ -35,6 +35,9 @@ struct key_sketch {
 void key_sketch_done(struct key_sketch *sketch);
 void key_sketch_add(struct key_sketch *sketch, uint64_t hash);
 
+/* Put back one of `smallest`, of a sketch that was kept. */
+void key_sketch_restore(struct key_sketch *sketch, uint64_t value);
+
 /* Distinct keys added: exact up to KEY_SKETCH_SIZE. */
 int64_t key_sketch_count(const struct key_sketch *sketch);
 

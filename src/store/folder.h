@@ -6,6 +6,7 @@
  *       slipway.db      control state (SQLite, WAL)
  *       blobs/          artifacts by SHA-256
  *       rollback.log    preallocated: rollbacks made while the disk was full
+ *       rollout-N.evidence  what the guards of an active rollout have seen (evidence_file.h)
  *       backups/        copies made before schema changes
  *       predictions/    records of answered predictions (monitor/segment_format.h)
  */

@@ -118,19 +118,39 @@ static void a_key_that_fails_again_counts_once(void **state)
     teardown(&bed);
 }
 
-/* 49 keys are too few: each request counts, and the bound is 10 / 0.01. */
+/* 49 keys make no verdict while they may become more. After 1000 requests they are few: each
+ * request counts, and the bound is 10 / 0.01. */
 static void few_keys_count_requests_and_only_hold(void **state)
 {
     struct bed bed;
+    struct guard_reading reading;
     (void)state;
     setup(&bed, &by_ratio, 44, 5);
-    struct guard_reading reading = play(&bed, 0.1, "ccccc");
+    reading = play(&bed, 0.1, "ccccc");
+    assert_true(reading.is_by_key);
+    assert_int_equal(reading.verdict, VERDICT_WAIT);
+    bed.exposure.requests[SIDE_STABLE] += 856;
+    bed.exposure.keyed_requests[SIDE_STABLE] += 856;
+    bed.exposure.requests[SIDE_CANARY] += 95;
+    bed.exposure.keyed_requests[SIDE_CANARY] += 95; /* 1000 requests, a tenth of them canary */
+    reading = play(&bed, 0.1, "ccccc");
     assert_false(reading.is_by_key);
     near(reading.fail_at, 1000);
-    assert_int_equal(reading.verdict, VERDICT_FAIL); /* shares 5.1 of 50: E is about 24,000 */
+    assert_int_equal(reading.verdict, VERDICT_FAIL);
     teardown(&bed);
-    setup(&bed, &by_ratio, 45, 5);
-    assert_true(play(&bed, 0.1, "c").is_by_key);
+}
+
+static void the_fiftieth_key_makes_a_verdict_possible(void **state)
+{
+    struct bed bed;
+    struct guard_reading reading;
+    (void)state;
+    setup(&bed, &by_ratio, 44, 5);
+    assert_int_equal(play(&bed, 0.1, "ccccc").verdict, VERDICT_WAIT);
+    expose(&bed, SIDE_STABLE, 1, true);
+    guard_read(&bed.guard, &bed.exposure, &reading);
+    assert_int_equal(reading.verdict, VERDICT_FAIL);
+    assert_true(reading.is_by_key);
     teardown(&bed);
 }
 
@@ -265,6 +285,7 @@ int main(void)
         cmocka_unit_test(a_verdict_needs_five_events),
         cmocka_unit_test(a_key_that_fails_again_counts_once),
         cmocka_unit_test(few_keys_count_requests_and_only_hold),
+        cmocka_unit_test(the_fiftieth_key_makes_a_verdict_possible),
         cmocka_unit_test(traffic_without_keys_counts_requests),
         cmocka_unit_test(stable_events_show_that_the_canary_is_no_worse),
         cmocka_unit_test(a_canary_without_events_is_below_a_rate),
