@@ -44,6 +44,7 @@ struct oip_request {
     struct oip_input *inputs;
     struct oip_output *outputs; /* [output_count]; 0: all usual ones */
     bool is_binary_default;     /* parameters.binary_data_output */
+    yyjson_val *parameters;     /* of the request; NULL: none */
 };
 
 /* Parse body and header. Texts and data live in `arena` or in `body`. ERR_INVALID names the input

@@ -1,6 +1,7 @@
 /* oip_api.c - Open Inference Protocol v2 over REST: infer, metadata, health. */
 #include "api/handlers.h"
 #include "api/oip_fill.h"
+#include "api/routing_key.h"
 #include "base/check.h"
 
 #define OIP_SERVER_NAME "slipway"
@@ -18,6 +19,11 @@ static enum err_code decode(struct request *req, struct err *err)
     if (!json_bytes.ptr && oip_scan(http->body, req->arena, oip))
         return ERR_OK;
     return oip_parse(http->body, json_bytes, req->arena, oip, err);
+}
+
+static struct str find_key(const struct request *req, const char *name)
+{
+    return routing_key_of_oip(req->decoded, name, req->arena);
 }
 
 static int find_output(const struct signature *signature, struct str name)
@@ -155,6 +161,7 @@ static enum err_code encode(struct request *req, struct err *err)
 static const struct dialect oip_dialect = {
     .name = "oip",
     .decode = decode,
+    .find_key = find_key,
     .fill = fill,
     .encode = encode,
 };

@@ -271,6 +271,7 @@ enum err_code oip_parse(struct str body, struct str header_length, struct arena 
         return rc;
     yyjson_val *binary = yyjson_obj_get(parameters, "binary_data_output");
     request->is_binary_default = yyjson_get_bool(binary);
+    request->parameters = parameters;
     rc = read_inputs(inputs, header_length.ptr != NULL, &rest, arena, request, err);
     if (!rc && rest.len)
         rc = err_set(err, ERR_INVALID, "%zu bytes of the body belong to no input", rest.len);

@@ -6,6 +6,7 @@
  * before the name is looked up.
  */
 #include "api/handlers.h"
+#include "api/routing_key.h"
 #include "base/check.h"
 #include "runtime/answer.h"
 
@@ -50,6 +51,13 @@ static enum err_code decode(struct request *req, struct err *err)
                        (long long)named->count, (long long)req->thread->predict_rows_max);
     req->decoded = named;
     return ERR_OK;
+}
+
+static struct str find_key(const struct request *req, const char *name)
+{
+    const struct named_rows *named = req->decoded;
+    yyjson_val *row = named->first;
+    return routing_key_of(yyjson_is_obj(row) ? yyjson_obj_get(row, name) : NULL, req->arena);
 }
 
 /* ---- fill ---- */
@@ -237,6 +245,7 @@ static enum err_code encode(struct request *req, struct err *err)
 static const struct dialect predict_dialect = {
     .name = "predict",
     .decode = decode,
+    .find_key = find_key,
     .fill = fill,
     .encode = encode,
 };

@@ -15,6 +15,7 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "registry/rollback_log.h"
+#include "rollout/rollout_store.h"
 #include "serve/endpoint_build.h"
 #include "store/migrate.h"
 
@@ -631,6 +632,8 @@ static enum err_code open_parts(struct control *control, struct err *err)
     if (!rc)
         rc = rollback_log_open(folder_file(control->folder, "rollback.log", path, sizeof(path)),
                                &control->rollback_log, err);
+    if (!rc)
+        rollback_log_set_rollout(control->rollback_log, rollout_fold);
     return rc;
 }
 

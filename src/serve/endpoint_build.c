@@ -5,8 +5,10 @@
 #include <string.h>
 
 #include "base/check.h"
+#include "base/clock.h"
 #include "base/log.h"
 #include "review/review.h"
+#include "rollout/rollout_store.h"
 
 enum { ENDPOINT_ARENA_BYTES_MAX = 4 * 1024 * 1024 };
 
@@ -20,6 +22,9 @@ struct loaded *endpoint_loaded(const struct endpoint *endpoint, int64_t version)
     for (int i = 0; !found && i < endpoint->alias_count; i++)
         if (endpoint->aliases[i].loaded && endpoint->aliases[i].version == version)
             found = endpoint->aliases[i].loaded;
+    for (int i = 0; !found && i < endpoint->pinned_count; i++)
+        if (endpoint->pinned[i]->number == version)
+            found = endpoint->pinned[i];
     if (found)
         loaded_ref(found);
     return found;
@@ -88,6 +93,69 @@ static enum err_code add_review(struct endpoint *endpoint, struct store *store, 
     return rc;
 }
 
+/* ---- the rollout ---- */
+
+static struct loaded *pin(struct endpoint *endpoint, int64_t version,
+                          const struct loaded_finder *finder)
+{
+    const char *ignored = NULL;
+    struct loaded *loaded = find_once(endpoint, version, finder, &ignored);
+    if (loaded)
+        endpoint->pinned[endpoint->pinned_count++] = loaded;
+    return loaded;
+}
+
+static const char *copy_text(struct endpoint *endpoint, const char *text)
+{
+    return text ? arena_copy(endpoint->arena, text, strlen(text)) : NULL;
+}
+
+/* What its file says about the key. A file that this program cannot read any more shares nothing:
+ * the champion answers everybody. */
+static enum err_code put_rollout(struct endpoint *endpoint, const struct rollout *rollout,
+                                 struct loaded *from, struct loaded *to, struct arena *scratch,
+                                 struct err *err)
+{
+    struct rollout_spec *spec;
+    if (rollout_file_parse(str_of(rollout->file), scratch, &spec, err)) {
+        log_error("rollout file not read, the champion answers", "model=%s rollout=%lld reason=%s",
+                  rollout->model, (long long)rollout->id, err->msg);
+        return ERR_OK;
+    }
+    struct endpoint_rollout *shared = arena_calloc(endpoint->arena, 1, sizeof(*shared));
+    if (!shared)
+        return err_set(err, ERR_LIMIT, "no room for rollout %lld", (long long)rollout->id);
+    *shared = (struct endpoint_rollout){
+        .id = rollout->id,
+        .choose = {{rollout->salt[0], rollout->salt[1]}, choose_threshold(rollout->weight_ppm)},
+        .from = from,
+        .to = to,
+        .key_header = copy_text(endpoint, spec->key_header),
+        .key_field = copy_text(endpoint, spec->key_field),
+    };
+    endpoint->rollout = shared;
+    return ERR_OK;
+}
+
+/* Both versions are pinned while it runs and as long as they are to stay warm; traffic is shared
+ * when both are in memory. */
+static enum err_code add_rollout(struct endpoint *endpoint, struct store *store,
+                                 const struct loaded_finder *finder, struct arena *scratch,
+                                 struct err *err)
+{
+    struct rollout rollout;
+    bool is_there = false;
+    enum err_code rc =
+        rollout_find_newest(store, endpoint->name, scratch, &rollout, &is_there, err);
+    if (rc || !is_there || (rollout.ended_us && rollout.warm_until_us <= clock_wall_us()))
+        return rc;
+    struct loaded *from = pin(endpoint, rollout.from, finder);
+    struct loaded *to = pin(endpoint, rollout.to, finder);
+    if (rollout.ended_us || rollout.weight_ppm == 0 || !from || !to)
+        return ERR_OK;
+    return put_rollout(endpoint, &rollout, from, to, scratch, err);
+}
+
 static enum err_code read_rows(struct endpoint *endpoint, struct store *store, const char *name,
                                const struct loaded_finder *finder, struct arena *scratch,
                                struct err *err)
@@ -109,7 +177,8 @@ static enum err_code read_rows(struct endpoint *endpoint, struct store *store, c
     assert(endpoint->name && endpoint->owner && endpoint->aliases);
     for (int i = 0; i < count; i++)
         add_alias(endpoint, &aliases[i], finder);
-    return add_review(endpoint, store, err);
+    enum err_code shared = add_rollout(endpoint, store, finder, scratch, err);
+    return shared ? shared : add_review(endpoint, store, err);
 }
 
 enum err_code endpoint_build(struct store *store, const char *model,

@@ -33,6 +33,32 @@ static const struct endpoint *find_endpoint(const struct request *req)
     return endpoint;
 }
 
+static struct str routing_key(const struct request *req, const struct endpoint_rollout *rollout)
+{
+    if (rollout->key_header)
+        return http_find_header(&req->exchange->request, rollout->key_header);
+    if (req->dialect->find_key)
+        return req->dialect->find_key(req, rollout->key_field);
+    return (struct str){0};
+}
+
+/* The same key goes to the same version; without one each request is drawn by itself. */
+static void choose_arm(struct request *req, const struct endpoint_rollout *rollout)
+{
+    struct str key = routing_key(req, rollout);
+    bool is_canary;
+    req->rollout = rollout->id;
+    req->has_key = key.len > 0;
+    if (req->has_key) {
+        req->key_hash = choose_hash(&rollout->choose, key);
+        is_canary = choose_is_canary(&rollout->choose, req->key_hash);
+    } else {
+        is_canary = choose_draw(&rollout->choose, &req->thread->rand);
+    }
+    req->arm = is_canary ? ARM_CANARY : ARM_STABLE;
+    req->loaded = is_canary ? rollout->to : rollout->from;
+}
+
 static enum err_code choose_version(struct request *req, struct err *err)
 {
     req->endpoint = find_endpoint(req);
@@ -40,6 +66,10 @@ static enum err_code choose_version(struct request *req, struct err *err)
         err_set(err, ERR_NOT_FOUND, "Request for unknown model: '%.*s' is not found",
                 STR_ARG(req->model_name));
         return err_hint(err, "list models with: slipway model list");
+    }
+    if (req->endpoint->rollout && req->version_name.len == 0) {
+        choose_arm(req, req->endpoint->rollout);
+        return ERR_OK;
     }
     return endpoint_choose(req->endpoint, req->version_name, &req->loaded, err);
 }
@@ -104,7 +134,7 @@ static const struct {
     step_fn *run;
 } steps[STEP_COUNT] = {
     {"decode", decode},                 /* JSON, binary -> named columns, by the dialect       */
-    {"choose_version", choose_version}, /* endpoint     -> version                             */
+    {"choose_version", choose_version}, /* endpoint,key -> version: stable or canary           */
     {"check_contract", check_contract}, /* columns      -> features, or ERR_VIOLATION with why */
     {"predict", predict},               /* features     -> tensors, by the runtime             */
     {"observe", observe},               /* in, out      -> counters, rows that wait for people */

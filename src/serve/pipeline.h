@@ -45,6 +45,10 @@ struct dialect {
     /* body -> whatever fill needs, kept in req->decoded; knows no contract. */
     enum err_code (*decode)(struct request *req, struct err *err);
 
+    /* (optional) The value of a field of the first row, or of a parameter, in what decode left; ptr
+     * NULL when there is none. In the arena. */
+    struct str (*find_key)(const struct request *req, const char *name);
+
     /* decoded -> req->rows through the version's contract, or req->features without one. Sets
      * row_count and wanted. */
     enum err_code (*fill)(struct request *req, struct err *err);

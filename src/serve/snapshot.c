@@ -18,6 +18,8 @@ void endpoint_unref(struct endpoint *endpoint)
         return;
     loaded_unref(endpoint->champion);
     loaded_unref(endpoint->previous);
+    for (int i = 0; i < endpoint->pinned_count; i++)
+        loaded_unref(endpoint->pinned[i]);
     for (int i = 0; i < endpoint->alias_count; i++)
         loaded_unref(endpoint->aliases[i].loaded);
     arena_free(endpoint->arena);
@@ -81,6 +83,12 @@ enum err_code endpoint_choose(const struct endpoint *endpoint, struct str versio
     if (number > 0 && endpoint->previous && endpoint->previous->number == number) {
         *loaded = endpoint->previous;
         return ERR_OK;
+    }
+    for (int i = 0; number > 0 && i < endpoint->pinned_count; i++) {
+        if (endpoint->pinned[i]->number == number) {
+            *loaded = endpoint->pinned[i];
+            return ERR_OK;
+        }
     }
     if (names_unloaded(endpoint, version, number))
         return refuse_unloaded(endpoint, version, err);

@@ -20,6 +20,7 @@
 #include "base/map.h"
 #include "net/loop.h"
 #include "review/rules.h"
+#include "rollout/choose.h"
 #include "runtime/loaded.h"
 
 enum { ENDPOINT_ALIASES_MAX = 64 };
@@ -28,6 +29,15 @@ struct endpoint_alias {
     const char *name;
     int64_t version;
     struct loaded *loaded; /* NULL: could not be loaded; `problem` says why */
+};
+
+/* A rollout as data threads see it. Requests that name no version go to `to` or to `from`. */
+struct endpoint_rollout {
+    int64_t id;
+    struct choose choose;
+    struct loaded *from, *to;
+    const char *key_header; /* whose value is the routing key; NULL: a field is */
+    const char *key_field;
 };
 
 /* One model as callers see it. Shared by the snapshots between two changes of this model. */
@@ -39,6 +49,9 @@ struct endpoint {
     int64_t champion_version; /* what the registry says; 0 none */
     struct loaded *previous;  /* what a rollback brings back, pinned; NULL when there is none */
     const char *problem;      /* why champion is NULL, for /readyz; NULL when all is well */
+    const struct endpoint_rollout *rollout; /* NULL: the champion answers everybody */
+    int pinned_count;
+    struct loaded *pinned[2]; /* versions of a rollout, kept in memory while it runs and after */
     int alias_count;
     struct endpoint_alias *aliases;    /* [alias_count] */
     const struct review_rules *review; /* which predictions people see; NULL: none */
