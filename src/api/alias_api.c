@@ -4,7 +4,9 @@
 #include "api/handlers.h"
 #include "base/clock.h"
 #include "base/log.h"
+#include "registry/rollback_log.h"
 #include "rollout/gate_store.h"
+#include "serve/rollout_engine.h"
 
 static void write_alias(struct call *call, const struct alias *alias)
 {
@@ -64,9 +66,12 @@ static enum err_code move(struct call *call, struct control *control, struct sto
     struct alias_move *m = arg;
     struct alias alias;
     (void)control;
-    enum err_code rc = strcmp(m->alias, ALIAS_CHAMPION) == 0
-                           ? gate_check_required(store, m->model, m->version, err)
-                           : ERR_OK;
+    enum err_code rc = rollout_check_move(store, m->model, m->alias, err);
+    if (rc)
+        return rc;
+    rc = strcmp(m->alias, ALIAS_CHAMPION) == 0
+             ? gate_check_required(store, m->model, m->version, err)
+             : ERR_OK;
     m->is_gated = rc != ERR_OK;
     if (!rc)
         rc = alias_set(store, m->model, m->alias, m->version, m->if_revision, m->reason,
@@ -182,6 +187,7 @@ struct rollback {
     struct alias_move m;
     struct call_change change;
     int64_t start_us;
+    int64_t rollout; /* that was ended instead of a step back; 0: none */
 };
 
 static void write_rollback(struct call *call, const struct rollback *r, bool is_durable)
@@ -197,6 +203,10 @@ static void write_rollback(struct call *call, const struct rollback *r, bool is_
     json_put_i64(&w, r->change.op.from);
     json_key(&w, "to");
     json_put_i64(&w, r->change.op.to);
+    if (r->rollout) {
+        json_key(&w, "rollout");
+        json_put_i64(&w, r->rollout);
+    }
     json_key(&w, "durable");
     json_put_bool(&w, is_durable);
     json_key(&w, "milliseconds");
@@ -204,13 +214,42 @@ static void write_rollback(struct call *call, const struct rollback *r, bool is_
     json_end_object(&w);
 }
 
+/* A rollout is what can be taken back first: the champion is the version it was to replace. */
+static enum err_code end_rollout(struct call *call, struct store *store, struct rollback *r,
+                                 struct err *err)
+{
+    struct rollout rollout;
+    const struct rollout_act act = {.model = r->m.model,
+                                    .action = ACT_ABORT,
+                                    .cause = "rollback",
+                                    .reason = r->m.reason,
+                                    .evidence = "{}"};
+    enum err_code rc = rollout_act(store, &act, &call->actor, call->arena, &rollout, err);
+    if (rc)
+        return rc;
+    r->rollout = rollout.id;
+    r->change.op.alias = ROLLBACK_LOG_ROLLOUT;
+    r->change.op.from = rollout.to;
+    r->change.op.to = rollout.from;
+    write_rollback(call, r, true);
+    return ERR_OK;
+}
+
 static enum err_code take_back(struct call *call, struct control *control, struct store *store,
                                void *arg, struct err *err)
 {
     struct rollback *r = arg;
     struct alias before, after;
+    struct rollout rollout;
+    bool has_rollout = false;
     (void)control;
-    enum err_code rc = alias_get(store, r->m.model, r->m.alias, call->arena, &before, err);
+    r->rollout = 0;
+    r->change.op.alias = r->m.alias;
+    enum err_code rc = rollout_find(store, r->m.model, call->arena, &rollout, &has_rollout, err);
+    if (!rc && has_rollout)
+        return end_rollout(call, store, r, err);
+    if (!rc)
+        rc = alias_get(store, r->m.model, r->m.alias, call->arena, &before, err);
     if (!rc)
         rc = alias_rollback(store, r->m.model, r->m.alias, r->m.reason, &call->actor, &after,
                             call->arena, err);
@@ -228,10 +267,14 @@ static enum err_code acquire_previous(struct call *call, const char *model, stru
                                       struct err *err)
 {
     struct alias alias;
+    struct rollout rollout;
+    bool has_rollout = false;
     struct store *store = control_read_begin(call->node->control);
-    enum err_code rc = alias_get(store, model, ALIAS_CHAMPION, call->arena, &alias, err);
+    enum err_code rc = rollout_find(store, model, call->arena, &rollout, &has_rollout, err);
+    if (!rc && !has_rollout)
+        rc = alias_get(store, model, ALIAS_CHAMPION, call->arena, &alias, err);
     control_read_end(call->node->control);
-    if (rc || alias.previous == 0)
+    if (rc || has_rollout || alias.previous == 0)
         return rc;
     return control_acquire(call->node->control, model, alias.previous, loaded, err);
 }
@@ -322,6 +365,7 @@ enum err_code rollback_post(struct call *call, struct err *err)
     if (is_replayed)
         return ERR_OK;
     write_rollback(call, &r, r.change.op.is_durable);
+    rollout_engine_changed(call->node->rollouts);
     log_info("rollback done", "model=%s from=%lld to=%lld durable=%s actor=%s", r.m.model,
              (long long)r.change.op.from, (long long)r.change.op.to,
              r.change.op.is_durable ? "true" : "false", call->actor.name);

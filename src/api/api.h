@@ -59,6 +59,8 @@ struct node {
     struct monitors *monitors;
     struct monitor_task monitor_task;
 
+    struct rollout_engine *rollouts; /* what decides about versions; NULL in-process */
+
     struct serve_thread *threads[HTTP_THREADS_MAX]; /* [thread_count] */
     int thread_count;
     int64_t start_us; /* monotonic */

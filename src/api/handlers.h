@@ -47,5 +47,10 @@ handler_fn gate_post, gate_get, gates_get, gates_put, gates_delete; /* gate_api.
 
 /* cards and lineage */
 handler_fn card_get, lineage_get, answered_get; /* card_api.c */
+/* rollouts */
+handler_fn rollout_post, rollout_get_handler, rollouts_get; /* rollout_api.c */
+handler_fn rollout_explain_get, rollout_pause_post;         /* rollout_api.c */
+handler_fn rollout_resume_post, rollout_promote_post;       /* rollout_api.c */
+handler_fn rollout_abort_post, rollout_approve_post;        /* rollout_api.c */
 
 #endif

@@ -15,6 +15,7 @@
 #include "base/log.h"
 #include "base/metric.h"
 #include "review/stats.h"
+#include "serve/rollout_engine.h"
 
 /* One version in memory, named once however many aliases point at it. */
 struct shown {
@@ -58,7 +59,7 @@ static enum err_code list_versions(struct scrape *scrape, struct err *err)
     size_t most = 0;
     for (size_t i = 0; i < endpoints->slot_count; i++)
         if (endpoints->slots[i].key.ptr)
-            most += 2 + (size_t)((struct endpoint *)endpoints->slots[i].value)->alias_count;
+            most += 4 + (size_t)((struct endpoint *)endpoints->slots[i].value)->alias_count;
     scrape->shown = arena_calloc(scrape->call->arena, most, sizeof(*scrape->shown));
     if (!scrape->shown)
         return err_set(err, ERR_LIMIT, "no room for the metrics of %zu versions", most);
@@ -70,6 +71,8 @@ static enum err_code list_versions(struct scrape *scrape, struct err *err)
         show(scrape, endpoint->previous);
         for (int k = 0; k < endpoint->alias_count; k++)
             show(scrape, endpoint->aliases[k].loaded);
+        for (int k = 0; k < endpoint->pinned_count; k++)
+            show(scrape, endpoint->pinned[k]);
     }
     return ERR_OK;
 }
@@ -384,6 +387,111 @@ static void write_webhooks(struct scrape *scrape)
         metric_sample(&scrape->w, (double)status[i].behind, METRIC_LABELS(status[i].name));
 }
 
+/* ---- rollouts ---- */
+
+enum { SHOWN_ROLLOUTS_MAX = ROLLOUTS_ACTIVE_MAX };
+
+struct shown_rollout {
+    const char *model;
+    char version[STR_NUMBER_BYTES];
+    double weight, keyless;
+    enum rollout_state state;
+    int check_count;
+    struct {
+        const char *kind, *event;
+        double share;
+    } checks[ROLLOUT_CHECKS_MAX];
+};
+
+struct shown_rollouts {
+    struct arena *arena;
+    int count;
+    struct shown_rollout *list[SHOWN_ROLLOUTS_MAX];
+};
+
+static double share_of_bound(const struct rollout_check *check, const struct guard_reading *r)
+{
+    double e = check->is_proof ? (r->e_safe > r->e_rate ? r->e_safe : r->e_rate) : r->e_fail;
+    double bound = check->is_proof ? r->safe_at : r->fail_at;
+    return bound > 0 ? e / bound : 0;
+}
+
+static void copy_check(struct shown_rollouts *shown, struct shown_rollout *copy,
+                       const struct rollout_check *check, const struct guard_reading *reading)
+{
+    const char *event = arena_copy(shown->arena, check->event.text, strlen(check->event.text));
+    if (!event)
+        return;
+    copy->checks[copy->check_count].kind = check->is_proof ? "prove" : "guard";
+    copy->checks[copy->check_count].event = event;
+    copy->checks[copy->check_count++].share = share_of_bound(check, reading);
+}
+
+/* Copied while the engine holds still; written afterwards. */
+static void copy_rollout(void *arg, const struct rollout *rollout, const struct rollout_view *view)
+{
+    struct shown_rollouts *shown = arg;
+    struct shown_rollout *copy = arena_calloc(shown->arena, 1, sizeof(*copy));
+    if (!copy || shown->count >= SHOWN_ROLLOUTS_MAX)
+        return;
+    copy->model = arena_copy(shown->arena, rollout->model, strlen(rollout->model));
+    if (!copy->model)
+        return;
+    snprintf(copy->version, sizeof(copy->version), "%lld", (long long)rollout->to);
+    copy->weight = (double)rollout->weight_ppm / WEIGHT_ONE;
+    copy->keyless = (double)view->keyless_requests;
+    copy->state = view->state;
+    for (int i = 0; i < view->spec->check_count; i++)
+        copy_check(shown, copy, &view->spec->checks[i], &view->readings[i]);
+    shown->list[shown->count++] = copy;
+}
+
+static void write_evalues(struct scrape *scrape, const struct shown_rollouts *shown)
+{
+    metric_family(&scrape->w, METRIC_ROLLOUT_EVALUE);
+    for (int i = 0; i < shown->count; i++) {
+        const struct shown_rollout *r = shown->list[i];
+        for (int k = 0; k < r->check_count; k++)
+            metric_sample(&scrape->w, r->checks[k].share,
+                          METRIC_LABELS(r->model, r->checks[k].kind, r->checks[k].event));
+    }
+}
+
+static void write_rollbacks(struct scrape *scrape, const struct rollout_engine_stats *stats)
+{
+    metric_family(&scrape->w, METRIC_ROLLBACKS);
+    metric_sample(&scrape->w, (double)stats->rollbacks_guard, METRIC_LABELS("guard"));
+    metric_sample(&scrape->w, (double)stats->rollbacks_harm, METRIC_LABELS("harm"));
+    metric_sample(&scrape->w, (double)stats->rollbacks_step, METRIC_LABELS("step"));
+    metric_sample(&scrape->w, (double)stats->rollbacks_other, METRIC_LABELS("time"));
+}
+
+static void write_rollouts(struct scrape *scrape)
+{
+    struct shown_rollouts shown = {.arena = scrape->call->arena};
+    struct rollout_engine_stats stats;
+    if (!scrape->call->node->rollouts)
+        return;
+    rollout_engine_each(scrape->call->node->rollouts, copy_rollout, &shown);
+    rollout_engine_stats(scrape->call->node->rollouts, &stats);
+    write_rollbacks(scrape, &stats);
+    if (shown.count == 0)
+        return;
+    metric_family(&scrape->w, METRIC_ROLLOUT_WEIGHT);
+    for (int i = 0; i < shown.count; i++)
+        metric_sample(&scrape->w, shown.list[i]->weight,
+                      METRIC_LABELS(shown.list[i]->model, shown.list[i]->version));
+    metric_family(&scrape->w, METRIC_ROLLOUT_STATE);
+    for (int i = 0; i < shown.count; i++)
+        metric_sample(
+            &scrape->w, 1,
+            METRIC_LABELS(shown.list[i]->model, rollout_state_name(shown.list[i]->state)));
+    metric_family(&scrape->w, METRIC_ROLLOUT_KEYLESS);
+    for (int i = 0; i < shown.count; i++)
+        metric_sample(&scrape->w, shown.list[i]->keyless, METRIC_LABELS(shown.list[i]->model));
+    write_evalues(scrape, &shown);
+}
+
 /* ---- control and process ---- */
 
 static void write_control(struct scrape *scrape)
@@ -459,6 +567,7 @@ static void write_all(struct scrape *scrape)
                       offsetof(struct version_stats, suspect_row_count));
     write_violations(scrape);
     write_records(scrape);
+    write_rollouts(scrape);
     write_alerts(scrape);
     monitor_metrics_write(scrape->call->node->monitors, &scrape->w);
     write_review(scrape);

@@ -160,6 +160,28 @@ const struct route routes[] = {
     {"DELETE", "/api/models/{model}/gates", gates_delete, SCOPE_OPERATE, RUN_FAST, FORM_PROBLEM,
      BODY_NONE, "Require no gate"},
 
+    {"GET", "/api/webhooks", webhooks_get, SCOPE_OBSERVE, RUN_FAST, FORM_PROBLEM, BODY_NONE,
+     "Receivers of events, and how far they are"},
+    /* rollouts */
+    {"POST", "/api/models/{model}/rollout", rollout_post, SCOPE_OPERATE, RUN_SLOW, FORM_PROBLEM,
+     BODY_JSON, "Start a rollout: the file itself, YAML or JSON; dry_run=true only plans it"},
+    {"GET", "/api/models/{model}/rollout", rollout_get_handler, SCOPE_OBSERVE, RUN_FAST,
+     FORM_PROBLEM, BODY_NONE, "The newest rollout with what its guards have seen"},
+    {"GET", "/api/models/{model}/rollouts", rollouts_get, SCOPE_OBSERVE, RUN_FAST, FORM_PROBLEM,
+     BODY_NONE, "Rollouts of a model, newest first"},
+    {"GET", "/api/models/{model}/rollouts/{rollout}/explain", rollout_explain_get, SCOPE_OBSERVE,
+     RUN_FAST, FORM_PROBLEM, BODY_NONE, "Every decision with the numbers it was made on"},
+    {"POST", "/api/models/{model}/rollout/pause", rollout_pause_post, SCOPE_OPERATE, RUN_FAST,
+     FORM_PROBLEM, BODY_JSON, "Stay in this step; guards go on"},
+    {"POST", "/api/models/{model}/rollout/resume", rollout_resume_post, SCOPE_OPERATE, RUN_FAST,
+     FORM_PROBLEM, BODY_JSON, "Go on after a pause or a hold"},
+    {"POST", "/api/models/{model}/rollout/promote", rollout_promote_post, SCOPE_OPERATE, RUN_FAST,
+     FORM_PROBLEM, BODY_JSON, "End it well: the new version answers everybody"},
+    {"POST", "/api/models/{model}/rollout/abort", rollout_abort_post, SCOPE_OPERATE, RUN_FAST,
+     FORM_PROBLEM, BODY_JSON, "End it: the stable version answers everybody"},
+    {"POST", "/api/models/{model}/rollout/approve", rollout_approve_post, SCOPE_OPERATE, RUN_FAST,
+     FORM_PROBLEM, BODY_JSON, "Give the approval that its step asks for"},
+
     /* cards and lineage */
     {"GET", "/api/models/{model}/versions/{version}/card", card_get, SCOPE_OBSERVE, RUN_SLOW,
      FORM_PROBLEM, BODY_NONE, "A version's model card, as JSON or Markdown"},

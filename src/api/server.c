@@ -16,6 +16,7 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "serve/endpoint_build.h"
+#include "serve/rollout_engine.h"
 
 enum { FAST_THREADS = 2, PATH_BYTES = 4096, MONITOR_TICK_MS = 1000 };
 
@@ -142,6 +143,17 @@ static struct http_limits limits_of(const struct options *o)
         .write_timeout_ms = o->http_write_timeout_ms,
         .tls_timeout_ms = o->tls_timeout_ms,
     };
+}
+
+static void start_rollouts(struct node *node)
+{
+    const struct rollout_engine_config config = {.control = node->control, .alerts = node->alerts};
+    node->rollouts = rollout_engine_new(&config);
+    const struct record_sink sink = rollout_engine_sink(node->rollouts);
+    const struct outcome_sink outcome_sink = rollout_engine_outcome_sink(node->rollouts);
+    recorder_add_sink(node->recorder, &sink);
+    outcomes_add_sink(node->outcomes, &outcome_sink);
+    rollout_engine_schedule(node->rollouts, node->ticker);
 }
 
 static enum err_code start_http(struct node *node, struct err *err)
@@ -340,6 +352,7 @@ static enum err_code start(struct node *node, struct err *err)
     node->ticker = ticker_new();
     start_intake(node);
     start_review(node);
+    start_rollouts(node);
     rc = start_alerting(node, err);
     if (rc)
         return rc;
@@ -448,6 +461,7 @@ static void stop(struct node *node)
         control_forget_loops(node->control);
     if (node->server)
         http_server_stop(node->server, node->options->drain_timeout_ms);
+    rollout_engine_unschedule(node->rollouts);
     recorder_stop(node->recorder);
     record_store_stop(node->records);
     tracer_free(node->tracer);
@@ -460,6 +474,7 @@ static void stop(struct node *node)
         review_engine_run(node->review); /* what the last records brought */
     review_engine_free(node->review);
     webhooks_free(node->webhooks);
+    rollout_engine_free(node->rollouts);
     alerting_free(node->alerting);
     record_store_close(node->records);
     control_close(node->control);

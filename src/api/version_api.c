@@ -7,6 +7,7 @@
 #include "base/log.h"
 #include "contract/compare.h"
 #include "rollout/gate_store.h"
+#include "rollout/rollout_store.h"
 
 /* ---- showing ---- */
 
@@ -322,6 +323,9 @@ static enum err_code give_alias(struct call *call, struct store *store, struct r
         return ERR_OK;
     name = name ? name : ALIAS_CHAMPION;
     reg->is_champion = strcmp(name, ALIAS_CHAMPION) == 0;
+    enum err_code rc = rollout_check_move(store, reg->version.model, name, err);
+    if (rc)
+        return rc;
     if (reg->is_champion &&
         gate_check_required(store, reg->version.model, reg->version.number, err))
         return err_hint(err,

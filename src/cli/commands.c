@@ -617,6 +617,7 @@ const struct command commands[] = {
         .flags = contract_show_flags,
         .example = "slipway contract show churn:2 > contract.yaml",
     },
+#include "cli/rollout_commands.def"
     {
         .name = "review next",
         .summary = "The next prediction that a person must decide",

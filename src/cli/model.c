@@ -313,9 +313,14 @@ enum err_code cli_model_update(struct cli *cli, struct err *err)
 static void print_rollback(struct cli *cli, yyjson_val *reply)
 {
     bool is_durable = yyjson_get_bool(yyjson_obj_get(reply, "durable"));
-    printf("%s: champion %s -> %s (%s, %.1f ms)\n", cli_text(cli, reply, "model"),
-           cli_text(cli, reply, "from"), cli_text(cli, reply, "to"),
-           is_durable ? "durable" : "NOT durable yet: the disk is full",
+    const char *rollout = cli_text(cli, reply, "rollout");
+    if (rollout[0])
+        printf("%s: rollout %s is over, version %s answers everybody",
+               cli_text(cli, reply, "model"), rollout, cli_text(cli, reply, "to"));
+    else
+        printf("%s: champion %s -> %s", cli_text(cli, reply, "model"), cli_text(cli, reply, "from"),
+               cli_text(cli, reply, "to"));
+    printf(" (%s, %.1f ms)\n", is_durable ? "durable" : "NOT durable yet: the disk is full",
            yyjson_get_num(yyjson_obj_get(reply, "milliseconds")));
 }
 

@@ -9,6 +9,7 @@
 #include "base/log.h"
 #include "registry/registry.h"
 #include "registry/registry_check.h"
+#include "rollout/gate_store.h"
 
 #define COLUMNS                                                                                    \
     "id, model, from_version, to_version, from_digest, to_digest, file, file_digest, salt, "       \
@@ -215,6 +216,15 @@ static enum err_code refuse_active(struct store *store, const char *model, struc
     return rc;
 }
 
+/* A version without its required gates gets no traffic and no more of it. */
+static enum err_code check_gates(struct store *store, const struct rollout *rollout,
+                                 const struct rollout_change *change, struct err *err)
+{
+    if (change->weight_ppm <= rollout->weight_ppm && !change->alias)
+        return ERR_OK;
+    return gate_check_required(store, rollout->model, rollout->to, err);
+}
+
 enum err_code rollout_insert(struct store *store, struct rollout *rollout,
                              const struct rollout_change *change, const struct actor *actor,
                              struct err *err)
@@ -225,6 +235,8 @@ enum err_code rollout_insert(struct store *store, struct rollout *rollout,
         rc = registry_check_version(store, rollout->model, rollout->to, err);
     if (!rc)
         rc = refuse_active(store, rollout->model, err);
+    if (!rc)
+        rc = check_gates(store, rollout, change, err);
     if (!rc)
         rc = registry_read_number(store, SQL_NEXT_ID, NULL, 0, 1, &rollout->id, err);
     if (rc)
@@ -454,6 +466,8 @@ enum err_code rollout_act(struct store *store, const struct rollout_act *act,
         rc = rollout_next(rollout, spec, act->action, &change, err);
     if (!rc && act->action == ACT_APPROVE)
         rc = check_approval(store, rollout, spec, actor, arena, err);
+    if (!rc)
+        rc = check_gates(store, rollout, &change, err);
     return rc ? rc : rollout_apply(store, rollout, &change, actor, arena, err);
 }
 

@@ -15,6 +15,7 @@
 #include "base/log.h"
 #include "registry/rollback_log.h"
 #include "rollout/evidence_file.h"
+#include "rollout/gate_store.h"
 
 enum {
     LIVE_ARENA_BYTES = 2 * ROLLOUT_MEMORY_BYTES_MAX,
@@ -521,10 +522,8 @@ static enum finding look_at_shadow(struct rollout_engine *engine, struct live *l
 static enum finding look_at_gate(struct rollout_engine *engine, struct live *live)
 {
     struct err err = {0};
-    if (!engine->config.gate)
-        return say(live, FINDING_GOOD, "no gate is asked for");
     struct store *store = control_read_begin(engine->config.control);
-    enum err_code rc = engine->config.gate(store, live->row.model, live->row.to, &err);
+    enum err_code rc = gate_check_required(store, live->row.model, live->row.to, &err);
     control_read_end(engine->config.control);
     if (rc == ERR_OK)
         return say(live, FINDING_GOOD, "all required gates have passed");
@@ -695,10 +694,10 @@ static void execute(struct rollout_engine *engine, struct live *live,
     enum err_code rc = control_execute(engine->config.control, &t.op, &err);
     if (!rc)
         report(engine, live, decision);
-    else if (rc != ERR_CONFLICT)
-        log_error("rollout decision not made", "model=%s rollout=%lld action=%s reason=%s",
-                  live->row.model, (long long)live->row.id, rollout_action_name(decision->action),
-                  err.msg);
+    else
+        log_warn("rollout decision not made", "model=%s rollout=%lld action=%s reason=%s",
+                 live->row.model, (long long)live->row.id, rollout_action_name(decision->action),
+                 err.msg);
     atomic_store(&engine->is_dirty, true);
     buf_done(&evidence);
 }

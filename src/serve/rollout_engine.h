@@ -34,10 +34,6 @@ struct rollout_engine_config {
     struct control *control;
     struct alerts *alerts; /* may be NULL */
     struct shadow *shadow; /* NULL: shadow steps cannot be looked at */
-
-    /* Has this version passed what its model asks for? ERR_OK: it has; ERR_CONFLICT: not (yet).
-     * NULL: nothing is asked. */
-    enum err_code (*gate)(struct store *store, const char *model, int64_t version, struct err *err);
 };
 
 struct rollout_engine *rollout_engine_new(const struct rollout_engine_config *config);

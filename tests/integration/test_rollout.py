@@ -1,0 +1,231 @@
+"""Rollouts with the real server: traffic is shared, guards decide, people decide.
+
+What could break: a canary that is worse keeps its traffic; a key flips between versions; a restart
+or a crash forgets where it was; a rollback waits for something.
+"""
+import json
+import threading
+import time
+
+import pytest
+
+from api import Api
+from server import ROOT
+
+CASES = ROOT / "tests/cases"
+ROW = {"customer": "C0001", "tenure": 5, "calls": 10, "plan": "basic"}
+DEADLINE_SECONDS = 30
+
+
+def register_churn(api, **changes):
+    """Versions 1 (the champion) and 2, whose contract may differ."""
+    model, contract = (CASES / "churn.json").read_bytes(), (CASES / "churn.yaml").read_bytes()
+    assert api.register("churn", model, contract)["version"] == 1
+    for before, after in changes.items():
+        assert before.encode() in contract
+        contract = contract.replace(before.encode(), after.encode())
+    assert api.register("churn", model, contract + b"# 2\n")["version"] == 2
+
+
+def start(api, expect=201, **fields):
+    body = {"model": "churn", "to": 2, "prove": [], **fields}
+    return api.post("/api/models/churn/rollout", body, expect).json()
+
+
+def canary(weight="50%", **fields):
+    return {"do": "canary", "weight": weight, "min": "1h", **fields}
+
+
+PROMOTE = {"do": "promote"}
+
+
+def status(api):
+    return api.get("/api/models/churn/rollout").json()
+
+
+def ask(api, key, expect=200, **headers):
+    headers["X-Routing-Key"] = key
+    return api.predict("churn", ROW, expect, headers=headers)["version"]
+
+
+def wait_until(condition):
+    end = time.monotonic() + DEADLINE_SECONDS
+    while not condition():
+        assert time.monotonic() < end, "it did not happen"
+        time.sleep(0.02)
+
+
+def test_keys_stay_where_they_are_and_the_canary_only_grows(api):
+    register_churn(api)
+    start(api, steps=[canary("20%", min="0s", min_keys=0), {"do": "approve", "not_author": False},
+                      canary("60%"), PROMOTE])
+    keys = [f"customer-{i}" for i in range(100)]
+    first = {key: ask(api, key) for key in keys}
+    assert first == {key: ask(api, key) for key in keys}
+    # 100 keys at 20 %: 20 +- 4 * sqrt(100 * 0.2 * 0.8)
+    early = {key for key in keys if first[key] == "2"}
+    assert 4 <= len(early) <= 36
+    wait_until(lambda: status(api)["state"] == "awaiting approval")
+    api.post("/api/models/churn/rollout/approve", {"reason": "looks good"})
+    assert status(api)["weight"] == 0.6
+    late = {key for key in keys if ask(api, key) == "2"}
+    assert early <= late and 40 <= len(late) <= 80
+    # A version in the address is no part of the rollout.
+    assert api.post("/predict/churn/versions/1", ROW).json()["version"] == "1"
+    assert ask(api, "customer-1", **{"X-Request-Id": "seen"}) in "12"
+
+
+def test_the_key_may_be_a_field_of_the_row(api):
+    register_churn(api)
+    start(api, key="customer", steps=[canary(), PROMOTE])
+    for number in range(20):
+        row = dict(ROW, customer=f"C{number:04}")
+        seen = {api.predict("churn", row)["version"] for _ in range(4)}
+        assert len(seen) == 1, "one customer saw two versions"
+
+
+def test_a_canary_with_invalid_answers_is_rolled_back_by_itself(api):
+    """Version 2 quarantines calls above 5: every row it answers is suspect, none of version 1's."""
+    register_churn(api, **{"minimum: 0, maximum: 50": "minimum: 0, maximum: 5"})
+    start(api, guards=[{"event": "invalid_output"}], steps=[canary("20%"), PROMOTE])
+    wait_until(lambda: "evidence" in status(api))
+    for number in range(40):
+        ask(api, f"early-{number}")  # the engine has the rollout, and some keys
+    number = 0
+    while status(api)["state"] == "running":
+        ask(api, f"late-{number}")
+        number += 1
+        assert number < 2000, "nobody noticed"
+    rollout = status(api)
+    assert rollout["state"] == "rolled back" and rollout["weight"] == 0
+    assert "invalid_output" in rollout["reason"]
+    assert {ask(api, f"after-{i}") for i in range(30)} == {"1"}
+    explained = api.get(f"/api/models/churn/rollouts/{rollout['id']}/explain").json()
+    decision = explained["decisions"][-1]
+    check = decision["evidence"]["checks"][0]
+    assert decision["action"] == "rollback" and decision["actor"] == "slipway:rollout"
+    assert check["verdict"] == "fail" and check["e"] >= check["e_needed"]
+    assert check["counted"]["canary"] >= 5 and check["counted"]["stable"] == 0
+
+
+def test_a_promotion_moves_the_champion_and_can_be_taken_back(api):
+    register_churn(api)
+    start(api, steps=[canary(min="0s", min_keys=10), PROMOTE])
+    for number in range(60):
+        ask(api, f"c{number}")
+    wait_until(lambda: status(api)["state"] == "promoted")
+    assert api.champion("churn") == 2
+    assert {ask(api, f"c{i}") for i in range(20)} == {"2"}
+    assert api.rollback("churn")["to"] == 1
+    assert ask(api, "c1") == "1"
+
+
+@pytest.mark.parametrize("state", ["running", "paused", "awaiting approval"])
+def test_a_rollback_ends_the_rollout_in_any_state(api, state):
+    register_churn(api)
+    steps = [canary(min="0s", min_keys=0) if state == "awaiting approval" else canary(),
+             {"do": "approve"}, canary("60%"), PROMOTE]
+    rollout = start(api, steps=steps)
+    if state == "paused":
+        api.post("/api/models/churn/rollout/pause", {})
+    wait_until(lambda: status(api)["state"] == state)
+    reply = api.rollback("churn")
+    assert reply["rollout"] == rollout["id"] and (reply["from"], reply["to"]) == (2, 1)
+    assert reply["durable"] is True
+    assert status(api)["state"] == "aborted"
+    assert {ask(api, f"c{i}") for i in range(20)} == {"1"}
+    assert api.champion("churn") == 1
+
+
+def test_pause_stops_the_steps_and_resume_goes_on(api):
+    register_churn(api)
+    start(api, steps=[canary(min="0s", min_keys=5), PROMOTE])
+    paused = api.post("/api/models/churn/rollout/pause", {"reason": "freeze"}).json()
+    assert paused["state"] == "paused"
+    for number in range(40):
+        ask(api, f"c{number}")
+    wait_until(lambda: status(api)["evidence"]["keys"]["canary"] >= 5)
+    time.sleep(1.2)  # a tick passes
+    assert status(api)["state"] == "paused"
+    assert api.post("/api/models/churn/rollout/pause", {}, 409).json()["code"] == "conflict"
+    api.post("/api/models/churn/rollout/resume", {})
+    wait_until(lambda: status(api)["state"] == "promoted")
+
+
+def test_what_cannot_be_rolled_out_is_refused_and_changes_nothing(api):
+    register_churn(api)
+    model = (CASES / "churn.json").read_bytes()
+    contract = (CASES / "churn.yaml").read_bytes()
+    broken = contract.replace(b"unit, value: mo", b"unit, value: wk")
+    assert api.register("churn", model, broken)["version"] == 3
+
+    def refused(expect, said, **fields):
+        problem = start(api, expect, **fields)
+        assert said in problem["detail"], problem
+
+    refused(409, "cannot answer the callers", to=3)
+    refused(404, "no version or alias '9'", to=9)
+    refused(409, "is the champion of 'churn' already", to=1)
+    refused(409, "version 2 is not the champion", **{"from": 2}, to=3)
+    refused(400, "does not grow", steps=[canary("50%"), canary("10%"), PROMOTE])
+    refused(400, "the file is about model 'other'", model="other")
+    assert api.get("/api/models/churn/rollouts").json()["rollouts"] == []
+    start(api, steps=[canary(), PROMOTE])
+    refused(409, "has rollout 1 to version 2")
+    assert "champion is not moved" in api.set_alias("churn", "champion", 2, 409).json()["detail"]
+    api.post("/api/models/churn/rollout/abort", {"reason": "enough"})
+    start(api, steps=[canary(), PROMOTE])
+
+
+def test_a_restart_in_the_middle_goes_on_with_its_evidence(make_server):
+    server = make_server()
+    api = Api(server.url)
+    register_churn(api)
+    rollout = start(api, steps=[canary(), PROMOTE])
+    before = {f"c{i}": ask(api, f"c{i}") for i in range(40)}
+    wait_until(lambda: sum(status(api)["evidence"]["requests"].values()) == 40)
+    server.restart()
+    assert {key: ask(api, key) for key in before} == before
+    wait_until(lambda: "evidence" in status(api))
+    wait_until(lambda: sum(status(api)["evidence"]["requests"].values()) >= 80)
+    again = status(api)
+    assert again["id"] == rollout["id"] and again["salt"] == rollout["salt"]
+    assert sum(again["evidence"]["keys"].values()) == 40
+
+
+def test_kill_9_leaves_old_or_new(make_server):
+    """What was acknowledged before the kill is there after it; what answers fits the state."""
+    server = make_server()
+    api = Api(server.url)
+    register_churn(api)
+    for turn in range(4):
+        acknowledged = []
+
+        def change():
+            try:
+                for _ in range(1000):
+                    start(api, steps=[canary(), PROMOTE])
+                    acknowledged.append("running")
+                    api.post("/api/models/churn/rollout/pause", {})
+                    acknowledged.append("paused")
+                    api.rollback("churn")
+                    acknowledged.append("aborted")
+            except Exception:  # the server is gone
+                pass
+
+        thread = threading.Thread(target=change)
+        thread.start()
+        time.sleep(0.15 + 0.05 * turn)
+        server.kill()
+        thread.join()
+        server.start()
+        api = Api(server.url)
+        following = {"running": "paused", "paused": "aborted", "aborted": "running"}
+        now = status(api)["state"] if acknowledged else None
+        if acknowledged:
+            assert now in (acknowledged[-1], following[acknowledged[-1]])
+        versions = {ask(api, f"c{i}") for i in range(40)}
+        assert versions == ({"1", "2"} if now in ("running", "paused") else {"1"})
+        if now in ("running", "paused"):
+            api.rollback("churn")
+    assert json.loads(server.cli("doctor", "--json").out)["healthy"] is True
