@@ -156,9 +156,9 @@ struct record_sink review_engine_sink(struct review_engine *engine)
     return (struct record_sink){.name = "review", .arg = engine, .take = take, .flush = flush};
 }
 
-void review_engine_disagreement(struct review_engine *engine, const struct record *record,
-                                int64_t row, double share)
+static void take_difference(void *arg, const struct record *record, int64_t row, double share)
 {
+    struct review_engine *engine = arg;
     struct review_match match;
     struct snapshot *snapshot = control_snapshot(engine->control);
     const struct review_rules *rules = rules_of(snapshot, record);
@@ -170,6 +170,11 @@ void review_engine_disagreement(struct review_engine *engine, const struct recor
             add(engine, &facts, rules, &match);
     }
     snapshot_unref(snapshot);
+}
+
+struct shadow_watch review_engine_watch(struct review_engine *engine)
+{
+    return (struct shadow_watch){.differs = take_difference, .arg = engine};
 }
 
 /* ---- by the clock ---- */

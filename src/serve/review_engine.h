@@ -11,6 +11,7 @@
 #include "monitor/record.h"
 #include "review/review.h"
 #include "serve/control.h"
+#include "serve/shadow_score.h"
 #include "serve/ticker.h"
 
 enum {
@@ -35,11 +36,9 @@ struct record_sink review_engine_sink(struct review_engine *engine);
 /* Before ticker_start. */
 void review_engine_schedule(struct review_engine *engine, struct ticker *ticker);
 
-/* A shadow answered row `row` of `record` otherwise than the version that answered: the rules that
- * ask for it are tried. `share` is the share of rows that shadows are asked about. Any thread but a
- * data thread. */
-void review_engine_disagreement(struct review_engine *engine, const struct record *record,
-                                int64_t row, double share);
+/* For the shadow: rows that it answers otherwise are tried again, by the rules that ask for it. Valid
+ * as long as the engine. */
+struct shadow_watch review_engine_watch(struct review_engine *engine);
 
 /* Store what waits and expire what is due, now. What the ticker does; not on the control thread. */
 void review_engine_run(struct review_engine *engine);

@@ -31,6 +31,7 @@ static const uint64_t sample_key[2] = {0x736861646f770000, 0x73616d706c650000};
 struct session {
     int64_t rollout;
     struct loaded *stable, *candidate; /* references; NULL once ended */
+    double share;                      /* of requests, as asked for */
     uint64_t threshold;                /* of the sampling hash; UINT64_MAX: all */
     int64_t since_us;
     bool is_running;
@@ -62,6 +63,7 @@ struct shadow {
     pthread_t thread;
     pthread_mutex_t score_lock;              /* of every session's comparison */
     struct arena *frame_arena, *score_arena; /* shadow thread */
+    struct shadow_watch watch;               /* differs NULL: nobody */
 };
 
 /* ---- sessions ---- */
@@ -123,6 +125,7 @@ static struct session *session_new(const struct shadow_session_config *config)
     session->candidate = config->candidate;
     session->stable_bytes = config->stable->memory_bytes;
     session->candidate_bytes = config->candidate->memory_bytes;
+    session->share = config->share;
     session->threshold = config->share >= 1 ? UINT64_MAX : (uint64_t)(config->share * 0x1p64);
     session->since_us = clock_wall_us();
     session->is_running = true;
@@ -189,15 +192,19 @@ struct record_sink shadow_sink(struct shadow *shadow)
 
 /* ---- shadow thread ---- */
 
-static struct shadow_map *map_for(struct session *session, const struct record_schema *schema)
+static struct shadow_map *map_for(const struct shadow *shadow, struct session *session,
+                                  const struct record_schema *schema)
 {
     for (int i = 0; i < session->map_count; i++)
         if (session->map_serials[i] == schema->serial)
             return session->maps[i];
     if (session->map_count == MAPS_MAX)
         shadow_map_free(session->maps[--session->map_count]);
+    struct shadow_map *map = shadow_map_new(schema, session->candidate);
+    if (shadow->watch.differs)
+        shadow_map_watch(map, &shadow->watch, session->share);
     session->map_serials[session->map_count] = schema->serial;
-    return session->maps[session->map_count++] = shadow_map_new(schema, session->candidate);
+    return session->maps[session->map_count++] = map;
 }
 
 static void count_time(struct histogram_sum *sum, int64_t took_ns, int64_t rows)
@@ -215,8 +222,9 @@ static void score(struct shadow *shadow, struct session *session, const struct r
 {
     struct shadow_times times;
     bool asks_stable = session->record_count++ % STABLE_EVERY == 0;
-    shadow_score(map_for(session, record->schema), record, asks_stable ? session->stable : NULL,
-                 shadow->score_arena, &session->compare, &times);
+    shadow_score(map_for(shadow, session, record->schema), record,
+                 asks_stable ? session->stable : NULL, shadow->score_arena, &session->compare,
+                 &times);
     arena_reset(shadow->score_arena);
     /* Only pairs are timed: both under the same load. */
     if (times.stable_ns > 0) {
@@ -234,7 +242,8 @@ static bool score_next(struct shadow *shadow)
     if (!frame)
         return false;
     pthread_mutex_lock(&shadow->score_lock);
-    record_read_frame(frame, bytes, 0, shadow->frame_arena, &record);
+    record_read_frame(frame, bytes, clock_wall_us() - clock_monotonic_us(), shadow->frame_arena,
+                      &record);
     pthread_mutex_lock(&shadow->lock);
     struct session *session = session_for(shadow, &record);
     pthread_mutex_unlock(&shadow->lock);
@@ -287,6 +296,11 @@ struct shadow *shadow_new(void)
     pthread_mutex_init(&shadow->score_lock, NULL);
     pthread_cond_init(&shadow->wake, NULL);
     return shadow;
+}
+
+void shadow_set_watch(struct shadow *shadow, const struct shadow_watch *watch)
+{
+    shadow->watch = *watch;
 }
 
 static void start(struct shadow *shadow)

@@ -13,6 +13,7 @@
 #include "base/json.h"
 #include "monitor/record.h"
 #include "runtime/loaded.h"
+#include "serve/shadow_score.h"
 
 enum {
     SHADOW_SESSIONS_MAX = 64,             /* that run; also how many ended ones are remembered */
@@ -26,6 +27,9 @@ struct shadow *shadow_new(void);
 
 /* Ends the thread, frees. NULL is allowed. */
 void shadow_free(struct shadow *shadow);
+
+/* Who is told of rows that differ (shadow_score.h); before the first session. */
+void shadow_set_watch(struct shadow *shadow, const struct shadow_watch *watch);
 
 /* For the recorder; valid as long as `shadow`. */
 struct record_sink shadow_sink(struct shadow *shadow);

@@ -25,6 +25,8 @@ struct shadow_map {
     struct source *sources; /* [source_count] the shadow's input fields */
     int class_count;
     int *stable_class; /* [class_count] of the shadow's class; NOT_THERE when stable has none */
+    const struct shadow_watch *watch; /* or NULL */
+    double share;
 };
 
 /* ---- the map ---- */
@@ -283,7 +285,15 @@ static void compare_rows(const struct shadow_map *map, const struct record *reco
         row.slices = slices.names;
         row.slice_count = slices.count;
         compare_add(compare, &row);
+        if (map->watch && compare_differs(&row))
+            map->watch->differs(map->watch->arg, record, i, map->share);
     }
+}
+
+void shadow_map_watch(struct shadow_map *map, const struct shadow_watch *watch, double share)
+{
+    map->watch = watch;
+    map->share = share;
 }
 
 void shadow_score(const struct shadow_map *map, const struct record *record,

@@ -19,6 +19,16 @@ struct shadow_map;
 struct shadow_map *shadow_map_new(const struct record_schema *schema, const struct loaded *shadow);
 void shadow_map_free(struct shadow_map *map); /* NULL is allowed */
 
+/* Told of each row that both answer differently, on the thread that scores. `share` is the share of
+ * requests that the shadow is asked about. */
+struct shadow_watch {
+    void (*differs)(void *arg, const struct record *record, int64_t row, double share);
+    void *arg;
+};
+
+/* Before the map is used; `watch` outlives it. */
+void shadow_map_watch(struct shadow_map *map, const struct shadow_watch *watch, double share);
+
 /* What one scoring took. */
 struct shadow_times {
     int64_t stable_ns, shadow_ns; /* of predicting all rows; stable 0 when it was not asked again */

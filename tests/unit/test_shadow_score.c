@@ -122,6 +122,35 @@ static void score(struct fixture *f, const float *values, int64_t rows, float *a
     shadow_score(f->map, &record, NULL, f->arena, f->compare, &f->times);
 }
 
+static int64_t differing_row;
+static double differing_share;
+
+static void note_difference(void *arg, const struct record *record, int64_t row, double share)
+{
+    ++*(int *)arg;
+    assert_true(str_equal_c(record->request_id, "r"));
+    differing_row = row;
+    differing_share = share;
+}
+
+/* The second row flips, as in the test below. */
+static void who_watches_hears_of_rows_that_differ(void **state)
+{
+    (void)state;
+    struct fixture f;
+    int count = 0;
+    const struct shadow_watch watch = {.differs = note_difference, .arg = &count};
+    const float values[] = {30, 2, 70, 0};
+    float answers[] = {0.3f, 0.2f};
+    begin(&f);
+    shadow_map_watch(f.map, &watch, 0.25);
+    score(&f, values, 2, answers);
+    assert_int_equal(count, 1);
+    assert_int_equal(differing_row, 1);
+    assert_float_equal(differing_share, 0.25, 0);
+    end(&f);
+}
+
 static void fields_are_found_by_name_and_categories_by_text(void **state)
 {
     (void)state;
@@ -186,6 +215,7 @@ static void missing_cells_stay_missing(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(who_watches_hears_of_rows_that_differ),
         cmocka_unit_test(fields_are_found_by_name_and_categories_by_text),
         cmocka_unit_test(slices_are_the_categories_of_a_row),
         cmocka_unit_test(rows_that_the_shadow_refuses_are_counted_and_not_scored),
