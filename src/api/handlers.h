@@ -36,6 +36,7 @@ handler_fn review_next_post, review_heartbeat_post;            /* review_act_api
 handler_fn review_decide_post, review_skip_post;               /* review_act_api.c */
 handler_fn review_undo_post, review_gold_put;                  /* review_act_api.c */
 handler_fn review_stats_get;                                   /* review_stats_api.c */
+handler_fn review_appeal_post;                                 /* review_appeal_api.c */
 handler_fn review_dataset_post, review_datasets_get;           /* review_dataset_api.c */
 handler_fn review_dataset_get_handler;                         /* review_dataset_api.c */
 

@@ -146,7 +146,7 @@ enum err_code review_datasets_get(struct call *call, struct err *err)
 static enum err_code write_again(struct call *call, struct store *store, int64_t version,
                                  struct err *err)
 {
-    struct review_dataset kept, again;
+    struct review_dataset kept = {0}, again;
     struct buf *body = &call->x->response.body;
     const char *model;
     enum err_code rc = call_name(call, 0, "a model", &model, err);

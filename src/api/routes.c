@@ -114,6 +114,8 @@ const struct route routes[] = {
      "Review items, oldest first"},
     {"GET", "/api/review/items/{item}", review_item_get_handler, SCOPE_OBSERVE, RUN_FAST,
      FORM_PROBLEM, BODY_NONE, "One review item with its decisions"},
+    {"POST", "/api/review/appeals", review_appeal_post, SCOPE_PREDICT, RUN_SLOW, FORM_PROBLEM,
+     BODY_JSON, "Ask for a review of one prediction"},
     {"GET", "/api/review/stats", review_stats_get, SCOPE_OBSERVE, RUN_SLOW, FORM_PROBLEM, BODY_NONE,
      "Queue, overrides, agreement, seconds per decision"},
     {"GET", "/api/review/held/{id}", review_held_get, SCOPE_PREDICT, RUN_FAST, FORM_PROBLEM,

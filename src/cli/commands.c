@@ -214,6 +214,16 @@ static const struct command_arg review_held_args[] = {
     {0},
 };
 
+static const struct command_arg review_appeal_args[] = {
+    {.name = "PREDICTION", .help = "The id of the prediction, as its reply had it"},
+    {0},
+};
+
+static const struct command_flag review_appeal_flags[] = {
+    {.name = "reason", .value = "TEXT", .is_required = true, .help = "Why it should be looked at"},
+    {0},
+};
+
 #define FLAG_UUID                                                                                  \
     {.name = "uuid",                                                                               \
      .value = "UUID",                                                                              \
@@ -668,6 +678,15 @@ const struct command commands[] = {
         .run = cli_review_show,
         .args = review_item_args,
         .example = "slipway review show 12",
+    },
+    {
+        .name = "review appeal",
+        .summary = "Ask that people look at one prediction",
+        .run = cli_review_appeal,
+        .args = review_appeal_args,
+        .flags = review_appeal_flags,
+        .example = "slipway review appeal f909aa1a09002215439fe82df19e8c8c-0 \\\n"
+                   "    --reason \"the customer objects\"",
     },
     {
         .name = "review held",

@@ -305,6 +305,33 @@ enum err_code cli_review_gold(struct cli *cli, struct err *err)
     return ERR_OK;
 }
 
+enum err_code cli_review_appeal(struct cli *cli, struct err *err)
+{
+    struct cli_reply reply;
+    struct buf body;
+    struct json_writer w = {.out = &body};
+    buf_init(&body, CLI_FILE_BYTES_MAX);
+    json_begin_object(&w);
+    json_key(&w, "prediction_id");
+    json_put_text(&w, cli_arg(cli, 0));
+    json_key(&w, "reason");
+    json_put_text(&w, cli_flag(cli, "reason"));
+    json_end_object(&w);
+    const struct cli_request request = {.method = "POST",
+                                        .target = "/api/review/appeals",
+                                        .body = buf_view(&body),
+                                        .is_change = true};
+    enum err_code rc = cli_request(cli, &request, &reply, err);
+    buf_done(&body);
+    if (!rc && cli->wants_json)
+        cli_print_json(reply.body);
+    else if (!rc)
+        printf("prediction %s is review item %s, due %s\n",
+               cli_text(cli, reply.root, "prediction_id"), cli_text(cli, reply.root, "id"),
+               cli_time(cli, reply.root, "due_at"));
+    return rc;
+}
+
 enum err_code cli_review_held(struct cli *cli, struct err *err)
 {
     struct cli_reply reply;

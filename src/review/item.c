@@ -3,6 +3,7 @@
 #include <stdio.h>
 
 #include "base/check.h"
+#include "base/hash.h"
 #include "registry/registry_check.h"
 #include "review/item_row.h"
 
@@ -34,6 +35,9 @@
 #define SQL_ERASE_DECISIONS                                                                        \
     "UPDATE review_decisions SET label = '', note = '' WHERE item IN "                             \
     "(SELECT id FROM review_items WHERE prediction_id = ?1)"
+#define SQL_WITH_KEY                                                                               \
+    "SELECT prediction_id FROM review_items WHERE model = ?1 AND business_key IN (?2, ?3) "        \
+    "AND state <> 'erased'"
 #define SQL_ERASE_LEASES                                                                           \
     "DELETE FROM review_leases WHERE item IN "                                                     \
     "(SELECT id FROM review_items WHERE prediction_id = ?1)"
@@ -161,14 +165,28 @@ static void put_answer_label(struct buf *out, const struct condition_facts *fact
         buf_f32(out, facts->answer.value);
 }
 
-static void put_key(struct buf *out, const struct record *record, int64_t row)
+/* A key that is hidden is told apart all the same: rows of one key stay on one side of a data set,
+ * and are erased together. */
+static void put_hidden_key(struct buf *out, const uint64_t salt[2], struct str key)
+{
+    uint64_t hash = hash_sip(salt, key.ptr, key.len);
+    buf_printf(out, "#%016llx", (unsigned long long)hash);
+}
+
+static void put_key(struct buf *out, const struct record *record, int64_t row,
+                    const struct review_rules *rules)
 {
     const struct record_schema *schema = record->schema;
-    for (int i = 0; record->texts && i < schema->text_count; i++)
-        if (schema->texts[i].is_key && record->texts[row * schema->text_count + i].ptr) {
-            buf_str(out, record->texts[row * schema->text_count + i]);
-            return;
-        }
+    for (int i = 0; record->texts && i < schema->text_count; i++) {
+        struct str key = record->texts[row * schema->text_count + i];
+        if (!schema->texts[i].is_key || !key.ptr)
+            continue;
+        if (rules && review_rules_hide(rules, schema->texts[i].name))
+            put_hidden_key(out, rules->salt, key);
+        else
+            buf_str(out, key);
+        return;
+    }
 }
 
 /* The buffer's text in the arena, and the buffer empty again; NULL when either is full. */
@@ -194,7 +212,7 @@ static bool make_texts(const struct condition_facts *facts, const struct review_
     item->answer_label = keep(&buf, arena);
     put_choices(&buf, facts);
     item->choices = keep(&buf, arena);
-    put_key(&buf, record, facts->row);
+    put_key(&buf, record, facts->row, rules);
     item->business_key = keep(&buf, arena);
     buf_done(&buf);
     prediction_id_format(record->request_id, facts->row, id);
@@ -436,4 +454,41 @@ enum err_code review_erase(struct store *store, const char *const *prediction_id
         *count += changed;
     }
     return ERR_OK;
+}
+
+struct id_list {
+    struct arena *arena;
+    const char **ids;
+    int count;
+};
+
+static enum err_code read_id(struct store_rows *rows, void *arg, struct err *err)
+{
+    struct id_list *list = arg;
+    bool is_full = false;
+    list->ids = store_list_grow(list->arena, list->ids, list->count, sizeof(*list->ids));
+    if (list->ids)
+        list->ids[list->count++] = store_text_copy(rows, 0, list->arena, &is_full);
+    return list->ids && !is_full ? ERR_OK : err_set(err, ERR_LIMIT, "no room to read review items");
+}
+
+enum err_code review_erase_key(struct store *store, const char *model, const char *key,
+                               int64_t now_us, struct arena *arena, int64_t *count, struct err *err)
+{
+    struct review_document document;
+    struct id_list list = {.arena = arena};
+    struct buf hidden;
+    *count = 0;
+    if (!key[0])
+        return ERR_OK;
+    enum err_code rc = review_rules_get(store, model, arena, &document, err);
+    if (rc)
+        return rc;
+    buf_init(&hidden, STR_NUMBER_BYTES);
+    put_hidden_key(&hidden, document.salt, str_of(key));
+    const struct store_value params[] = {STORE_CSTR(model), STORE_CSTR(key),
+                                         STORE_STR(buf_view(&hidden))};
+    rc = registry_each_row(store, SQL_WITH_KEY, params, 3, read_id, &list, err);
+    buf_done(&hidden);
+    return rc ? rc : review_erase(store, list.ids, list.count, now_us, count, err);
 }

@@ -1,8 +1,6 @@
 /* match.c - rules, draws and chances. */
 #include "review/match.h"
 
-#include <stdio.h>
-
 #include "base/check.h"
 #include "base/hash.h"
 
@@ -11,18 +9,23 @@
 const char *prediction_id_format(struct str request_id, int64_t row,
                                  char out[PREDICTION_ID_BYTES_MAX])
 {
-    snprintf(out, PREDICTION_ID_BYTES_MAX, "%.*s-%lld", STR_ARG(request_id), (long long)row);
+    size_t len = request_id.len;
+    assert(len + 1 + STR_NUMBER_BYTES < PREDICTION_ID_BYTES_MAX);
+    memcpy(out, request_id.ptr, len);
+    out[len++] = '-';
+    len += str_from_i64(row, out + len);
+    out[len] = '\0';
     return out;
 }
 
-/* Uniform in [0, 1), the same for the same id and words. */
-static double draw(const struct review_rules *rules, const char *prediction_id, const char *rule,
-                   const char *purpose)
+enum purpose { PURPOSE_SAMPLE, PURPOSE_BLIND };
+
+/* Uniform in [0, 1), the same for the same id, rule and purpose. */
+static double draw(const struct review_rules *rules, const char *prediction_id,
+                   const struct review_rule *rule, enum purpose purpose)
 {
-    char text[PREDICTION_ID_BYTES_MAX + STR_NAME_BYTES_MAX + 16];
-    int len = snprintf(text, sizeof(text), "%s\n%s\n%s", prediction_id, rule, purpose);
-    assert(len > 0 && (size_t)len < sizeof(text));
-    return (double)(hash_sip(rules->salt, text, (size_t)len) >> 11) * 0x1p-53;
+    const uint64_t key[2] = {rules->salt[0] ^ rule->name_hash, rules->salt[1] ^ purpose};
+    return (double)(hash_sip(key, prediction_id, strlen(prediction_id)) >> 11) * 0x1p-53;
 }
 
 static bool holds(const struct review_rule *rule, const struct condition_facts *facts)
@@ -47,7 +50,7 @@ bool review_match(const struct review_rules *rules, const struct condition_facts
             prediction_id_format(facts->record->request_id, facts->row, id);
         bool is_shadowed = rule->when && condition_needs_shadow(rule->when);
         missed *= 1 - rule->sample * (is_shadowed ? facts->shadow_share : 1);
-        bool is_taken = draw(rules, id, rule->name, "sample") < rule->sample;
+        bool is_taken = draw(rules, id, rule, PURPOSE_SAMPLE) < rule->sample;
         if (is_taken && !match->rule)
             match->rule = rule;
         match->is_random |= is_taken && rule->is_random;
@@ -55,7 +58,7 @@ bool review_match(const struct review_rules *rules, const struct condition_facts
     if (!match->rule)
         return false;
     match->probability = missed < 1 ? 1 - missed : match->rule->sample;
-    match->is_blind = draw(rules, id, match->rule->name, "blind") < match->rule->blind;
+    match->is_blind = draw(rules, id, match->rule, PURPOSE_BLIND) < match->rule->blind;
     return true;
 }
 

@@ -1,8 +1,8 @@
 /* match.h - one row against the rules: is it taken for review, by which rule, with what chance.
  *
- * Each rule that holds for the row draws u = SipHash(salt, prediction id, rule) / 2^64 and takes it
- * when u < sample; the first that takes it wins. Draws are fixed by id and rule, so that the data
- * thread, the recorder and a shadow come to the same result.
+ * Each rule that holds for the row draws u = SipHash(salt and rule, prediction id) / 2^64 and takes
+ * it when u < sample; the first that takes it wins. Draws are fixed by id and rule, so that the
+ * data thread, the recorder and a shadow come to the same result.
  *
  *     probability = 1 - product over rules that hold of (1 - sample)
  *
@@ -22,7 +22,8 @@ struct review_match {
     bool is_blind;      /* the reviewer does not see the prediction */
 };
 
-enum { PREDICTION_ID_BYTES_MAX = 160 };
+/* A request id has at most 128 bytes. */
+enum { PREDICTION_ID_BYTES_MAX = 192 };
 
 /* "<request id>-<row>" with its NUL. */
 const char *prediction_id_format(struct str request_id, int64_t row,

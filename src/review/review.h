@@ -206,6 +206,12 @@ enum err_code review_has_due(struct store *store, int64_t now_us, bool *has_due,
 enum err_code review_erase(struct store *store, const char *const *prediction_ids, int id_count,
                            int64_t now_us, int64_t *count, struct err *err);
 
+/* The same for all items of a model whose row has this business key, also where the key's field is
+ * hidden. */
+enum err_code review_erase_key(struct store *store, const char *model, const char *key,
+                               int64_t now_us, struct arena *arena, int64_t *count,
+                               struct err *err);
+
 /* ---- what decisions amount to ---- */
 
 struct review_vote {

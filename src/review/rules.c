@@ -5,6 +5,7 @@
 #include <stdio.h>
 
 #include "base/check.h"
+#include "base/hash.h"
 #include "base/yaml.h"
 
 enum { PLACE_BYTES = 160, NAME_SHOWN = 64, TREE_BYTES_MAX = 8 * 1024 * 1024 };
@@ -121,7 +122,9 @@ static enum err_code parse_name(yyjson_val *object, int index, struct arena *are
         return err_hint(err, "names: a letter or digit, then up to %d of letters, digits, . _ -",
                         STR_NAME_BYTES_MAX - 1);
     }
+    static const uint64_t hash_key[2] = {0x72657669, 0x6577};
     rule->name = arena_copy(arena, name.ptr, name.len);
+    rule->name_hash = hash_sip(hash_key, name.ptr, name.len);
     return rule->name ? ERR_OK : err_set(err, ERR_LIMIT, "no room for the rules");
 }
 

@@ -46,6 +46,7 @@ const char *review_expiry_name(enum review_expiry expiry); /* "default", "reject
 
 struct review_rule {
     const char *name;
+    uint64_t name_hash;           /* of its draws: no two rules draw alike */
     const struct condition *when; /* NULL: every prediction, or is_appeal */
     bool is_random;             /* `when: random`: a share of all, drawn whatever the others say */
     bool is_appeal;             /* `when: appeal`: only on request */

@@ -36,8 +36,8 @@ struct record_sink review_engine_sink(struct review_engine *engine);
 /* Before ticker_start. */
 void review_engine_schedule(struct review_engine *engine, struct ticker *ticker);
 
-/* For the shadow: rows that it answers otherwise are tried again, by the rules that ask for it. Valid
- * as long as the engine. */
+/* For the shadow: rows that it answers otherwise are tried again, by the rules that ask for it.
+ * Valid as long as the engine. */
 struct shadow_watch review_engine_watch(struct review_engine *engine);
 
 /* Store what waits and expire what is due, now. What the ticker does; not on the control thread. */

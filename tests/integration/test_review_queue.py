@@ -87,6 +87,10 @@ def test_a_held_answer_waits_and_is_told_when_decided(server):
     act(api, item, "decide", label="benign")
     told = api.get(url).json()
     assert (told["state"], told["predictions"][0]["label"]) == ("done", "benign")
+    # The longest id there may be, with characters that a URL escapes.
+    longest = "a/" * 64
+    reply = api.call("POST", "/predict/triage", 202, json=SURE, headers={"X-Request-Id": longest})
+    assert api.get(reply.json()["status_url"]).json()["id"] == longest
     # The Open Inference Protocol waits as well.
     body = {"inputs": [{"name": name, "shape": [1, 1], "datatype": "FP32", "data": [value]}
                        for name, value in SURE.items()]}
@@ -163,6 +167,23 @@ def test_decisions_become_outcomes_and_a_data_set(queue, tmp_path):
     assert 'slipway_review_decisions_total{model="triage",version="1"} 6' in text
     assert "slipway_review_open 0" in text
     assert "alpha" in queue.cli("review", "stats").out
+
+
+def test_who_appeals_gets_a_person(queue):
+    api = queue.api
+    set_rules(api, "rules: [{name: asked, when: appeal, stakes: 7, reviewers: 2}]")
+    first = api.predict("triage", {"rows": ROWS[:2]})["predictions"][1]["id"]
+    item = api.post("/api/review/appeals", {"prediction_id": first, "reason": "she objects"},
+                    201).json()
+    assert (item["rule"], item["stakes"], item["reviewers"]) == ("asked", 7, 2)
+    shown = api.get(f"/api/review/items/{item['id']}").json()
+    assert shown["reason"] == "she objects" and shown["probability"] is None
+    assert shown["inputs"]["mean_radius"] == pytest.approx(ROWS[1]["mean_radius"], rel=1e-6)
+    again = queue.cli("review", "appeal", first, "--reason", "once more").out
+    assert f"is review item {item['id']}" in again
+    api.post("/api/review/appeals", {"prediction_id": "nothing-0", "reason": "x"}, 404)
+    api.post("/api/review/appeals", {"prediction_id": first}, 400)
+    api.post("/api/review/appeals", {"prediction_id": "x", "reason": "x"}, 400)
 
 
 def test_twenty_reviewers_at_once_share_the_queue(queue):

@@ -290,6 +290,29 @@ static void erasing_takes_the_texts(void **state)
                  "was erased");
 }
 
+/* 601, 651 and 701 are of customer c-1 (number % 50); the key of one item is hidden. */
+static void erasing_a_key_takes_all_of_its_items(void **state)
+{
+    struct fixture *f = *state;
+    int64_t count = 0, revision;
+    struct review_document document;
+    assert_ok(f, review_rules_put(f->store, "churn", STR_LIT(RULE "}]"), &tester, START, &revision,
+                                  &f->err));
+    assert_ok(f, review_rules_get(f->store, "churn", f->arena, &document, &f->err));
+    fixture_salt = document.salt;
+    int64_t plain = open_item(f, RULE "}]", 601), other = open_item(f, RULE "}]", 602);
+    int64_t hidden = open_item(f, "hide: [customer_id]\n" RULE "}]", 651);
+    fixture_salt = NULL;
+    assert_string_equal(get(f, plain).business_key, "c-1");
+    assert_int_equal(get(f, hidden).business_key[0], '#');
+    assert_null(strstr(get(f, hidden).inputs, "c-1"));
+    assert_ok(f, review_erase_key(f->store, "churn", "c-1", START, f->arena, &count, &f->err));
+    assert_int_equal(count, 2);
+    assert_int_equal(get(f, plain).state, REVIEW_ERASED);
+    assert_int_equal(get(f, hidden).state, REVIEW_ERASED);
+    assert_int_equal(get(f, other).state, REVIEW_OPEN);
+}
+
 static void rules_have_revisions_and_one_salt(void **state)
 {
     struct fixture *f = *state;
@@ -338,6 +361,7 @@ int main(void)
         ON_STORE(late_is_better_than_never_unless_the_caller_was_told),
         ON_STORE(gold_items_measure_and_change_nothing),
         ON_STORE(erasing_takes_the_texts),
+        ON_STORE(erasing_a_key_takes_all_of_its_items),
         ON_STORE(rules_have_revisions_and_one_salt),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -1,4 +1,5 @@
-/* test_review_engine.c - records become items behind the reply's back, items expire by the clock. */
+/* test_review_engine.c - records become items behind the reply's back, items expire by the clock.
+ */
 #include "serve/review_engine.h"
 
 #include "base/clock.h"
@@ -79,7 +80,7 @@ static void answered_rows_become_items(void **state)
     begin(&f, "rules: [{name: dear, when: monthly_fee >= 620}]");
     take(&f, 619, 2, 200); /* fees 619, 619.25: none */
     take(&f, 620, 2, 200);
-    take(&f, 621, 1, 500); /* failed */
+    take(&f, 621, 1, 500);                 /* failed */
     assert_int_equal(list(&f, &items), 0); /* nothing is written on the recorder thread */
     assert_int_equal(run(&f, &items), 2);
     assert_string_equal(items[0].prediction_id, "request-620-0");
