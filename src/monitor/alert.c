@@ -303,12 +303,14 @@ static bool is_due(const struct entry *entry, int64_t now_us, const struct alert
 {
     view->is_expired = entry->is_raised && now_us - entry->last_us >= policy->expire_us;
     bool is_raised = entry->is_raised && !view->is_expired && !policy->is_off;
-    if (is_raised && !entry->is_open && view->state != ALERT_SILENCED &&
-        now_us - entry->since_us >= policy->for_us) {
+    bool may_open = view->state != ALERT_SILENCED && now_us - entry->since_us >= policy->for_us;
+    if (is_raised && !entry->is_open && may_open) {
         view->state = ALERT_OPEN;
         view->opened_us = now_us;
         return true;
     }
+    if (is_raised && entry->is_open && view->alert.severity > entry->shown && !policy->is_silenced)
+        return true; /* it has become worse: told again */
     bool may_close =
         view->is_expired || policy->is_off || now_us - entry->cleared_us >= policy->keep_us;
     if (!is_raised && entry->is_open && may_close) {

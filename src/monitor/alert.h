@@ -102,7 +102,8 @@ struct alert_view {
     bool is_told;    /* settled before, but not saved: only that is left */
 };
 
-/* What is to be opened, closed or saved now; state says which. At most `max`. Returns how many. */
+/* What is to be opened (again, when it has become more severe), closed or saved now; state says
+ * which. At most `max`. Returns how many. */
 int alerts_due(struct alerts *alerts, int64_t now_us, alert_policy_fn *policy, void *arg,
                struct arena *arena, struct alert_view *due, int max);
 

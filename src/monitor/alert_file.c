@@ -196,6 +196,7 @@ static enum err_code read_rule(const struct reading *r, yyjson_val *object, cons
         read_text(r, object, place, "runbook", RUNBOOK_BYTES, &rule->runbook))
         return r->err->code;
     rule->is_off = !is_on;
+    rule->is_severity_set |= yyjson_obj_get(object, "severity") != NULL;
     return check_windows(r, place, rule);
 }
 

@@ -44,7 +44,8 @@ struct alert_rule {
     enum alert_signal signal;
     bool is_off;
     enum alert_severity severity;
-    double bound; /* in `unit`; raised beyond it, below it for ALERT_BY_DISK */
+    bool is_severity_set; /* ALERT_BY_RAISER: by the file; else the raiser's own is taken */
+    double bound;         /* in `unit`; raised beyond it, below it for ALERT_BY_DISK */
     const char *unit;
     int64_t window_us, short_us;   /* both must be past the bound; 0: no window */
     int64_t requests_min, bad_min; /* in the long window; fewer are no verdict */

@@ -134,6 +134,15 @@ static const char *owner_of(const struct asking *asking, const struct alert *ale
     return endpoint ? endpoint->owner : "";
 }
 
+/* What a raiser only mentions stays a mention: a rule makes alerts more or less urgent, it does not
+ * make alerts of warnings. */
+static bool sets_severity(const struct alert_rule *rule, const struct alert *alert)
+{
+    if (rule->signal != ALERT_BY_RAISER)
+        return true;
+    return rule->is_severity_set && alert->severity > ALERT_INFO;
+}
+
 static void ask_rules(void *arg, const struct alert *alert, struct alert_policy *policy)
 {
     const struct asking *asking = arg;
@@ -142,7 +151,7 @@ static void ask_rules(void *arg, const struct alert *alert, struct alert_policy 
         .is_off = rule->is_off,
         .is_silenced = alert_rules_silenced_until(asking->rules, alert->key, asking->now_us) != 0 ||
                        is_silenced(asking->alerting, alert->key, asking->now_us),
-        .has_severity = strcmp(rule->name, alert->rule) == 0,
+        .has_severity = sets_severity(rule, alert),
         .severity = rule->severity,
         .for_us = rule->for_us,
         .keep_us = rule->keep_us,

@@ -8,6 +8,7 @@ import os
 import pathlib
 import random
 import shutil
+import signal
 import socket
 import subprocess
 import threading
@@ -278,6 +279,13 @@ def test_a_damaged_backup_is_refused_and_the_folder_stays(server, tmp_path):
     assert not (tmp_path / "fresh").exists() or not any((tmp_path / "fresh").iterdir())
 
 
+def wait_until(is_true, seconds=15):
+    end = time.monotonic() + seconds * PATIENCE
+    while not is_true():
+        assert time.monotonic() < end, "it did not happen"
+        time.sleep(0.05)
+
+
 # ---- a full disk ----
 
 class SmallDisk(Server):
@@ -358,6 +366,33 @@ def test_on_a_full_disk_predictions_and_rollback_go_on(small_disk):
         ("set", 0, 2), ("rollback", 2, 1), ("rollback", 3, 2)]
     assert len(api.get("/api/audit").json()["events"]) == events + 3
     healthy(api)
+
+
+def test_an_alert_on_a_full_disk_is_told_and_stored_when_there_is_room(small_disk, tmp_path):
+    rules = tmp_path / "alerts.yaml"
+    rules.write_text("rules: {disk_free: off}")
+    small_disk.stop()
+    small_disk.args += ["--alert-rules", rules]
+    small_disk.start()
+    api = Api(small_disk.url)
+    filler = small_disk.fill()
+    rules.write_text("rules: {disk_free: {for: 0s}}")
+    os.kill(small_disk.pid, signal.SIGHUP)
+
+    def open_alerts():
+        return [one["key"] for one in api.get("/api/alerts?state=open").json()["alerts"]]
+
+    def stored():
+        events = api.get("/api/audit?subject=alert/").json()["events"]
+        return [event["action"] for event in events]
+
+    wait_until(lambda: open_alerts() == ["disk_free"])
+    wait_until(lambda: "alerts not stored, they are kept in memory" in small_disk.log_text())
+    assert "alert opened severity=page key=disk_free" in small_disk.log_text()
+    assert stored() == []
+    filler.unlink()
+    wait_until(lambda: stored() == ["alert.open"])
+    assert small_disk.log_text().count("alert opened") == 1
 
 
 def test_a_repeated_rollback_on_a_full_disk_takes_no_step_and_breaks_nothing(small_disk):

@@ -298,6 +298,27 @@ static void it_opens_when_the_silence_ends(void **state)
     assert_int_equal(settle(f), 1);
 }
 
+static void one_that_becomes_worse_is_told_again(void **state)
+{
+    struct fixture *f = *state;
+    struct alert alert = drift;
+    struct alert_counts counts;
+    alert.severity = ALERT_INFO;
+    alert_raise(f->alerts, &alert);
+    assert_int_equal(settle(f), 1);
+    at(1010);
+    alert_raise(f->alerts, &drift); /* a ticket now */
+    assert_int_equal(settle(f), 1);
+    assert_int_equal(f->due[0].state, ALERT_OPEN);
+    assert_int_equal(f->due[0].alert.severity, ALERT_TICKET);
+    assert_true(f->due[0].opened_us == 1000 * SECOND);
+    alert_raise(f->alerts, &alert); /* a lesser one is no news */
+    assert_int_equal(settle(f), 0);
+    alerts_count(f->alerts, &counts);
+    assert_int_equal(counts.open[ALERT_TICKET], 1);
+    assert_int_equal(counts.open[ALERT_INFO], 0);
+}
+
 static void a_prefix_clears_a_whole_version(void **state)
 {
     struct fixture *f = *state;
@@ -404,6 +425,7 @@ int main(void)
         TEST(a_restored_one_is_open_until_it_is_cleared),
         TEST(one_that_could_not_be_saved_comes_back_until_it_is),
         TEST(it_opens_when_the_silence_ends),
+        TEST(one_that_becomes_worse_is_told_again),
         TEST(a_prefix_clears_a_whole_version),
         TEST(beyond_the_limit_is_counted),
         TEST(long_texts_are_cut_at_a_character),
