@@ -10,8 +10,9 @@ enum { REPORT_MEMORY_BYTES_MAX = 512 * 1024 * 1024, DAYS_DEFAULT = 7, DAYS_MAX =
 /* What is reported on. */
 struct report {
     const char *model;
-    int64_t change; /* of the alias; 0: the last one */
-    int64_t days;   /* at most, on either side */
+    int64_t change;  /* of the alias; 0: the last one */
+    int64_t rollout; /* 0: none was asked for */
+    int64_t days;    /* at most, on either side */
     bool is_markdown;
 
     const char *title, *why;
@@ -73,20 +74,10 @@ static void set_sides(struct report *r, const struct alias_change *changes, int 
     };
 }
 
-static enum err_code read_change(struct call *call, struct store *store, struct report *r,
-                                 struct err *err)
+static enum err_code describe_change(struct call *call, struct report *r,
+                                     const struct alias_change *c, struct err *err)
 {
-    struct alias_change *changes;
-    int count = 0, i = 0;
     char at[CLOCK_TEXT_BYTES];
-    enum err_code rc = alias_history(store, r->model, ALIAS_CHAMPION, ALIAS_HISTORY_MAX,
-                                     call->arena, &changes, &count, err);
-    if (!rc)
-        rc = find_change(r, changes, count, &i, err);
-    if (rc)
-        return rc;
-    set_sides(r, changes, count, i);
-    const struct alias_change *c = &changes[i];
     bool is_rollback = strcmp(c->kind, "rollback") == 0;
     r->title = arena_printf(call->arena, "%s: version %lld %s %lld", r->model, (long long)c->from,
                             is_rollback ? "rolled back to" : "replaced by", (long long)c->to);
@@ -94,6 +85,122 @@ static enum err_code read_change(struct call *call, struct store *store, struct 
         arena_printf(call->arena, "Change %lld at %s by %s%s%s", (long long)c->id,
                      clock_format(c->at_us, at), c->actor, c->reason[0] ? ": " : "", c->reason);
     return r->title && r->why ? ERR_OK : err_set(err, ERR_LIMIT, "no room for the report");
+}
+
+/* ---- a rollout ---- */
+
+/* What its arms answered, as it was counted. */
+struct arms {
+    int64_t rollout; /* asked for; 0: the newest */
+    int64_t stable, canary;
+    int64_t first_us, last_us; /* beginnings of spans */
+};
+
+static enum err_code add_arm(void *arg, const struct tally *tally, struct err *err)
+{
+    struct arms *arms = arg;
+    (void)err;
+    if (tally->rollout == 0 || tally->rollout < arms->rollout ||
+        (tally->arm != ARM_STABLE && tally->arm != ARM_CANARY))
+        return ERR_OK;
+    if (tally->rollout > arms->rollout || arms->first_us == 0)
+        *arms = (struct arms){.rollout = tally->rollout, .first_us = tally->start_us};
+    if (tally->arm == ARM_STABLE)
+        arms->stable = tally->version;
+    else
+        arms->canary = tally->version;
+    arms->last_us = tally->start_us;
+    return ERR_OK;
+}
+
+/* Rollouts are known by what was answered in them: `rollout` 0 finds the newest. */
+static enum err_code find_arms(struct store *store, const struct report *r, struct arms *arms,
+                               struct err *err)
+{
+    int64_t now_us = clock_wall_us();
+    const struct tally_query query = {
+        .model = r->model,
+        .rollout = r->rollout,
+        .from_us = now_us - TALLY_KEEP_US,
+        .to_us = now_us + 1,
+    };
+    *arms = (struct arms){.rollout = r->rollout};
+    return tally_each(store, &query, add_arm, arms, err);
+}
+
+static enum err_code use_arms(struct call *call, struct report *r, const struct arms *arms,
+                              struct err *err)
+{
+    char from[CLOCK_TEXT_BYTES], to[CLOCK_TEXT_BYTES];
+    int64_t end_us = earlier(arms->last_us + TALLY_SPAN_US, clock_wall_us() + 1);
+    r->query = (struct impact_query){
+        .model = r->model,
+        .rollout = arms->rollout,
+        .is_randomised = true,
+        .before = {arms->stable, arm_name(ARM_STABLE), arms->first_us, end_us},
+        .after = {arms->canary, arm_name(ARM_CANARY), arms->first_us, end_us},
+    };
+    r->title =
+        arena_printf(call->arena, "%s: rollout %lld, version %lld against %lld", r->model,
+                     (long long)arms->rollout, (long long)arms->canary, (long long)arms->stable);
+    r->why = arena_printf(call->arena, "Both versions answered from %.16sZ to %.16sZ",
+                          clock_format(arms->first_us, from), clock_format(end_us, to));
+    return r->title && r->why ? ERR_OK : err_set(err, ERR_LIMIT, "no room for the report");
+}
+
+static bool has_both(const struct arms *arms)
+{
+    return arms->stable && arms->canary;
+}
+
+static enum err_code read_rollout(struct call *call, struct store *store, struct report *r,
+                                  struct err *err)
+{
+    struct arms arms;
+    enum err_code rc = find_arms(store, r, &arms, err);
+    if (rc)
+        return rc;
+    if (has_both(&arms))
+        return use_arms(call, r, &arms, err);
+    err_set(err, ERR_NOT_FOUND, "rollout %lld of '%s' has no answers of two arms",
+            (long long)r->rollout, r->model);
+    return err_hint(err, "see its id with: slipway rollout status %s", r->model);
+}
+
+/* ---- which of the two ---- */
+
+/* Arms drawn at random say more than before and after: they are taken when the last change came of
+ * their rollout, or when it ran after the last change. */
+static bool says_more(const struct arms *arms, const struct alias_change *change)
+{
+    if (!has_both(arms))
+        return false;
+    if (!change || arms->last_us > change->at_us)
+        return true;
+    return arms->canary == change->to && arms->last_us + TALLY_SPAN_US >= change->at_us;
+}
+
+static enum err_code read_last(struct call *call, struct store *store, struct report *r,
+                               struct err *err)
+{
+    struct alias_change *changes;
+    struct arms arms = {0};
+    int count = 0, i = -1;
+    enum err_code rc = alias_history(store, r->model, ALIAS_CHAMPION, ALIAS_HISTORY_MAX,
+                                     call->arena, &changes, &count, err);
+    if (!rc && !r->change)
+        rc = find_arms(store, r, &arms, err);
+    if (rc)
+        return rc;
+    rc = find_change(r, changes, count, &i, err);
+    if (rc && rc != ERR_NOT_FOUND)
+        return rc;
+    if (!r->change && says_more(&arms, rc ? NULL : &changes[i]))
+        return use_arms(call, r, &arms, err);
+    if (rc)
+        return rc;
+    set_sides(r, changes, count, i);
+    return describe_change(call, r, &changes[i], err);
 }
 
 /* ---- the page ---- */
@@ -129,7 +236,11 @@ static enum err_code read_request(struct call *call, struct report *r, struct er
     if (!rc)
         rc = call_query_i64(call, "change", 1, INT64_MAX, &r->change, err);
     if (!rc)
+        rc = call_query_i64(call, "rollout", 1, INT64_MAX, &r->rollout, err);
+    if (!rc)
         rc = call_query_i64(call, "days", 1, DAYS_MAX, &r->days, err);
+    if (!rc && r->rollout && r->change)
+        return err_set(err, ERR_INVALID, "a report is of a change or of a rollout, not of both");
     if (rc)
         return rc;
     http_query_find(call->x->request.query, "format", call->arena, &format);
@@ -146,7 +257,7 @@ static enum err_code measure(struct call *call, struct store *store, struct repo
     struct model model;
     enum err_code rc = model_get(store, r->model, call->arena, &model, err);
     if (!rc)
-        rc = read_change(call, store, r, err);
+        rc = r->rollout ? read_rollout(call, store, r, err) : read_last(call, store, r, err);
     if (!rc)
         rc = impact_measure(store, &r->query, arena, &r->impact, err);
     if (rc)

@@ -15,6 +15,7 @@ enum err_code cli_report(struct cli *cli, struct err *err)
     buf_text(&target, cli_target(cli, "/api/models/{}/report?format={}", cli_arg(cli, 0),
                                  cli->wants_json ? "json" : "markdown"));
     add_number(cli, &target, "change");
+    add_number(cli, &target, "rollout");
     add_number(cli, &target, "days");
     enum err_code rc = cli_get_bytes(cli, buf_c(&target), &reply, err);
     buf_done(&target);

@@ -2,6 +2,8 @@
 #include "base/check.h"
 #include "monitor/record_store_own.h"
 
+enum { SCRATCH_BYTES_MAX = 256 * 1024 * 1024 };
+
 static enum err_code refuse_two(struct str id, const char *a, const char *b, struct err *err)
 {
     err_set(err, ERR_CONFLICT, "'%.*s' is a prediction of '%s' and of '%s'", STR_ARG(id), a, b);
@@ -28,8 +30,9 @@ static enum err_code not_kept(struct str id, struct err *err)
     return err_set(err, ERR_NOT_FOUND, "no prediction '%.*s' is kept", STR_ARG(id));
 }
 
-static enum err_code by_id(void *arg, const char *model, struct str id, struct arena *arena,
-                           struct predicted *predicted, struct err *err)
+static enum err_code read_id(struct record_store *store, const char *model, struct str id,
+                             struct arena *scratch, struct arena *arena,
+                             struct predicted *predicted, struct err *err)
 {
     int64_t row, ignored;
     struct record record;
@@ -37,14 +40,25 @@ static enum err_code by_id(void *arg, const char *model, struct str id, struct a
         .model = model[0] ? model : NULL, .is_answered = true, .is_quick = true};
     if (!predicted_id_split(id, &query.request_id, &row))
         return not_kept(id, err);
-    enum err_code rc = record_store_find(arg, &query, arena, &record, &ignored, err);
+    enum err_code rc = record_store_find(store, &query, scratch, &record, &ignored, err);
     if (!rc)
-        rc = check_alone(arg, id, &query, &record, arena, err);
+        rc = check_alone(store, id, &query, &record, scratch, err);
     if (rc)
         return rc;
     if (row >= record.row_count || record_is_erased(&record, row))
         return not_kept(id, err);
     return predicted_read(&record, row, arena, predicted, err);
+}
+
+/* A record has all rows of its request, and the caller wants one of them: the rest goes at once, so
+ * that a thousand questions do not hold a thousand requests. */
+static enum err_code by_id(void *arg, const char *model, struct str id, struct arena *arena,
+                           struct predicted *predicted, struct err *err)
+{
+    struct arena *scratch = arena_new(SCRATCH_BYTES_MAX);
+    enum err_code rc = read_id(arg, model, id, scratch, arena, predicted, err);
+    arena_free(scratch);
+    return rc;
 }
 
 static enum err_code by_key(void *arg, const char *model, struct str key, int64_t until_us,
@@ -54,8 +68,12 @@ static enum err_code by_key(void *arg, const char *model, struct str key, int64_
     struct record record;
     const struct record_query query = {
         .model = model, .key = key, .until_us = until_us, .is_answered = true, .is_quick = true};
-    enum err_code rc = record_store_find(arg, &query, arena, &record, &row, err);
-    return rc ? rc : predicted_read(&record, row, arena, predicted, err);
+    struct arena *scratch = arena_new(SCRATCH_BYTES_MAX);
+    enum err_code rc = record_store_find(arg, &query, scratch, &record, &row, err);
+    if (!rc)
+        rc = predicted_read(&record, row, arena, predicted, err);
+    arena_free(scratch);
+    return rc;
 }
 
 struct prediction_lookup record_store_lookup(struct record_store *store)

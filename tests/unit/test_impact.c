@@ -213,6 +213,57 @@ static void the_page_says_what_it_cannot_know(void **state)
     buf_done(&page);
 }
 
+static void answer_in_arm(struct tallies *t, const struct record_schema *schema, enum arm arm,
+                          int64_t latency_us)
+{
+    float p = 0.75f;
+    struct tensor out = {.dtype = DTYPE_F32, .rank = 1, .shape = {1}, .data = &p};
+    const struct record record = {.schema = schema,
+                                  .request_id = STR_LIT("r"),
+                                  .at_us = CHANGE_US,
+                                  .latency_us = latency_us,
+                                  .status = 200,
+                                  .arm = arm,
+                                  .rollout = 5,
+                                  .row_count = 1,
+                                  .output_count = 1,
+                                  .outputs = &out};
+    tallies_take(t, &record);
+}
+
+/* Version 1 answered 1000 requests outside the rollout too: they are no part of the stable arm. */
+static void arms_of_a_rollout_are_compared_alone(void **state)
+{
+    struct fixture *f = *state;
+    struct record_schema one = schema_of(1), two = schema_of(2);
+    struct tallies *t = tallies_new();
+    struct impact *impact = arena_calloc(f->arena, 1, sizeof(*impact));
+    for (int i = 0; i < 1000; i++)
+        answer(t, &one, CHANGE_US, 50000, 200);
+    for (int i = 0; i < 300; i++)
+        answer_in_arm(t, &one, ARM_STABLE, 5000);
+    for (int i = 0; i < 100; i++)
+        answer_in_arm(t, &two, ARM_CANARY, 9000);
+    assert_ok(f, store_begin(f->store, &f->err));
+    assert_ok(f, tallies_save(t, f->store, &f->err));
+    assert_ok(f, store_commit(f->store, &f->err));
+    tallies_free(t);
+    const struct impact_query query = {
+        .model = "churn",
+        .rollout = 5,
+        .is_randomised = true,
+        .before = {1, "stable", CHANGE_US, NOW_US},
+        .after = {2, "canary", CHANGE_US, NOW_US},
+    };
+    assert_ok(f, impact_measure(f->store, &query, f->arena, impact, &f->err));
+    assert_int_equal(impact->before.requests, 300);
+    assert_int_equal(impact->after.requests, 100);
+    const struct impact_line *p50 = line_of(impact, "latency_p50");
+    assert_float_equal(p50->before.value, 5, 5.0 / 32);
+    assert_int_equal(p50->verdict, IMPACT_WORSE);
+    assert_non_null(strstr(impact->notes[0], "arms were drawn at random"));
+}
+
 static void no_verdict_comes_from_no_data(void **state)
 {
     struct fixture *f = *state;
@@ -233,6 +284,7 @@ int main(void)
         test(quality_is_compared_with_its_interval),
         test(values_say_how_mature_they_are),
         test(the_page_says_what_it_cannot_know),
+        test(arms_of_a_rollout_are_compared_alone),
         test(no_verdict_comes_from_no_data),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
