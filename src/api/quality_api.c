@@ -158,6 +158,7 @@ static void put_values(struct json_writer *w, const struct realised_section *s)
         json_put_i64(w, v->count);
         put_number(w, "sum", v->sum);
         put_range(w, "per_answer", &v->per_answer);
+        put_range(w, "per_known", &v->per_known);
         json_end_object(w);
     }
     json_end_array(w);

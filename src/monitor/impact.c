@@ -11,6 +11,7 @@
 #include "registry/registry_check.h"
 
 #define NORMAL_95 1.959963984540054
+#define DENSE_SHARE 0.5
 #define SQL_DELAYS                                                                                 \
     "SELECT o.received_us - p.at_us FROM predicted p JOIN outcomes o ON o.prediction_id = p.id "   \
     "AND o.model = p.model AND o.version = p.version WHERE p.model = ?1 AND p.version = ?2 AND "   \
@@ -316,6 +317,12 @@ static void add_drift(struct measuring *m)
 
 /* ---- values ---- */
 
+static void note(struct measuring *m, const char *text)
+{
+    if (text && m->out->note_count < IMPACT_NOTES_MAX)
+        m->out->notes[m->out->note_count++] = text;
+}
+
 struct delays {
     int64_t *us; /* [count] ascending */
     int count;
@@ -400,6 +407,41 @@ static struct estimate_value value_of(const struct side *side, const struct real
     return side->sum.rows >= IMPACT_REQUESTS_MIN ? (struct estimate_value){0, 0, 0} : unknown();
 }
 
+static double known_share(const struct side *side, const struct realised_value *value)
+{
+    return value && side->sum.rows ? (double)value->count / (double)side->sum.rows : 0;
+}
+
+/* A value that most answers have is missing where nobody reported it; one that few have (refunds)
+ * is 0 there. Events only ever happen. */
+static bool is_dense(const struct measuring *m, const struct outcome_name *name,
+                     const struct realised_value *before, const struct realised_value *after)
+{
+    return name->kind == OUTCOME_VALUE && before && after &&
+           (known_share(m->before, before) > DENSE_SHARE ||
+            known_share(m->after, after) > DENSE_SHARE);
+}
+
+static enum err_code add_dense_value(struct measuring *m, const struct outcome_name *name,
+                                     const struct realised_value *before,
+                                     const struct realised_value *after, struct err *err)
+{
+    const char *unit = arena_printf(m->arena, "%s per known answer", name->unit);
+    const char *text = arena_printf(
+        m->arena,
+        "'%s' is known of %.0f %% of the answers before and of %.0f %% after; the rest is "
+        "left out, and may be other",
+        name->name, 100 * known_share(m->before, before), 100 * known_share(m->after, after));
+    if (!unit || !text)
+        return no_room(err);
+    struct impact_line *line =
+        add_line(m, name->name, unit, name->direction, before->per_known, after->per_known);
+    count_line(line, before->count, after->count);
+    line->matured = fmin(1, known_share(m->after, after));
+    note(m, text);
+    return ERR_OK;
+}
+
 static enum err_code add_value(struct measuring *m, const struct outcome_name *name,
                                struct err *err)
 {
@@ -408,6 +450,8 @@ static enum err_code add_value(struct measuring *m, const struct outcome_name *n
     struct delays delays;
     if (!before && !after)
         return ERR_OK;
+    if (is_dense(m, name, before, after))
+        return add_dense_value(m, name, before, after, err);
     enum err_code rc = read_delays(m, name->name, &delays, err);
     if (rc)
         return rc;
@@ -432,12 +476,6 @@ static enum err_code add_values(struct measuring *m, struct err *err)
 }
 
 /* ---- what it cannot know ---- */
-
-static void note(struct measuring *m, const char *text)
-{
-    if (text && m->out->note_count < IMPACT_NOTES_MAX)
-        m->out->notes[m->out->note_count++] = text;
-}
 
 static void note_maturity(struct measuring *m)
 {
@@ -513,7 +551,8 @@ static void put_figure(struct buf *out, const struct impact_line *line)
 static bool is_in_headline(const struct impact_line *line)
 {
     bool is_asked = strcmp(line->name, "latency_p95") == 0 || strcmp(line->name, "accuracy") == 0 ||
-                    strcmp(line->name, "mae") == 0 || strstr(line->unit, "per answer");
+                    strcmp(line->name, "mae") == 0 || strstr(line->unit, "per answer") ||
+                    strstr(line->unit, "per known answer");
     return is_asked && isfinite(line->before.value) && isfinite(line->after.value);
 }
 

@@ -86,6 +86,7 @@ struct realised_value {
     int64_t count; /* answers of which it is known */
     double sum;
     struct estimate_value per_answer; /* over all answers, those without one as 0 */
+    struct estimate_value per_known;  /* over those of which it is known */
 };
 
 struct realised_section {

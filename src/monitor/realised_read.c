@@ -139,6 +139,7 @@ static enum err_code read_value(struct store_rows *rows, void *arg, struct err *
         .count = count,
         .sum = sum,
         .per_answer = mean_of(sum, squares, c->answered < count ? count : c->answered),
+        .per_known = mean_of(sum, squares, count),
     };
     return ERR_OK;
 }

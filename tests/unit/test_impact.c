@@ -213,6 +213,39 @@ static void the_page_says_what_it_cannot_know(void **state)
     buf_done(&page);
 }
 
+/* 10 EUR for 600 of 1000 answers before, 10 EUR for all of 1000 after: the same, not 67 % more. */
+static void a_value_that_most_answers_have_is_missing_where_it_is_not_known(void **state)
+{
+    struct fixture *f = *state;
+    struct record_schema one = schema_of(1), two = schema_of(2);
+    struct tallies *t = tallies_new();
+    assert_ok(f, store_begin(f->store, &f->err));
+    for (int i = 0; i < 1000; i++) {
+        char id[24];
+        answer(t, &one, CHANGE_US - DAY_US, 5000, 200);
+        answer(t, &two, CHANGE_US, 5000, 200);
+        snprintf(id, sizeof(id), "a%d-0", i);
+        if (i < 600)
+            report(f, id, 1, CHANGE_US - DAY_US, 0, "yes", i % 2 ? 9 : 11);
+        snprintf(id, sizeof(id), "b%d-0", i);
+        report(f, id, 2, CHANGE_US, 0, "yes", i % 2 ? 9 : 11);
+    }
+    assert_ok(f, tallies_save(t, f->store, &f->err));
+    assert_ok(f, store_commit(f->store, &f->err));
+    tallies_free(t);
+    const struct impact *impact = measure(f);
+    const struct impact_line *refunds = line_of(impact, "refunds");
+    assert_string_equal(refunds->unit, "EUR per known answer");
+    assert_float_equal(refunds->difference.value, 0, 1e-12);
+    assert_int_equal(refunds->verdict, IMPACT_SAME);
+    struct buf page;
+    buf_init(&page, 1 << 20);
+    impact_write_markdown(impact, &page);
+    assert_non_null(strstr(buf_c(&page), "'refunds' is known of 60 % of the answers before and of "
+                                         "100 % after"));
+    buf_done(&page);
+}
+
 static void answer_in_arm(struct tallies *t, const struct record_schema *schema, enum arm arm,
                           int64_t latency_us)
 {
@@ -284,6 +317,7 @@ int main(void)
         test(quality_is_compared_with_its_interval),
         test(values_say_how_mature_they_are),
         test(the_page_says_what_it_cannot_know),
+        test(a_value_that_most_answers_have_is_missing_where_it_is_not_known),
         test(arms_of_a_rollout_are_compared_alone),
         test(no_verdict_comes_from_no_data),
     };
