@@ -1,4 +1,4 @@
-/* calibration.c - pool adjacent violators, expected calibration error. */
+/* calibration.c - pool adjacent violators, expected calibration error, expected quality. */
 #include "monitor/calibration.h"
 
 #include <math.h>
@@ -50,4 +50,38 @@ double calibration_error(const double *probability, const double *label, int64_t
         error += fabs(gap);
     }
     return error / (double)n;
+}
+
+/* Area under the curve of expected true against expected false positives, by trapezoids from one
+ * score to the next. */
+static double expected_auc(const double *score, const double *probability, int64_t n)
+{
+    double hits = 0, misses = 0, area = 0;
+    for (int64_t i = 0; i < n;) {
+        double before = hits, here = score[i], fresh = 0;
+        for (; i < n && score[i] == here; i++) {
+            hits += probability[i];
+            fresh += 1 - probability[i];
+        }
+        misses += fresh;
+        area += fresh * (before + hits) / 2;
+    }
+    return area / (hits * misses);
+}
+
+struct expected_quality calibration_expected(const double *score, const double *probability,
+                                             const bool *is_positive, int64_t n)
+{
+    struct expected_quality q = {0};
+    for (int64_t i = 0; i < n; i++) {
+        double p = probability[i];
+        *(is_positive[i] ? &q.tp : &q.fn) += p;
+        *(is_positive[i] ? &q.fp : &q.tn) += 1 - p;
+    }
+    q.accuracy = (q.tp + q.tn) / (double)n;
+    q.precision = q.tp / (q.tp + q.fp);
+    q.recall = q.tp / (q.tp + q.fn);
+    q.f1 = 2 * q.tp / (2 * q.tp + q.fp + q.fn);
+    q.auc = expected_auc(score, probability, n);
+    return q;
 }

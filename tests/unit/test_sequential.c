@@ -161,6 +161,25 @@ static void isotonic_fit_pools_violators(void **state)
     assert_true(isnan(calibration_error(p, label, 0, 2)));
 }
 
+/* Rows of 0.9 and 0.6 answered 1, of 0.2 answered 0: TP 1.5, FP 0.5, FN 0.2, TN 0.8. AUC: steps of
+ * 0.1, 0.4, 0.8 over heights 0.45, 1.2, 1.6 of 1.7 * 1.3. */
+static void quality_is_expected_from_probabilities(void **state)
+{
+    const double score[3] = {0.8, 0.7, 0.1}, p[3] = {0.9, 0.6, 0.2}, same[3] = {0.5, 0.5, 0.5};
+    const bool is_positive[3] = {true, true, false};
+    (void)state;
+    struct expected_quality q = calibration_expected(score, p, is_positive, 3);
+    assert_float_equal(q.tp, 1.5, 1e-12);
+    assert_float_equal(q.fn, 0.2, 1e-12);
+    assert_float_equal(q.accuracy, 2.3 / 3, 1e-12);
+    assert_float_equal(q.precision, 0.75, 1e-12);
+    assert_float_equal(q.f1, 3 / 3.7, 1e-12);
+    assert_float_equal(q.auc, (0.1 * 0.45 + 0.4 * 1.2 + 0.8 * 1.6) / (1.7 * 1.3), 1e-12);
+    q = calibration_expected(same, p, is_positive, 3); /* one score tells nothing apart */
+    assert_float_equal(q.auc, 0.5, 1e-12);
+    assert_true(isnan(calibration_expected(score, p, is_positive, 0).accuracy));
+}
+
 /* Unit covariance: the plain square. {4, 2; 2, 2}: L = {2, 0; 1, 1}; (2, 3): y = 1, 2 -> 5 */
 static void distances_from_the_middle(void **state)
 {
@@ -220,6 +239,7 @@ int main(void)
         cmocka_unit_test(a_confidence_sequence_holds_at_every_look),
         cmocka_unit_test(streams_that_rise_are_found),
         cmocka_unit_test(isotonic_fit_pools_violators),
+        cmocka_unit_test(quality_is_expected_from_probabilities),
         cmocka_unit_test(distances_from_the_middle),
         cmocka_unit_test(labels_that_contradict_are_found),
         cmocka_unit_test(bounds_of_sketches),
