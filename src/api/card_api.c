@@ -157,20 +157,41 @@ static void put_reign(struct json_writer *w, const struct reign *reign)
     json_end_object(w);
 }
 
+static void put_share(struct json_writer *w, const struct lineage_share *share)
+{
+    json_begin_object(w);
+    json_key(w, "rollout");
+    json_put_i64(w, share->rollout->id);
+    json_key(w, "version");
+    json_put_i64(w, share->rollout->to);
+    json_key(w, "share");
+    json_put_f64(w, share->share);
+    json_key(w, "state");
+    json_put_text(w, share->state);
+    json_key(w, "started_at");
+    json_put_time(w, share->rollout->started_us);
+    json_key(w, "author");
+    json_put_text(w, share->rollout->author);
+    json_end_object(w);
+}
+
 enum err_code answered_get(struct call *call, struct err *err)
 {
     const char *model;
     struct reign *reigns;
+    struct lineage_share *shares;
     int64_t at_us = 0;
-    int count = 0;
+    int count = 0, share_count = 0;
     enum err_code rc = call_name(call, 0, "a model", &model, err);
     if (!rc)
         rc = read_at(call, &at_us, err);
     if (rc)
         return rc;
     struct arena *arena = arena_new(CARD_MEMORY_BYTES_MAX);
-    rc =
-        lineage_reigns(control_read_begin(call->node->control), model, arena, &reigns, &count, err);
+    struct store *store = control_read_begin(call->node->control);
+    rc = lineage_reigns(store, model, arena, &reigns, &count, err);
+    if (!rc)
+        rc = lineage_shares(store, model, at_us, arena, &shares, &share_count, err);
     control_read_end(call->node->control);
     if (!rc) {
         struct json_writer w = call_json(call, 200);
@@ -184,6 +205,11 @@ enum err_code answered_get(struct call *call, struct err *err)
         for (int i = 0; i < count; i++)
             if (reigns[i].from_us <= at_us && (!reigns[i].until_us || at_us < reigns[i].until_us))
                 put_reign(&w, &reigns[i]);
+        json_end_array(&w);
+        json_key(&w, "shared");
+        json_begin_array(&w);
+        for (int i = 0; i < share_count; i++)
+            put_share(&w, &shares[i]);
         json_end_array(&w);
         json_end_object(&w);
     }

@@ -79,6 +79,12 @@ static void add_version(struct cli *cli, struct table *table, yyjson_val *versio
         field(table, "  gate",
               arena_printf(cli->arena, "%s at %s on rows %.12s", cli_text(cli, gate, "verdict"),
                            cli_time(cli, gate, "at"), cli_text(cli, gate, "data_sha256")));
+    yyjson_val *rollout;
+    yyjson_arr_foreach(yyjson_obj_get(version, "rollouts"), i, count, rollout) field(
+        table, "  rollout",
+        arena_printf(cli->arena, "%s: %s to %s, %s, since %s", cli_text(cli, rollout, "rollout"),
+                     cli_text(cli, rollout, "from"), cli_text(cli, rollout, "to"),
+                     cli_text(cli, rollout, "state"), cli_time(cli, rollout, "started_at")));
     field(table, "  alias", joined(cli, yyjson_obj_get(version, "aliases")));
     add_answered(cli, table, yyjson_obj_get(version, "answered"));
 }
@@ -155,6 +161,10 @@ enum err_code cli_who_answered(struct cli *cli, struct err *err)
         cli_text(cli, row, "by"), cli_text(cli, row, "actor"), cli_text(cli, row, "reason"));
     if (count)
         table_write(table, cli->terminal.has_out_color, &out);
+    yyjson_arr_foreach(yyjson_obj_get(reply.root, "shared"), i, count, row) buf_printf(
+        &out, "version %s got %.4g %% of it (rollout %s, %s)\n", cli_text(cli, row, "version"),
+        100 * yyjson_get_num(yyjson_obj_get(row, "share")), cli_text(cli, row, "rollout"),
+        cli_text(cli, row, "state"));
     cli_print(&out);
     buf_done(&out);
     return ERR_OK;

@@ -139,6 +139,7 @@ enum err_code card_read(struct store *store, const char *model, int64_t version,
 {
     struct alias *aliases;
     struct alias_change *changes;
+    struct rollout *rollouts;
     *card = (struct card){.arena = arena, .at_us = clock_wall_us(), .contract = contract};
     enum err_code rc = model_get(store, model, arena, &card->model, err);
     if (!rc)
@@ -149,6 +150,9 @@ enum err_code card_read(struct store *store, const char *model, int64_t version,
         rc = alias_history(store, model, NULL, ALIAS_HISTORY_MAX, arena, &changes,
                            &card->change_count, err);
     if (!rc)
+        rc = rollout_list(store, model, false, CARD_HISTORY_MAX, arena, &rollouts,
+                          &card->rollout_count, err);
+    if (!rc)
         rc = read_gate(store, card, err);
     if (!rc && document.len)
         rc = training_rows_find(document, arena, &card->training, &card->has_training_rows, err);
@@ -156,6 +160,7 @@ enum err_code card_read(struct store *store, const char *model, int64_t version,
         return rc;
     card->aliases = aliases;
     card->changes = changes;
+    card->rollouts = rollouts;
     card->baseline_rows = baseline_rows(contract);
     read_json(card, card->version.lineage, &card->lineage);
     read_json(card, card->version.signature, &card->signature);
@@ -295,6 +300,27 @@ static void write_history(struct json_writer *w, const struct card *card)
     json_end_array(w);
 }
 
+static void write_rollouts(struct json_writer *w, const struct card *card)
+{
+    json_key(w, "rollouts");
+    json_begin_array(w);
+    for (int i = 0; i < card->rollout_count; i++) {
+        const struct rollout *r = &card->rollouts[i];
+        if (r->from != card->version.number && r->to != card->version.number)
+            continue;
+        json_begin_object(w);
+        put_count(w, "rollout", r->id);
+        put_count(w, "from", r->from);
+        put_count(w, "to", r->to);
+        put_text(w, "state", rollout_state_name(r->state));
+        put_text(w, "by", r->author);
+        put_time(w, "started_at", r->started_us);
+        put_text(w, "reason", r->reason);
+        json_end_object(w);
+    }
+    json_end_array(w);
+}
+
 void card_write_json(struct json_writer *w, const struct card *card)
 {
     json_begin_object(w);
@@ -312,6 +338,7 @@ void card_write_json(struct json_writer *w, const struct card *card)
     json_end_array(w);
     write_gate(w, card);
     write_history(w, card);
+    write_rollouts(w, card);
     json_key(w, "gaps");
     json_begin_array(w);
     for (int i = 0; i < card->gap_count; i++)

@@ -11,6 +11,7 @@
 #include "contract/contract.h"
 #include "contract/training_rows.h"
 #include "rollout/gate_store.h"
+#include "rollout/rollout_store.h"
 
 enum { CARD_GAPS_MAX = 32, CARD_HISTORY_MAX = 200 };
 
@@ -23,6 +24,8 @@ struct card {
     const struct alias *aliases; /* [alias_count] of the whole model */
     int change_count;
     const struct alias_change *changes; /* [change_count] of the whole model, oldest first */
+    int rollout_count;
+    const struct rollout *rollouts; /* [rollout_count] of the whole model, newest first */
     struct gate_requirement required;
     bool has_gate;
     struct gate_result gate;

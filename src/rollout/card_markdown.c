@@ -257,6 +257,29 @@ static void write_history(struct buf *out, const struct card *card)
     buf_char(out, '\n');
 }
 
+static void write_rollouts(struct buf *out, const struct card *card)
+{
+    char at[CLOCK_TEXT_BYTES];
+    bool is_first = true;
+    for (int i = 0; i < card->rollout_count; i++) {
+        const struct rollout *r = &card->rollouts[i];
+        if (r->from != card->version.number && r->to != card->version.number)
+            continue;
+        if (is_first)
+            buf_lit(out, "## Rollouts\n\n| started | from | to | state | by | reason |\n"
+                         "|---|---:|---:|---|---|---|\n");
+        is_first = false;
+        buf_printf(out, "| %s | %lld | %lld | %s | ", clock_format(r->started_us, at),
+                   (long long)r->from, (long long)r->to, rollout_state_name(r->state));
+        plain(out, r->author);
+        buf_lit(out, " | ");
+        plain(out, r->reason);
+        buf_lit(out, " |\n");
+    }
+    if (!is_first)
+        buf_char(out, '\n');
+}
+
 static void write_gaps(struct buf *out, const struct card *card)
 {
     buf_lit(out, "## Gaps\n\n");
@@ -283,5 +306,6 @@ void card_write_markdown(struct buf *out, const struct card *card)
     write_gate(out, card);
     write_limits(out, card);
     write_history(out, card);
+    write_rollouts(out, card);
     write_gaps(out, card);
 }

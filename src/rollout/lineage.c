@@ -51,6 +51,45 @@ enum err_code lineage_reigns(struct store *store, const char *model, struct aren
     return ERR_OK;
 }
 
+/* ---- rollouts ---- */
+
+/* As the last transition before that time left it. */
+static enum err_code share_at(struct store *store, const struct rollout *rollout, int64_t at_us,
+                              struct arena *arena, struct lineage_share *share, struct err *err)
+{
+    struct rollout_event_row *rows;
+    int count = 0;
+    enum err_code rc = rollout_decisions(store, rollout->id, arena, &rows, &count, err);
+    *share = (struct lineage_share){.rollout = rollout, .state = "running"};
+    for (int i = 0; !rc && i < count && rows[i].at_us <= at_us; i++) {
+        share->share = (double)rows[i].weight_ppm / 1e6;
+        share->state = rows[i].state;
+    }
+    return rc;
+}
+
+enum err_code lineage_shares(struct store *store, const char *model, int64_t at_us,
+                             struct arena *arena, struct lineage_share **list, int *count,
+                             struct err *err)
+{
+    struct rollout *rollouts;
+    int all = 0;
+    enum err_code rc =
+        rollout_list(store, model, false, ROLLOUT_LIST_MAX, arena, &rollouts, &all, err);
+    *list = NULL;
+    *count = 0;
+    for (int i = 0; !rc && i < all; i++) {
+        const struct rollout *r = &rollouts[i];
+        if (r->started_us > at_us || (r->ended_us && r->ended_us <= at_us))
+            continue;
+        *list = store_list_grow(arena, *list, *count, sizeof(**list));
+        if (!*list)
+            return err_set(err, ERR_LIMIT, "no room to read rollouts");
+        rc = share_at(store, r, at_us, arena, &(*list)[(*count)++], err);
+    }
+    return rc;
+}
+
 /* ---- lineage ---- */
 
 struct lineage {
@@ -65,6 +104,8 @@ struct lineage {
     int reign_count;
     struct gate_result *gates;
     int gate_count;
+    struct rollout *rollouts;
+    int rollout_count;
 };
 
 static void put_text(struct json_writer *w, const char *key, const char *value)
@@ -127,6 +168,26 @@ static void write_gates(struct lineage *l, int64_t version)
     json_end_array(l->w);
 }
 
+static void write_rollouts(struct lineage *l, int64_t version)
+{
+    json_key(l->w, "rollouts");
+    json_begin_array(l->w);
+    for (int i = 0; i < l->rollout_count; i++) {
+        const struct rollout *r = &l->rollouts[i];
+        if (r->from != version && r->to != version)
+            continue;
+        json_begin_object(l->w);
+        put_count(l->w, "rollout", r->id);
+        put_count(l->w, "from", r->from);
+        put_count(l->w, "to", r->to);
+        put_text(l->w, "state", rollout_state_name(r->state));
+        put_time(l->w, "started_at", r->started_us);
+        put_time(l->w, "ended_at", r->ended_us);
+        json_end_object(l->w);
+    }
+    json_end_array(l->w);
+}
+
 static void write_uses(struct lineage *l, int64_t version)
 {
     json_key(l->w, "aliases");
@@ -164,6 +225,7 @@ static void write_version(struct lineage *l, const struct version *version)
     put_time(w, "registered_at", version->created_us);
     write_gates(l, version->number);
     write_uses(l, version->number);
+    write_rollouts(l, version->number);
     json_end_object(w);
 }
 
@@ -177,6 +239,9 @@ static enum err_code read_uses(struct lineage *l, struct err *err)
     if (!rc)
         rc = gate_result_list(l->store, l->query->model, l->query->version, GATE_LIST_MAX, l->arena,
                               &l->gates, &l->gate_count, err);
+    if (!rc)
+        rc = rollout_list(l->store, l->query->model, false, ROLLOUT_LIST_MAX, l->arena,
+                          &l->rollouts, &l->rollout_count, err);
     return rc;
 }
 

@@ -11,6 +11,7 @@
 
 #include "base/json.h"
 #include "rollout/gate_store.h"
+#include "rollout/rollout_store.h"
 
 enum { LINEAGE_VERSIONS_MAX = 1000 };
 
@@ -21,7 +22,8 @@ struct lineage_query {
 };
 
 /* {"model", "owner", "versions": [{"version", "sources", "artifact", ..., "gates", "aliases",
- *  "answered": [{"from", "until"}]}]}. Reads from the store only. */
+ *  "answered": [{"from", "until"}], "rollouts": [{"rollout", "from", "to", "state", ...}]}]}. Reads
+ * from the store only. */
 enum err_code lineage_write(struct store *store, const struct lineage_query *query,
                             struct arena *arena, struct json_writer *w, struct err *err);
 
@@ -36,5 +38,15 @@ struct reign {
 /* Oldest first. Times without a champion are left out. */
 enum err_code lineage_reigns(struct store *store, const char *model, struct arena *arena,
                              struct reign **list, int *count, struct err *err);
+
+/* A rollout that shared out traffic at a time, and how much of it went to the new version then. */
+struct lineage_share {
+    const struct rollout *rollout;
+    double share;
+    const char *state;
+};
+enum err_code lineage_shares(struct store *store, const char *model, int64_t at_us,
+                             struct arena *arena, struct lineage_share **list, int *count,
+                             struct err *err);
 
 #endif

@@ -69,12 +69,60 @@ static void a_model_without_a_champion_has_no_reigns(void **state)
                  ERR_NOT_FOUND, "nobody");
 }
 
+/* From 1 to 2: 1 % at minute 10, 50 % at 20, taken back at 30. */
+static void a_rollouts_share_is_that_of_its_last_transition(void **state)
+{
+    struct fixture *f = *state;
+    static const struct {
+        int minute;
+        enum rollout_action action;
+        enum rollout_state state;
+        int64_t weight_ppm;
+    } moves[] = {{10, ACT_START, ROLLOUT_RUNNING, 10000},
+                 {20, ACT_ADVANCE, ROLLOUT_RUNNING, 500000},
+                 {30, ACT_ROLLBACK, ROLLOUT_ROLLED_BACK, 0}};
+    static const double shares[] = {-1, 0.01, 0.5, -1}; /* at 5, 15, 25, 35; -1: none */
+    struct rollout r = {.model = "churn",
+                        .from = 1,
+                        .to = 2,
+                        .from_digest = "a",
+                        .to_digest = "b",
+                        .file = "x",
+                        .file_digest = "c"};
+    make_versions(f, 2);
+    for (size_t i = 0; i < sizeof(moves) / sizeof(moves[0]); i++) {
+        struct rollout_change change = {.action = moves[i].action,
+                                        .cause = "person",
+                                        .reason = "why",
+                                        .evidence = "{}",
+                                        .state = moves[i].state,
+                                        .weight_ppm = moves[i].weight_ppm};
+        clock_set_for_test(-1, noon_us + moves[i].minute * 60 * CLOCK_SECOND_US);
+        if (i == 0)
+            assert_ok(f, rollout_insert(f->store, &r, &change, &tester, &f->err));
+        else
+            assert_ok(f, rollout_apply(f->store, &r, &change, &tester, f->arena, &f->err));
+    }
+    clock_set_for_test(-1, -1);
+    for (int i = 0; i < 4; i++) {
+        struct lineage_share *list;
+        int count = 0;
+        int64_t at_us = noon_us + (10 * i + 5) * 60 * CLOCK_SECOND_US;
+        assert_ok(f, lineage_shares(f->store, "churn", at_us, f->arena, &list, &count, &f->err));
+        assert_int_equal(count, shares[i] >= 0);
+        if (count)
+            assert_float_equal(list[0].share, shares[i], 1e-12);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(each_move_ends_the_reign_before, setup_store, teardown),
         cmocka_unit_test_setup_teardown(a_model_without_a_champion_has_no_reigns, setup_store,
                                         teardown),
+        cmocka_unit_test_setup_teardown(a_rollouts_share_is_that_of_its_last_transition,
+                                        setup_store, teardown),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
