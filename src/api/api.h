@@ -60,6 +60,7 @@ struct node {
     struct monitor_task monitor_task;
 
     struct rollout_engine *rollouts; /* what decides about versions; NULL in-process */
+    struct shadow *shadow;           /* versions that answer nobody; NULL in-process */
 
     struct serve_thread *threads[HTTP_THREADS_MAX]; /* [thread_count] */
     int thread_count;

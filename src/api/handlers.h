@@ -52,6 +52,7 @@ handler_fn card_get, lineage_get, answered_get; /* card_api.c */
 handler_fn rollout_post, rollout_get_handler, rollouts_get; /* rollout_api.c */
 handler_fn rollout_explain_get, rollout_pause_post;         /* rollout_api.c */
 handler_fn rollout_resume_post, rollout_promote_post;       /* rollout_api.c */
+handler_fn rollout_shadow_get;                              /* shadow_api.c */
 handler_fn rollout_abort_post, rollout_approve_post;        /* rollout_api.c */
 
 #endif

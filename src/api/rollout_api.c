@@ -4,6 +4,7 @@
 #include "api/handlers.h"
 #include "base/log.h"
 #include "contract/compare.h"
+#include "rollout/gate_store.h"
 #include "serve/rollout_engine.h"
 
 enum { LIST_STANDARD = 50 };
@@ -169,6 +170,18 @@ static void write_plan(struct call *call, const struct start *s)
     json_end_object(&w);
 }
 
+/* With a gate step in front the rollout waits there; without one the version has passed already. */
+static enum err_code check_gate(struct store *store, const struct start *s, struct err *err)
+{
+    for (int i = 0; i < s->spec->step_count; i++) {
+        if (s->spec->steps[i].kind == STEP_GATE)
+            return ERR_OK;
+        if (s->spec->steps[i].kind == STEP_CANARY || s->spec->steps[i].kind == STEP_PROMOTE)
+            break;
+    }
+    return gate_check_required(store, s->rollout.model, s->rollout.to, err);
+}
+
 /* May run again after an undo, so it works on copies. */
 static enum err_code insert(struct call *call, struct control *control, struct store *store,
                             void *arg, struct err *err)
@@ -177,7 +190,9 @@ static enum err_code insert(struct call *call, struct control *control, struct s
     struct rollout rollout = s->rollout;
     struct rollout_change change = {.cause = "person", .reason = s->spec->why, .evidence = "{}"};
     (void)control;
-    enum err_code rc = rollout_next(&rollout, s->spec, ACT_START, &change, err);
+    enum err_code rc = check_gate(store, s, err);
+    if (!rc)
+        rc = rollout_next(&rollout, s->spec, ACT_START, &change, err);
     if (!rc)
         rc = rollout_insert(store, &rollout, &change, &call->actor, err);
     if (rc)

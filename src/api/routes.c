@@ -173,6 +173,8 @@ const struct route routes[] = {
      BODY_NONE, "Rollouts of a model, newest first"},
     {"GET", "/api/models/{model}/rollouts/{rollout}/explain", rollout_explain_get, SCOPE_OBSERVE,
      RUN_FAST, FORM_PROBLEM, BODY_NONE, "Every decision with the numbers it was made on"},
+    {"GET", "/api/models/{model}/rollouts/{rollout}/shadow", rollout_shadow_get, SCOPE_OBSERVE,
+     RUN_FAST, FORM_PROBLEM, BODY_NONE, "What its shadow answered otherwise"},
     {"POST", "/api/models/{model}/rollout/pause", rollout_pause_post, SCOPE_OPERATE, RUN_FAST,
      FORM_PROBLEM, BODY_JSON, "Stay in this step; guards go on"},
     {"POST", "/api/models/{model}/rollout/resume", rollout_resume_post, SCOPE_OPERATE, RUN_FAST,

@@ -145,9 +145,16 @@ static struct http_limits limits_of(const struct options *o)
     };
 }
 
+/* After review, which hears of what shadows answer otherwise. */
 static void start_rollouts(struct node *node)
 {
-    const struct rollout_engine_config config = {.control = node->control, .alerts = node->alerts};
+    node->shadow = shadow_new();
+    const struct shadow_watch watch = review_engine_watch(node->review);
+    shadow_set_watch(node->shadow, &watch);
+    const struct record_sink shadow = shadow_sink(node->shadow);
+    recorder_add_sink(node->recorder, &shadow);
+    const struct rollout_engine_config config = {
+        .control = node->control, .alerts = node->alerts, .shadow = node->shadow};
     node->rollouts = rollout_engine_new(&config);
     const struct record_sink sink = rollout_engine_sink(node->rollouts);
     const struct outcome_sink outcome_sink = rollout_engine_outcome_sink(node->rollouts);
@@ -463,6 +470,8 @@ static void stop(struct node *node)
         http_server_stop(node->server, node->options->drain_timeout_ms);
     rollout_engine_unschedule(node->rollouts);
     recorder_stop(node->recorder);
+    if (node->shadow)
+        shadow_stop(node->shadow); /* it tells review, and reads the recorder's schemas */
     record_store_stop(node->records);
     tracer_free(node->tracer);
     ticker_free(node->ticker);
@@ -475,6 +484,7 @@ static void stop(struct node *node)
     review_engine_free(node->review);
     webhooks_free(node->webhooks);
     rollout_engine_free(node->rollouts);
+    shadow_free(node->shadow);
     alerting_free(node->alerting);
     record_store_close(node->records);
     control_close(node->control);

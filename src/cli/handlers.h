@@ -50,6 +50,7 @@ command_fn cli_model_card, cli_lineage, cli_who_answered; /* card.c */
 /* rollouts */
 command_fn cli_rollout_start, cli_rollout_plan, cli_rollout_status; /* rollout.c */
 command_fn cli_rollout_explain, cli_rollout_list;                   /* rollout.c */
+command_fn cli_rollout_shadow;                                      /* shadow.c */
 command_fn cli_rollout_pause, cli_rollout_resume;                   /* rollout.c */
 command_fn cli_rollout_promote, cli_rollout_abort;                  /* rollout.c */
 command_fn cli_rollout_approve;                                     /* rollout.c */

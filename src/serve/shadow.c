@@ -358,16 +358,23 @@ void shadow_end(struct shadow *shadow, int64_t rollout)
     pthread_mutex_unlock(&shadow->score_lock);
 }
 
+void shadow_stop(struct shadow *shadow)
+{
+    pthread_mutex_lock(&shadow->lock);
+    bool is_running = shadow->is_started && !shadow->is_stopping;
+    shadow->is_stopping = true;
+    pthread_cond_signal(&shadow->wake);
+    pthread_mutex_unlock(&shadow->lock);
+    if (is_running)
+        pthread_join(shadow->thread, NULL);
+}
+
 void shadow_free(struct shadow *shadow)
 {
     if (!shadow)
         return;
-    pthread_mutex_lock(&shadow->lock);
-    shadow->is_stopping = true;
-    pthread_cond_signal(&shadow->wake);
-    pthread_mutex_unlock(&shadow->lock);
+    shadow_stop(shadow);
     if (shadow->is_started) {
-        pthread_join(shadow->thread, NULL);
         ring_done(&shadow->ring);
         arena_free(shadow->frame_arena);
         arena_free(shadow->score_arena);

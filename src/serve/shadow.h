@@ -25,7 +25,10 @@ struct shadow;
 
 struct shadow *shadow_new(void);
 
-/* Ends the thread, frees. NULL is allowed. */
+/* End the thread; copies that wait are forgotten. Before what it tells and reads goes away. */
+void shadow_stop(struct shadow *shadow);
+
+/* Stops, frees. NULL is allowed. */
 void shadow_free(struct shadow *shadow);
 
 /* Who is told of rows that differ (shadow_score.h); before the first session. */
