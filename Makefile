@@ -179,6 +179,9 @@ $(BUILD)/lib/slipway/libyyjson.so.0: $(DEPS)/lib/libyyjson.so.0
 run: all ## set up, build, serve examples/triage on http://127.0.0.1:8080
 	@exec examples/triage/run
 
+demo: all ## a release that goes right and one that goes wrong, in a minute
+	@exec examples/demo/run
+
 SHARE = $(DESTDIR)$(PREFIX)/share
 
 # The program prints its completions and writes its man pages from its own table of commands.
@@ -317,7 +320,7 @@ help: ## this list
 	@echo "  SLIPWAY_BOOTSTRAP=no  install nothing, take the machine as it is"
 
 FORCE:
-.PHONY: all run install check test torture bench fuzz tidy format format-check clean help \
+.PHONY: all run demo install check test torture bench fuzz tidy format format-check clean help \
     venv programs fuzz-programs clang-tidy compile_commands.json FORCE
 
 -include $(patsubst %.o,%.d,$(OBJECTS)) $(B)/src/main.d \
