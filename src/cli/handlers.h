@@ -53,6 +53,7 @@ command_fn cli_rollout_explain, cli_rollout_list;                   /* rollout.c
 command_fn cli_rollout_shadow;                                      /* shadow.c */
 command_fn cli_rollout_pause, cli_rollout_resume;                   /* rollout.c */
 command_fn cli_rollout_promote, cli_rollout_abort;                  /* rollout.c */
+command_fn cli_rollout_simulate;                                    /* rollout_simulate.c */
 command_fn cli_rollout_approve;                                     /* rollout.c */
 
 #endif

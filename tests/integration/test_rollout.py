@@ -177,6 +177,29 @@ def test_what_cannot_be_rolled_out_is_refused_and_changes_nothing(api):
     start(api, steps=[canary(), PROMOTE])
 
 
+def test_a_log_says_what_would_have_happened(tmp_path, cli):
+    """10,000 requests of as many clients in 1000 s; every 100th failed: 1 %."""
+    log, file = tmp_path / "log.jsonl", tmp_path / "rollout.yaml"
+    with log.open("w") as out:
+        for i in range(10000):
+            seconds = i // 10
+            print(json.dumps({"request_id": f"r{i}", "row": 0, "model": "churn", "latency_us": 90,
+                              "at": f"2026-01-31T{seconds // 3600:02}:{seconds // 60 % 60:02}:"
+                                    f"{seconds % 60:02}.{i % 10}00000Z",
+                              "status": 503 if i % 100 == 50 else 200, "quality": "ok",
+                              "inputs": {"customer": f"C{i}"}, "prediction": None}), file=out)
+    file.write_text("model: churn\nto: 2\nkey: customer\nprove: []\nsteps:\n"
+                    "  - {do: canary, weight: 20%, min: 10m}\n  - {do: promote}\n")
+    as_good = cli("rollout", "simulate", file, "--log", log, "--json").json
+    assert [t["state"] for t in as_good["transitions"]] == ["running", "promoted"]
+    assert as_good["transitions"][1]["at"].startswith("2026-01-31T00:10:00")
+    worse = cli("rollout", "simulate", file, "--log", log, "--worse", "20", "--json").json
+    assert [t["state"] for t in worse["transitions"]] == ["running", "rolled back"]
+    assert "line 1" in cli("rollout", "simulate", file, "--log", file, check=False).err
+    text = cli("rollout", "simulate", file, "--log", log, "--worse", "20").out
+    assert "a version 20x worse" in text and "rolled back" in text
+
+
 def test_a_restart_in_the_middle_goes_on_with_its_evidence(make_server):
     server = make_server()
     api = Api(server.url)
