@@ -187,6 +187,8 @@ static void count_endpoint(struct watch *watch, struct watched *model,
     count_if(model, endpoint->previous, watch->tick, slo, &counted);
     for (int i = 0; i < endpoint->alias_count; i++)
         count_if(model, endpoint->aliases[i].loaded, watch->tick, slo, &counted);
+    for (int i = 0; i < endpoint->pinned_count; i++)
+        count_if(model, endpoint->pinned[i], watch->tick, slo, &counted);
     forget_unseen(model, watch->tick);
     if (counted.counts[BURN_REQUESTS] && !model->burn)
         model->burn = burn_new();
