@@ -65,6 +65,8 @@ static void bring_all(struct monitors *monitors, const struct snapshot *snapshot
             continue;
         bring_totals(monitors, endpoint->champion);
         bring_totals(monitors, endpoint->previous);
+        for (int k = 0; k < endpoint->pinned_count; k++)
+            bring_totals(monitors, endpoint->pinned[k]);
         for (int k = 0; k < endpoint->alias_count; k++)
             bring_totals(monitors, endpoint->aliases[k].loaded);
     }

@@ -110,3 +110,26 @@ def test_a_unit_bug_is_named_and_clean_rows_say_nothing(make_server, cli):
             break
         time.sleep(0.05)
     assert [w["verdict"] for w in again["windows"]] == ["alert", "ok"]
+
+
+def test_each_arm_of_a_rollout_has_windows_of_its_own(make_server):
+    server = make_server("--monitor-window-rows", "100", "--monitor-window-ms", "100ms")
+    api = Api(server.url)
+    register_triage(api, 2)
+    api.post("/api/models/triage/rollout",
+             {"model": "triage", "to": 1, "prove": [],
+              "steps": [{"do": "canary", "weight": "50%", "min": "1h"}, {"do": "promote"}]}, 201)
+    rand = random.Random(3)
+    for key in range(12):
+        rows = [training_like(rand, {}) for _ in range(60)]
+        api.predict("triage", {"rows": rows}, headers={"X-Routing-Key": f"k{key}"})
+    for _ in range(200):
+        found = {m["arm"]: m for m in api.get("/api/models/triage/monitor").json()["monitors"]}
+        if sum(m["windows_total"] > 0 for m in found.values()) == 2:
+            break
+        time.sleep(0.05)
+    assert found["canary"]["version"] == 1 and found["stable"]["version"] == 2
+    total = sum(m["rows_total"] for m in found.values())
+    assert total == 720
+    for arm in found.values():
+        assert 0 < arm["windows"][-1]["traffic"]["requests"] < 12  # of its own version only
