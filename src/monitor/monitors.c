@@ -154,7 +154,7 @@ static void take_record(void *arg, const struct record *record)
 {
     struct monitors *m = arg;
     struct monitor *monitor = monitor_find(m, record->schema->serial);
-    if (!monitor || record->status != 200 || !record->values ||
+    if (!monitor || !record_is_answered(record) || !record->values ||
         row_sample_max(monitor->sample.width) == 0 ||
         record->schema->value_count != monitor->baseline->value_count)
         return;

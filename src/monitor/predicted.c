@@ -127,7 +127,7 @@ enum err_code predicted_read(const struct record *record, int64_t row, struct ar
                              struct predicted *predicted, struct err *err)
 {
     struct record_answer answer;
-    if (record->status != 200 || !record_answer_read(record, row, &answer))
+    if (!record_is_answered(record) || !record_answer_read(record, row, &answer))
         return err_set(err, ERR_NOT_FOUND, "request '%.*s' has no answer in row %lld",
                        STR_ARG(record->request_id), (long long)row);
     bool is_full = false;

@@ -104,6 +104,12 @@ static inline bool record_is_erased(const struct record *record, int64_t row)
     return record->is_suspect && record->is_suspect[row] == ROW_ERASED;
 }
 
+/* The model has answered, though with 202 the caller may still wait for a person. */
+static inline bool record_is_answered(const struct record *record)
+{
+    return record->status == 200 || record->status == 202;
+}
+
 /* Called on the recorder thread, in order of arrival per data thread. */
 struct record_sink {
     const char *name; /* for counters: "segments", "guards", ... */

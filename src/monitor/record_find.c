@@ -50,7 +50,8 @@ static bool is_match(const struct search *s, const struct record *record, int64_
     const struct record_query *q = s->query;
     if ((q->model && strcmp(q->model, record->schema->model) != 0) ||
         (q->not_model && strcmp(q->not_model, record->schema->model) == 0) ||
-        (q->is_answered && record->status != 200) || (q->until_us && record->at_us > q->until_us))
+        (q->is_answered && !record_is_answered(record)) ||
+        (q->until_us && record->at_us > q->until_us))
         return false;
     return is_by_key(s) ? row_has_key(s, record, row)
                         : str_equal(q->request_id, record->request_id);

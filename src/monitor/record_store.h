@@ -58,7 +58,7 @@ struct record_query {
     struct str key;        /* as the caller sent it; the newest row with it */
     const char *field;     /* the key's column; NULL: any */
     int64_t until_us;      /* answered at or before; 0: any time */
-    bool is_answered;      /* only requests that were answered with 200 */
+    bool is_answered;      /* only requests that the model answered: 200, or 202 */
     const char *not_model; /* NULL: none is left out */
     bool is_quick;         /* do not wait for what is answered just now */
 };

@@ -128,11 +128,13 @@ static void count_record(struct tally *tally, const struct record *r)
     tally->requests++;
     tally->failures += r->status >= 500;
     tally->rejected += r->status >= 400 && r->status < 500;
-    if (r->status != 200)
+    if (!record_is_answered(r))
         return;
-    tally->latency.counts[histogram_bucket((uint64_t)r->latency_us * 1000)]++;
-    tally->latency.sum_ns += (uint64_t)r->latency_us * 1000;
-    tally->latency.count++;
+    if (r->status == 200) { /* an answer that waits for a person is not slow */
+        tally->latency.counts[histogram_bucket((uint64_t)r->latency_us * 1000)]++;
+        tally->latency.sum_ns += (uint64_t)r->latency_us * 1000;
+        tally->latency.count++;
+    }
     tally->rows += r->row_count;
     for (int64_t row = 0; row < r->row_count; row++) {
         tally->suspects += r->is_suspect && r->is_suspect[row];

@@ -122,8 +122,7 @@ static void look(struct review_engine *engine, const struct condition_facts *fac
 static void take(void *arg, const struct record *record)
 {
     struct review_engine *engine = arg;
-    bool is_answered = record->status == 200 || record->status == 202;
-    if (!is_answered || record->arm == ARM_SHADOW || record->output_count == 0)
+    if (!record_is_answered(record) || record->arm == ARM_SHADOW || record->output_count == 0)
         return;
     if (!engine->snapshot)
         engine->snapshot = control_snapshot(engine->control);

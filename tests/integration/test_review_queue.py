@@ -87,6 +87,12 @@ def test_a_held_answer_waits_and_is_told_when_decided(server):
     act(api, item, "decide", label="benign")
     told = api.get(url).json()
     assert (told["state"], told["predictions"][0]["label"]) == ("done", "benign")
+    # What turns out later is joined to a held prediction as to any other.
+    late = {"id": told["predictions"][0]["id"], "label": "malignant"}
+    assert api.post("/feedback", late).json()["results"][0]["result"] == "corrected"
+    fresh = api.call("POST", "/predict/triage", 202, json=SURE).json()["predictions"][0]["id"]
+    told = api.post("/feedback", {"id": fresh, "label": "benign"}).json()["results"][0]
+    assert told["result"] == "accepted"
     # The longest id there may be, with characters that a URL escapes.
     longest = "a/" * 64
     reply = api.call("POST", "/predict/triage", 202, json=SURE, headers={"X-Request-Id": longest})
