@@ -1,4 +1,4 @@
--- 0009_rollouts - versions earning their traffic, and every decision about them.
+-- 0010_rollouts - versions earning their traffic, and every decision about them.
 --
 -- A rollout whose ended_us is 0 is active; a model has at most one. `file` is what people wrote,
 -- byte for byte. The id of a decision is the number of its audit event.

@@ -1,4 +1,4 @@
--- 0008_webhooks - the last event of the audit trail that each webhook's receiver took.
+-- 0009_webhooks - the last event of the audit trail that each webhook's receiver took.
 
 CREATE TABLE webhook_cursors (
     name       TEXT PRIMARY KEY,
