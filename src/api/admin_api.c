@@ -115,7 +115,7 @@ static bool is_named(const struct digest_list *list, const struct blob_digest *d
 struct doctor {
     struct call *call;
     struct json_writer w;
-    int64_t checked, problems;
+    int64_t checked, problems, records;
 };
 
 static void report(struct doctor *doctor, const char *what, const char *problem)
@@ -181,6 +181,23 @@ static void check_rollback_log(struct doctor *doctor)
            stats.rollback_log_pending ? "rollbacks wait for disk space to reach the store" : NULL);
 }
 
+static void check_records(struct doctor *doctor)
+{
+    struct err err = {0};
+    struct segment *segment;
+    struct segment_info info;
+    enum err_code rc = ERR_OK;
+    for (int64_t number = 0;
+         !rc && (segment = record_store_next(doctor->call->node->records, number));) {
+        segment_info(segment, &info);
+        number = info.number;
+        doctor->records += (int64_t)info.record_count;
+        rc = segment_verify(segment, &err);
+        segment_unref(segment);
+    }
+    report(doctor, "prediction records", rc ? err.msg : NULL);
+}
+
 enum err_code doctor_get(struct call *call, struct err *err)
 {
     char head[SHA256_HEX_BYTES + 1] = "";
@@ -193,11 +210,14 @@ enum err_code doctor_get(struct call *call, struct err *err)
     check_blobs(&doctor);
     int64_t events = check_audit(&doctor, head);
     check_rollback_log(&doctor);
+    check_records(&doctor);
     json_end_array(&doctor.w);
     json_key(&doctor.w, "healthy");
     json_put_bool(&doctor.w, doctor.problems == 0);
     json_key(&doctor.w, "blobs");
     json_put_i64(&doctor.w, doctor.checked);
+    json_key(&doctor.w, "prediction_records");
+    json_put_i64(&doctor.w, doctor.records);
     json_key(&doctor.w, "audit_events");
     json_put_i64(&doctor.w, events);
     json_key(&doctor.w, "audit_head");

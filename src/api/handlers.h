@@ -27,6 +27,10 @@ handler_fn feedback_post, values_get, values_put; /* feedback_api.c */
 handler_fn outcomes_get, orphans_get;             /* feedback_api.c */
 handler_fn quality_get;                           /* quality_api.c */
 handler_fn report_get;                            /* report_api.c */
+handler_fn predictions_get, prediction_get, predictions_erase; /* prediction_api.c */
+handler_fn feedback_post, values_get, values_put;              /* feedback_api.c */
+handler_fn outcomes_get, orphans_get;                          /* feedback_api.c */
+handler_fn quality_get;                                        /* quality_api.c */
 
 /* review */
 handler_fn review_rules_get_handler, review_rules_put_handler; /* review_api.c */

@@ -81,6 +81,14 @@ const struct route routes[] = {
     {"GET", "/api/blobs/{sha256}", blob_get_handler, SCOPE_ADMIN, RUN_SLOW, FORM_PROBLEM, BODY_NONE,
      "The bytes"},
 
+    /* kept predictions */
+    {"GET", "/api/models/{model}/predictions", predictions_get, SCOPE_OBSERVE, RUN_SLOW,
+     FORM_PROBLEM, BODY_NONE, "Kept predictions in order, as JSON lines or CSV"},
+    {"GET", "/api/predictions/{prediction}", prediction_get, SCOPE_OBSERVE, RUN_SLOW, FORM_PROBLEM,
+     BODY_NONE, "One kept prediction, or all of a request"},
+    {"POST", "/api/models/{model}/erase", predictions_erase, SCOPE_OPERATE, RUN_SLOW, FORM_PROBLEM,
+     BODY_JSON, "Erase one subject's predictions and what hangs on them"},
+
     /* feedback and outcomes */
     {"POST", "/feedback", feedback_post, SCOPE_PREDICT, RUN_SLOW, FORM_PROBLEM, BODY_JSON,
      "Say what came true about predictions; JSON or CSV"},

@@ -255,6 +255,9 @@ static enum err_code read_reply(const struct http_result *result, struct arena *
                                 struct cli_reply *reply, struct err *err)
 {
     *reply = (struct cli_reply){.status = result->status, .body = buf_view(&result->body)};
+    for (int i = 0; i < result->header_count; i++)
+        if (str_equal_nocase(result->headers[i].name, STR_LIT("X-Next-Cursor")))
+            reply->next_cursor = result->headers[i].value;
     bool is_json = str_starts_with(result->content_type, STR_LIT("application/json")) ||
                    str_starts_with(result->content_type, STR_LIT("application/problem+json"));
     if (!is_json || reply->body.len == 0)

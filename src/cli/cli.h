@@ -153,7 +153,8 @@ struct cli_request {
 struct cli_reply {
     int status;
     struct str body;
-    yyjson_val *root; /* of the body when it is JSON, else NULL */
+    yyjson_val *root;       /* of the body when it is JSON, else NULL */
+    struct str next_cursor; /* where a list goes on; empty: it ends here */
 };
 
 /* A status >= 400 becomes `err`, with the server's own words and hint; *reply has it then too. */

@@ -5,6 +5,7 @@
 #include "cli/commands_feedback.h"
 #include "cli/commands_gate.h"
 #include "cli/commands_model.h"
+#include "cli/commands_prediction.h"
 #include "cli/handlers.h"
 
 const struct command_flag cli_common_flags[] = {
@@ -628,6 +629,35 @@ const struct command commands[] = {
         .example = "slipway contract show churn:2 > contract.yaml",
     },
 #include "cli/rollout_commands.def"
+    {
+        .name = "prediction export",
+        .summary = "Kept predictions of a time, with inputs and answers",
+        .run = cli_prediction_export,
+        .args = arg_model_or_version,
+        .flags = prediction_export_flags,
+        .detail = "Rows come in the order in which they were answered. Fields that the contract "
+                  "classifies are pseudonyms or missing, as the server was told to keep them. "
+                  "docs/predictions.md explains the columns.",
+        .example = "slipway prediction export churn --from 2026-01-31T00:00:00Z --out churn.csv",
+    },
+    {
+        .name = "prediction show",
+        .summary = "One kept prediction: who answered, to what, with what",
+        .run = cli_prediction_show,
+        .args = prediction_args,
+        .example = "slipway prediction show 4f1c-0",
+    },
+    {
+        .name = "prediction erase",
+        .summary = "Erase one subject's predictions, outcomes and review items",
+        .run = cli_prediction_erase,
+        .args = arg_model,
+        .flags = prediction_erase_flags,
+        .detail = "What is erased cannot be brought back but from a backup. The audit trail keeps "
+                  "the SHA-256 of the value, not the value. Said again it goes on where a failure "
+                  "stopped it.",
+        .example = "slipway prediction erase churn --key customer_id=c-17",
+    },
     {
         .name = "review next",
         .summary = "The next prediction that a person must decide",

@@ -29,6 +29,9 @@ command_fn cli_alert_silence, cli_alert_silences;             /* alert.c */
 command_fn cli_webhook_list;                                  /* webhook.c */
 command_fn cli_alert_unsilence;                               /* alert.c */
 
+/* kept predictions */
+command_fn cli_prediction_export, cli_prediction_show, cli_prediction_erase; /* prediction.c */
+
 /* review */
 command_fn cli_review_list, cli_review_next, cli_review_show; /* review.c */
 command_fn cli_review_decide, cli_review_skip;                /* review.c */

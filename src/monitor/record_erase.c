@@ -23,7 +23,9 @@ struct erasure {
     struct str field, key;
     struct arena *arena; /* of one record */
     struct record_erased *erased;
-    bool has_column; /* some record of the model has it */
+    bool has_column;        /* some record of the model has it */
+    record_visit_fn *visit; /* NULL: nobody is told of a row */
+    void *visit_arg;
 };
 
 /* The column of texts that is meant; -1 when the schema has none. */
@@ -56,6 +58,16 @@ static int64_t find_rows(struct erasure *e, const struct record *record, bool **
         count += (*is_hit)[row];
     }
     return count;
+}
+
+static int64_t visit_rows(struct erasure *e, const struct record *record)
+{
+    bool *is_hit = NULL;
+    int64_t hits = find_rows(e, record, &is_hit);
+    for (int64_t row = 0; e->visit && hits && row < record->row_count; row++)
+        if (is_hit[row])
+            e->visit(e->visit_arg, record, row);
+    return hits;
 }
 
 /* ---- a record without some rows ---- */
@@ -161,7 +173,6 @@ static enum err_code walk_block(struct erasure *e, struct segment *segment,
     for (size_t at = 0, size; at < from->body_bytes; at += size) {
         uint32_t serial;
         struct record record;
-        bool *is_hit = NULL;
         const struct record_schema *schema;
         if (!record_peek(from->body + at, from->body_bytes - at, &size, &serial))
             return err_set(err, ERR_IO, "a segment is damaged: no record where one should be");
@@ -173,7 +184,7 @@ static enum err_code walk_block(struct erasure *e, struct segment *segment,
         if (to)
             keep_rest(e, &record, to, segment->head.run);
         else
-            *hits += find_rows(e, &record, &is_hit);
+            *hits += visit_rows(e, &record);
         arena_reset(e->arena);
     }
     return ERR_OK;
@@ -252,7 +263,7 @@ static enum err_code erase_in(struct erasure *e, struct segment *segment, struct
 {
     int64_t hits = 0;
     enum err_code rc = walk_segment(e, segment, NULL, &hits, err);
-    if (rc || !hits)
+    if (rc || !hits || e->visit)
         return rc;
     if (!segment->is_sealed)
         return err_set(err, ERR_UNAVAILABLE, "a segment could not be sealed; see the log");
@@ -280,28 +291,56 @@ static enum err_code erase_all(struct erasure *e, struct err *err)
     return rc;
 }
 
+static enum err_code refuse_field(const struct erasure *e, struct err *err)
+{
+    err_set(err, ERR_NOT_FOUND, "no kept prediction of model '%s' has a text field '%.*s'",
+            e->model, STR_ARG(e->field));
+    return err_hint(err, "fields of role key, timestamp and segment, and free texts, can be named");
+}
+
+static enum err_code run(struct erasure *e, struct err *err)
+{
+    enum err_code rc = record_store_load(e->store, err);
+    if (!rc)
+        rc = record_store_seal(e->store, err);
+    if (rc)
+        return rc;
+    e->arena = arena_new(SIZE_MAX);
+    rc = erase_all(e, err);
+    arena_free(e->arena);
+    return rc || e->has_column ? rc : refuse_field(e, err);
+}
+
+enum err_code record_store_visit(struct record_store *store, const char *model, struct str field,
+                                 struct str key, record_visit_fn *visit, void *arg, struct err *err)
+{
+    struct record_erased none = {0};
+    struct erasure e = {.store = store,
+                        .model = model,
+                        .field = field,
+                        .key = key,
+                        .erased = &none,
+                        .visit = visit,
+                        .visit_arg = arg};
+    return run(&e, err);
+}
+
 enum err_code record_store_erase(struct record_store *store, const char *model, struct str field,
                                  struct str key, struct record_erased *erased, struct err *err)
 {
-    struct erasure e = {.store = store, .model = model, .field = field, .key = key};
     struct record_erased done = {0};
-    enum err_code rc = record_store_load(store, err);
-    if (!rc)
-        rc = record_store_seal(store, err);
-    if (rc)
-        return rc;
-    e.arena = arena_new(SIZE_MAX);
-    e.erased = &done;
-    rc = erase_all(&e, err);
-    arena_free(e.arena);
-    if (rc)
+    struct erasure e = {
+        .store = store, .model = model, .field = field, .key = key, .erased = &done};
+    enum err_code rc = run(&e, err);
+    if (rc && rc != ERR_NOT_FOUND)
         return err_hint(err, "some segments may be done; the same command goes on with the rest");
-    if (!e.has_column) {
-        err_set(err, ERR_NOT_FOUND, "no kept prediction of model '%s' has a text field '%.*s'",
-                model, STR_ARG(field));
-        return err_hint(err, "fields of role key, timestamp and segment, and free texts, can be "
-                             "named");
-    }
-    *erased = done;
-    return ERR_OK;
+    if (!rc)
+        *erased = done;
+    return rc;
+}
+
+void record_store_pseudonym(const struct record_store *store, struct str key,
+                            char out[PSEUDONYM_BYTES])
+{
+    redact_pseudonym(store->secret, key, out);
 }

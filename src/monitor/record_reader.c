@@ -24,6 +24,7 @@ struct record_reader {
     uint64_t block_offset;       /* of the block in the buffer; 0: none */
     size_t at;                   /* of the next record in it */
     struct record_cursor cursor; /* behind the record that was returned last */
+    struct record_cursor place;  /* of that record */
     uint64_t next_offset;        /* of the block behind it */
     struct arena *arena;
     int skipped_count;
@@ -184,14 +185,16 @@ enum err_code record_reader_next(struct record_reader *reader, struct record *re
         enum err_code rc = move_on(reader, err);
         if (rc)
             return rc;
+        size_t at = reader->at;
         rc = read_one(reader, record, err);
         if (rc == ERR_IO) {
             log_error("segment not read to its end", "reason=%s", err->msg);
             reader->skipped_count++;
             leave_segment(reader);
         } else if (rc || passes(&reader->filter, record)) {
-            uint64_t behind = reader->block_offset + SEGMENT_PART_BYTES + reader->at;
-            reader->cursor = (struct record_cursor){reader->number, behind};
+            uint64_t body = reader->block_offset + SEGMENT_PART_BYTES;
+            reader->place = (struct record_cursor){reader->number, body + at};
+            reader->cursor = (struct record_cursor){reader->number, body + reader->at};
             return rc;
         }
     }
@@ -200,6 +203,11 @@ enum err_code record_reader_next(struct record_reader *reader, struct record *re
 struct record_cursor record_reader_cursor(const struct record_reader *reader)
 {
     return reader->cursor;
+}
+
+struct record_cursor record_reader_place(const struct record_reader *reader)
+{
+    return reader->place;
 }
 
 int record_reader_skipped(const struct record_reader *reader)

@@ -33,8 +33,9 @@ struct record_reader *record_reader_open(struct record_store *store,
 enum err_code record_reader_next(struct record_reader *reader, struct record *record,
                                  struct err *err);
 
-/* Behind the record that was returned last. */
+/* Behind the record that was returned last, and where that one is. */
 struct record_cursor record_reader_cursor(const struct record_reader *reader);
+struct record_cursor record_reader_place(const struct record_reader *reader);
 
 /* Segments that were not read to their end because they are damaged. */
 int record_reader_skipped(const struct record_reader *reader);

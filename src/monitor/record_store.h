@@ -89,6 +89,19 @@ struct record_erased {
     int segment_count;                /* that were written anew */
 };
 
+/* A row that is the subject's: its record and number. */
+typedef void record_visit_fn(void *arg, const struct record *record, int64_t row);
+
+/* Visit every kept row of the model whose column `field` has this text, oldest first. Errors as
+ * below. */
+enum err_code record_store_visit(struct record_store *store, const char *model, struct str field,
+                                 struct str key, record_visit_fn *visit, void *arg,
+                                 struct err *err);
+
+/* The text that stands for `key` where a column is kept as a pseudonym. */
+void record_store_pseudonym(const struct record_store *store, struct str key,
+                            char out[PSEUDONYM_BYTES]);
+
 /* Erase what was recorded of every row of the model whose column `field` has this text. Survives a
  * crash at any point: a segment is as it was, or without those rows. ERR_NOT_FOUND when no record
  * of the model has such a column. */
