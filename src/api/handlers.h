@@ -23,10 +23,10 @@ handler_fn alerts_get, alert_rules_get, silences_get;             /* alert_api.c
 handler_fn silence_post, silence_delete;                          /* alert_api.c */
 
 /* feedback and outcomes */
-handler_fn feedback_post, values_get, values_put; /* feedback_api.c */
-handler_fn outcomes_get, orphans_get;             /* feedback_api.c */
-handler_fn quality_get;                           /* quality_api.c */
-handler_fn report_get;                            /* report_api.c */
+handler_fn feedback_post, values_get, values_put;              /* feedback_api.c */
+handler_fn outcomes_get, orphans_get;                          /* feedback_api.c */
+handler_fn quality_get;                                        /* quality_api.c */
+handler_fn report_get;                                         /* report_api.c */
 handler_fn predictions_get, prediction_get, predictions_erase; /* prediction_api.c */
 handler_fn feedback_post, values_get, values_put;              /* feedback_api.c */
 handler_fn outcomes_get, orphans_get;                          /* feedback_api.c */
