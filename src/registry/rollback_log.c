@@ -235,7 +235,8 @@ enum err_code rollback_log_append(struct rollback_log *log, const char *model, c
                         .from = (uint64_t)from,
                         .to = (uint64_t)to};
     CHECK_MAGIC(log, LOG_MAGIC);
-    assert(str_is_name(str_of(model)) && str_is_name(str_of(alias)) && from > 0 && to > 0);
+    assert(str_is_name(str_of(model)) && from > 0 && to > 0);
+    assert(str_is_name(str_of(alias)) || strcmp(alias, ROLLBACK_LOG_ROLLOUT) == 0);
     int index = find_free(log);
     if (index < 0)
         return err_set(err, ERR_LIMIT, "all %d slots of " LOG_NAME " are taken",

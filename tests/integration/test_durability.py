@@ -19,6 +19,7 @@ import requests
 
 from api import REQUEST, Api, golden_rows, numbered, read, register_triage
 from server import PATIENCE, PREFIX, Server, free_port
+from test_rollout import ROW, register_churn
 
 KILLS = 6
 SEED = 7
@@ -365,6 +366,52 @@ def test_on_a_full_disk_predictions_and_rollback_go_on(small_disk):
     assert [(c["kind"], c["from"], c["to"]) for c in changes][:3] == [
         ("set", 0, 2), ("rollback", 2, 1), ("rollback", 3, 2)]
     assert len(api.get("/api/audit").json()["events"]) == events + 3
+    healthy(api)
+
+
+def test_a_rollout_is_taken_back_on_a_full_disk(small_disk):
+    api = Api(small_disk.url)
+    register_triage(api, 3)
+    rollout = {"model": "triage", "to": 2, "prove": [],
+               "steps": [{"do": "canary", "weight": "50%"}, {"do": "promote"}]}
+    api.post("/api/models/triage/rollout", rollout, 201)
+
+    def versions():
+        return {api.predict("triage", REQUEST, headers={"X-Routing-Key": f"c{i}"})["version"]
+                for i in range(30)}
+
+    assert versions() == {"2", "3"}
+    filler = small_disk.fill()
+    reply = api.rollback("triage")
+    assert (reply["rollout"], reply["from"], reply["to"]) == (1, 2, 3)
+    assert versions() == {"3"}
+    assert api.rollback("triage")["to"] == 2  # no rollout any more: a step back
+    assert versions() == {"2"}
+    filler.unlink()
+    wait_until(lambda: api.get("/api/status").json()["rollback_log_pending"] == 0)
+    ended = api.get("/api/models/triage/rollout").json()
+    assert ended["state"] == "rolled back" and "without the store" in ended["reason"]
+    assert api.champion("triage") == 2
+    healthy(api)
+
+
+def test_a_worse_canary_is_rolled_back_by_itself_on_a_full_disk(small_disk):
+    api = Api(small_disk.url)
+    register_churn(api, **{"minimum: 0, maximum: 50": "minimum: 0, maximum: 5"})
+    api.post("/api/models/churn/rollout",
+             {"model": "churn", "to": 2, "prove": [], "guards": [{"event": "invalid_output"}],
+              "steps": [{"do": "canary", "weight": "20%"}, {"do": "promote"}]}, 201)
+    filler = small_disk.fill()
+
+    def versions(name, count):
+        return {api.predict("churn", ROW, headers={"X-Routing-Key": f"{name}{i}"})["version"]
+                for i in range(count)}
+
+    assert versions("early", 100) == {"1", "2"}  # about 20 canary keys, all with the event
+    wait_until(lambda: versions("late", 40) == {"1"})
+    filler.unlink()
+    wait_until(lambda: api.get("/api/models/churn/rollout").json()["state"] == "rolled back")
+    assert api.get("/api/status").json()["rollback_log_pending"] == 0
     healthy(api)
 
 
