@@ -23,8 +23,6 @@ static const char *percent(struct cli *cli, double share)
 static const char *duration(struct cli *cli, double seconds)
 {
     char text[TERMINAL_SIZE_BYTES];
-    if (seconds < 1)
-        return "at once";
     terminal_duration((int64_t)(seconds + 0.5), text);
     return arena_copy(cli->arena, text, strlen(text));
 }
