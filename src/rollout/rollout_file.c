@@ -33,8 +33,8 @@ static const struct rollout_step default_step = {
     .keep_warm_us = DEFAULT_KEEP_WARM_US,
 };
 
-static const char *const event_names[] = {"error",    "slower_than", "invalid_output",
-                                          "override", "outcome",     "cost"};
+static const char *const event_names[] = {"error",   "slower_than", "invalid_output", "override",
+                                          "outcome", "cost",        "refused"};
 static const char *const step_names[] = {"gate", "shadow", "canary", "approve", "promote", NULL};
 static const char *const reaction_names[] = {"hold", "rollback", "advance"};
 
@@ -144,7 +144,7 @@ static enum err_code read_text(struct place *place, yyjson_val *object, const ch
 static enum err_code refuse_event(struct place *place, yyjson_val *value)
 {
     return place_fail_at(place, "event",
-                         "expected error, invalid_output, override, {slower_than: TIME}, "
+                         "expected error, refused, invalid_output, override, {slower_than: TIME}, "
                          "{outcome: NAME} or {cost: NAME, above: NUMBER}, got %s",
                          place_describe(place, value));
 }
@@ -152,7 +152,8 @@ static enum err_code refuse_event(struct place *place, yyjson_val *value)
 static enum err_code read_plain_event(struct place *place, yyjson_val *value,
                                       struct rollout_event *event)
 {
-    static const enum event_kind plain[] = {EVENT_ERROR, EVENT_INVALID_OUTPUT, EVENT_OVERRIDE};
+    static const enum event_kind plain[] = {EVENT_ERROR, EVENT_REFUSED, EVENT_INVALID_OUTPUT,
+                                            EVENT_OVERRIDE};
     for (size_t i = 0; i < ARRAY_LEN(plain); i++)
         if (str_equal_c(json_str(value), event_names[plain[i]])) {
             event->kind = plain[i];
@@ -286,13 +287,21 @@ static enum err_code read_checks(struct place *place, yyjson_val *root, const ch
     return rc;
 }
 
-static void add_default(struct rollout_spec *spec, const struct guard_rule *rule, bool is_proof)
+static void add_default(struct rollout_spec *spec, enum event_kind kind,
+                        const struct guard_rule *rule, bool is_proof)
 {
     spec->checks[spec->check_count++] = (struct rollout_check){
-        .event = {.kind = EVENT_ERROR, .text = event_names[EVENT_ERROR]},
+        .event = {.kind = kind, .text = event_names[kind]},
         .rule = *rule,
         .is_proof = is_proof,
     };
+}
+
+/* A version that fails, and one whose contract turns callers away. */
+static void add_defaults(struct rollout_spec *spec)
+{
+    add_default(spec, EVENT_ERROR, &default_guard, false);
+    add_default(spec, EVENT_REFUSED, &default_guard, false);
 }
 
 /* Bonferroni: the chance that any of the guards is wrong stays what the file says. */
@@ -313,13 +322,13 @@ static enum err_code read_all_checks(struct place *place, yyjson_val *root,
     if (yyjson_obj_get(root, "guards"))
         rc = read_checks(place, root, "guards", read_guard, spec);
     else
-        add_default(spec, &default_guard, false);
+        add_defaults(spec);
     if (rc)
         return rc;
     if (yyjson_obj_get(root, "prove"))
         rc = read_checks(place, root, "prove", read_proof, spec);
     else if (!spec->is_ab)
-        add_default(spec, &default_proof, true);
+        add_default(spec, EVENT_ERROR, &default_proof, true);
     split_alpha(spec);
     return rc;
 }

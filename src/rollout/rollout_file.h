@@ -39,8 +39,15 @@ enum event_kind {
     EVENT_OVERRIDE,       /* a person decided otherwise */
     EVENT_OUTCOME,        /* an event of that name came as feedback; "label": it was wrong */
     EVENT_COST,           /* a value of that name came as feedback and was above the bound */
+    EVENT_REFUSED,        /* status 422 or 400: the version's contract refuses what was sent */
 };
-enum { EVENT_KIND_COUNT = 6 };
+enum { EVENT_KIND_COUNT = 7 };
+
+/* Did the version's contract refuse the request? In each protocol's status. */
+static inline bool rollout_is_refused(int status)
+{
+    return status == 422 || status == 400;
+}
 
 struct rollout_event {
     enum event_kind kind;

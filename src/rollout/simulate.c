@@ -9,6 +9,8 @@ static bool is_event(const struct rollout_event *event, const struct simulated_r
     switch (event->kind) {
     case EVENT_ERROR:
         return request->status >= 500;
+    case EVENT_REFUSED:
+        return rollout_is_refused(request->status);
     case EVENT_SLOWER_THAN:
         return request->latency_us > event->bound_us;
     case EVENT_INVALID_OUTPUT:

@@ -112,6 +112,8 @@ static bool is_record_event(const struct rollout_event *event, const struct reco
     switch (event->kind) {
     case EVENT_ERROR:
         return record->status >= 500;
+    case EVENT_REFUSED:
+        return rollout_is_refused(record->status);
     case EVENT_SLOWER_THAN:
         return record->latency_us > event->bound_us;
     case EVENT_INVALID_OUTPUT:

@@ -108,6 +108,23 @@ def test_a_canary_with_invalid_answers_is_rolled_back_by_itself(api):
     assert check["counted"]["canary"] >= 5 and check["counted"]["stable"] == 0
 
 
+def test_a_canary_that_turns_callers_away_is_rolled_back_by_default(api):
+    """Version 2's pattern knows one customer, and says so; no guard is named in the file."""
+    register_churn(api, **{"^C[0-9]{4}$": "^C9999$", "status: active": "status: active\n"
+                           "customProperties: [{property: slipwayCompatibility, value: none}]"})
+    start(api, steps=[canary("50%"), PROMOTE])
+    wait_until(lambda: "evidence" in status(api))
+    number = 0
+    while status(api)["state"] == "running":
+        api.call("POST", "/predict/churn", json=ROW,
+                 headers={"X-Routing-Key": f"customer-{number}"})
+        number += 1
+        assert number < 2000, "nobody noticed"
+    rollout = status(api)
+    assert rollout["state"] == "rolled back" and "refused" in rollout["reason"], rollout
+    assert number >= 5 and {ask(api, f"after-{i}") for i in range(30)} == {"1"}
+
+
 def test_a_promotion_moves_the_champion_and_can_be_taken_back(api):
     register_churn(api)
     start(api, steps=[canary(min="0s", min_keys=10), PROMOTE])

@@ -91,9 +91,9 @@ static void the_last_canary_must_have_proven(void **state)
     bed->view.step = 2;
     bed->view.step_us = 2 * HOUR;
     decide(bed, ACT_NOTHING, "");
-    bed->view.readings[1].verdict = VERDICT_SAFE;
+    bed->view.readings[2].verdict = VERDICT_SAFE; /* behind the two guards */
     decide(bed, ACT_ADVANCE, "step");
-    bed->view.readings[1].verdict = VERDICT_WAIT;
+    bed->view.readings[2].verdict = VERDICT_WAIT;
     bed->spec->on_wait = REACT_ADVANCE;
     decide(bed, ACT_ADVANCE, "step");
 }

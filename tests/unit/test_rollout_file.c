@@ -44,11 +44,13 @@ static void two_lines_are_a_rollout(void **state)
     assert_string_equal(f.spec->to, "42");
     assert_string_equal(f.spec->from, "champion");
     assert_string_equal(f.spec->key_header, "X-Routing-Key");
-    assert_int_equal(f.spec->check_count, 2);
+    assert_int_equal(f.spec->check_count, 3);
     assert_false(f.spec->checks[0].is_proof);
-    assert_true(f.spec->checks[0].rule.alpha == 0.01);
-    assert_true(f.spec->checks[1].is_proof);
-    assert_true(f.spec->checks[1].rule.no_worse_than == 2);
+    assert_true(f.spec->checks[0].rule.alpha == 0.005); /* 0.01, split between two guards */
+    assert_false(f.spec->checks[1].is_proof);
+    assert_int_equal(f.spec->checks[1].event.kind, EVENT_REFUSED);
+    assert_true(f.spec->checks[2].is_proof);
+    assert_true(f.spec->checks[2].rule.no_worse_than == 2);
     assert_int_equal(f.spec->step_count, 4);
     assert_int_equal(f.spec->steps[0].weight_ppm, 10000);
     assert_int_equal(f.spec->steps[2].weight_ppm, 500000);
