@@ -31,19 +31,7 @@ static void print_status(struct cli *cli, yyjson_val *status, struct buf *out)
 
 enum err_code cli_status(struct cli *cli, struct err *err)
 {
-    struct cli_reply reply;
-    struct buf out;
-    enum err_code rc = cli_get(cli, "/api/status", &reply, err);
-    if (rc)
-        return rc;
-    buf_init(&out, CLI_MEMORY_BYTES_MAX);
-    if (cli->wants_json)
-        cli_print_json(reply.body);
-    else
-        print_status(cli, reply.root, &out);
-    cli_print(&out);
-    buf_done(&out);
-    return ERR_OK;
+    return cli_show(cli, "/api/status", NULL, print_status, err);
 }
 
 /* ---- doctor ---- */

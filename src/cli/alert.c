@@ -46,19 +46,7 @@ static const char *list_target(struct cli *cli)
 
 enum err_code cli_alert_list(struct cli *cli, struct err *err)
 {
-    struct cli_reply reply;
-    struct buf out;
-    enum err_code rc = cli_get(cli, list_target(cli), &reply, err);
-    if (rc)
-        return rc;
-    buf_init(&out, CLI_MEMORY_BYTES_MAX);
-    if (cli->wants_json)
-        cli_print_json(reply.body);
-    else
-        print_alerts(cli, yyjson_obj_get(reply.root, "alerts"), &out);
-    cli_print(&out);
-    buf_done(&out);
-    return ERR_OK;
+    return cli_show(cli, list_target(cli), "alerts", print_alerts, err);
 }
 
 /* ---- show ---- */
@@ -188,19 +176,7 @@ static void print_silences(struct cli *cli, yyjson_val *silences, struct buf *ou
 
 enum err_code cli_alert_silences(struct cli *cli, struct err *err)
 {
-    struct cli_reply reply;
-    struct buf out;
-    enum err_code rc = cli_get(cli, "/api/alerts/silences", &reply, err);
-    if (rc)
-        return rc;
-    buf_init(&out, CLI_MEMORY_BYTES_MAX);
-    if (cli->wants_json)
-        cli_print_json(reply.body);
-    else
-        print_silences(cli, yyjson_obj_get(reply.root, "silences"), &out);
-    cli_print(&out);
-    buf_done(&out);
-    return ERR_OK;
+    return cli_show(cli, "/api/alerts/silences", "silences", print_silences, err);
 }
 
 enum err_code cli_alert_unsilence(struct cli *cli, struct err *err)

@@ -340,6 +340,28 @@ enum err_code cli_get(struct cli *cli, const char *target, struct cli_reply *rep
     return cli_request(cli, &(struct cli_request){.method = "GET", .target = target}, reply, err);
 }
 
+enum err_code cli_print_reply(struct cli *cli, const struct cli_reply *reply, const char *member,
+                              cli_print_fn *print)
+{
+    struct buf out;
+    buf_init(&out, CLI_MEMORY_BYTES_MAX);
+    if (cli->wants_json)
+        cli_print_json(reply->body);
+    else
+        print(cli, member ? yyjson_obj_get(reply->root, member) : reply->root, &out);
+    cli_print(&out);
+    buf_done(&out);
+    return ERR_OK;
+}
+
+enum err_code cli_show(struct cli *cli, const char *target, const char *member, cli_print_fn *print,
+                       struct err *err)
+{
+    struct cli_reply reply;
+    enum err_code rc = cli_get(cli, target, &reply, err);
+    return rc ? rc : cli_print_reply(cli, &reply, member, print);
+}
+
 enum err_code cli_get_bytes(struct cli *cli, const char *target, struct cli_reply *reply,
                             struct err *err)
 {

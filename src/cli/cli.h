@@ -165,6 +165,14 @@ enum err_code cli_get(struct cli *cli, const char *target, struct cli_reply *rep
 enum err_code cli_get_bytes(struct cli *cli, const char *target, struct cli_reply *reply,
                             struct err *err);
 
+/* A reply as people read it: `print` gets its member of that name (NULL: the whole); with --json
+ * the reply as it came. And the same for the reply to a GET of `target`. */
+typedef void cli_print_fn(struct cli *cli, yyjson_val *value, struct buf *out);
+enum err_code cli_print_reply(struct cli *cli, const struct cli_reply *reply, const char *member,
+                              cli_print_fn *print);
+enum err_code cli_show(struct cli *cli, const char *target, const char *member, cli_print_fn *print,
+                       struct err *err);
+
 /* For commands that open a folder of their own: the API on that folder, which nobody may have. */
 enum err_code cli_open_folder(struct cli *cli, const char *path, struct err *err);
 void cli_close(struct cli *cli);

@@ -94,19 +94,7 @@ static void print_keys(struct cli *cli, yyjson_val *keys, struct buf *out)
 
 enum err_code cli_key_list(struct cli *cli, struct err *err)
 {
-    struct cli_reply reply;
-    struct buf out;
-    enum err_code rc = cli_get(cli, "/api/keys", &reply, err);
-    if (rc)
-        return rc;
-    buf_init(&out, CLI_MEMORY_BYTES_MAX);
-    if (cli->wants_json)
-        cli_print_json(reply.body);
-    else
-        print_keys(cli, yyjson_obj_get(reply.root, "keys"), &out);
-    cli_print(&out);
-    buf_done(&out);
-    return ERR_OK;
+    return cli_show(cli, "/api/keys", "keys", print_keys, err);
 }
 
 enum err_code cli_key_revoke(struct cli *cli, struct err *err)

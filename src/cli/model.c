@@ -255,20 +255,8 @@ static void print_history(struct cli *cli, yyjson_val *changes, struct buf *out)
 
 enum err_code cli_model_history(struct cli *cli, struct err *err)
 {
-    struct cli_reply reply;
-    struct buf out;
-    enum err_code rc =
-        cli_get(cli, cli_target(cli, "/api/models/{}/history", cli_arg(cli, 0)), &reply, err);
-    if (rc)
-        return rc;
-    buf_init(&out, CLI_MEMORY_BYTES_MAX);
-    if (cli->wants_json)
-        cli_print_json(reply.body);
-    else
-        print_history(cli, yyjson_obj_get(reply.root, "changes"), &out);
-    cli_print(&out);
-    buf_done(&out);
-    return ERR_OK;
+    return cli_show(cli, cli_target(cli, "/api/models/{}/history", cli_arg(cli, 0)), "changes",
+                    print_history, err);
 }
 
 /* ---- update ---- */

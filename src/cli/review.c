@@ -138,19 +138,7 @@ static void print_items(struct cli *cli, yyjson_val *items, struct buf *out)
 
 enum err_code cli_review_list(struct cli *cli, struct err *err)
 {
-    struct cli_reply reply;
-    struct buf out;
-    enum err_code rc = cli_get(cli, list_target(cli), &reply, err);
-    if (rc)
-        return rc;
-    buf_init(&out, CLI_MEMORY_BYTES_MAX);
-    if (cli->wants_json)
-        cli_print_json(reply.body);
-    else
-        print_items(cli, yyjson_obj_get(reply.root, "items"), &out);
-    cli_print(&out);
-    buf_done(&out);
-    return ERR_OK;
+    return cli_show(cli, list_target(cli), "items", print_items, err);
 }
 
 /* ---- show ---- */

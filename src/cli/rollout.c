@@ -106,25 +106,11 @@ static void print_one(struct cli *cli, yyjson_val *root, struct buf *out)
     buf_lit(out, "\n");
 }
 
-static enum err_code print_reply(struct cli *cli, const struct cli_reply *reply,
-                                 void (*print)(struct cli *cli, yyjson_val *root, struct buf *out))
-{
-    struct buf out;
-    buf_init(&out, CLI_MEMORY_BYTES_MAX);
-    if (cli->wants_json)
-        cli_print_json(reply->body);
-    else
-        print(cli, reply->root, &out);
-    cli_print(&out);
-    buf_done(&out);
-    return ERR_OK;
-}
-
 enum err_code cli_rollout_start(struct cli *cli, struct err *err)
 {
     struct cli_reply reply;
     enum err_code rc = send_file(cli, false, &reply, err);
-    return rc ? rc : print_reply(cli, &reply, print_one);
+    return rc ? rc : cli_print_reply(cli, &reply, NULL, print_one);
 }
 
 /* "2x after 26h, 10x after 5m 2s". */
@@ -196,7 +182,7 @@ enum err_code cli_rollout_plan(struct cli *cli, struct err *err)
 {
     struct cli_reply reply;
     enum err_code rc = send_file(cli, true, &reply, err);
-    return rc ? rc : print_reply(cli, &reply, print_plan);
+    return rc ? rc : cli_print_reply(cli, &reply, NULL, print_plan);
 }
 
 /* ---- looking ---- */
@@ -256,10 +242,8 @@ static void print_status(struct cli *cli, yyjson_val *root, struct buf *out)
 
 enum err_code cli_rollout_status(struct cli *cli, struct err *err)
 {
-    struct cli_reply reply;
-    const char *target = cli_target(cli, "/api/models/{}/rollout", cli_arg(cli, 0));
-    enum err_code rc = cli_get(cli, target, &reply, err);
-    return rc ? rc : print_reply(cli, &reply, print_status);
+    return cli_show(cli, cli_target(cli, "/api/models/{}/rollout", cli_arg(cli, 0)), NULL,
+                    print_status, err);
 }
 
 static void print_list(struct cli *cli, yyjson_val *root, struct buf *out)
@@ -279,10 +263,8 @@ static void print_list(struct cli *cli, yyjson_val *root, struct buf *out)
 
 enum err_code cli_rollout_list(struct cli *cli, struct err *err)
 {
-    struct cli_reply reply;
-    const char *target = cli_target(cli, "/api/models/{}/rollouts", cli_arg(cli, 0));
-    enum err_code rc = cli_get(cli, target, &reply, err);
-    return rc ? rc : print_reply(cli, &reply, print_list);
+    return cli_show(cli, cli_target(cli, "/api/models/{}/rollouts", cli_arg(cli, 0)), NULL,
+                    print_list, err);
 }
 
 static void print_explained(struct cli *cli, yyjson_val *root, struct buf *out)
@@ -328,7 +310,7 @@ enum err_code cli_rollout_explain(struct cli *cli, struct err *err)
         rc = cli_get(cli,
                      cli_target(cli, "/api/models/{}/rollouts/{}/explain", cli_arg(cli, 0), number),
                      &reply, err);
-    return rc ? rc : print_reply(cli, &reply, print_explained);
+    return rc ? rc : cli_print_reply(cli, &reply, NULL, print_explained);
 }
 
 /* ---- what people do ---- */
@@ -353,7 +335,7 @@ static enum err_code act(struct cli *cli, const char *action, struct err *err)
     };
     enum err_code rc = cli_request(cli, &request, &reply, err);
     buf_done(&body);
-    return rc ? rc : print_reply(cli, &reply, print_one);
+    return rc ? rc : cli_print_reply(cli, &reply, NULL, print_one);
 }
 
 enum err_code cli_rollout_pause(struct cli *cli, struct err *err)

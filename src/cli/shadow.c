@@ -25,7 +25,7 @@ static void print_head(struct cli *cli, yyjson_val *root, struct buf *out)
                cli_text(cli, root, "refused"));
 }
 
-static void print_change(struct cli *cli, yyjson_val *root, struct buf *out)
+static void print_change(yyjson_val *root, struct buf *out)
 {
     yyjson_val *change = yyjson_obj_get(root, "probability_change");
     const char *what = "a class's probability moves by";
@@ -39,7 +39,6 @@ static void print_change(struct cli *cli, yyjson_val *root, struct buf *out)
     yyjson_val *cost = yyjson_obj_get(root, "cost");
     buf_printf(out, "predicting takes %.3g times as long, memory is %.3g times as large\n",
                number_of(cost, "latency_ratio_p50"), number_of(cost, "memory_ratio"));
-    (void)cli;
 }
 
 static void print_flips(struct cli *cli, yyjson_val *root, struct buf *out)
@@ -108,29 +107,21 @@ static enum err_code newest(struct cli *cli, const char **number, struct err *er
     return rc;
 }
 
+static void print_shadow(struct cli *cli, yyjson_val *root, struct buf *out)
+{
+    print_head(cli, root, out);
+    print_change(root, out);
+    print_flips(cli, root, out);
+    print_slices(cli, root, out);
+    print_examples(cli, root, out);
+}
+
 enum err_code cli_rollout_shadow(struct cli *cli, struct err *err)
 {
-    struct cli_reply reply;
-    struct buf out;
     const char *number = cli_arg(cli, 1);
     enum err_code rc = number ? ERR_OK : newest(cli, &number, err);
-    if (!rc)
-        rc = cli_get(cli,
-                     cli_target(cli, "/api/models/{}/rollouts/{}/shadow", cli_arg(cli, 0), number),
-                     &reply, err);
-    if (rc)
-        return rc;
-    if (cli->wants_json) {
-        cli_print_json(reply.body);
-        return ERR_OK;
-    }
-    buf_init(&out, CLI_REPLY_BYTES_MAX);
-    print_head(cli, reply.root, &out);
-    print_change(cli, reply.root, &out);
-    print_flips(cli, reply.root, &out);
-    print_slices(cli, reply.root, &out);
-    print_examples(cli, reply.root, &out);
-    cli_print(&out);
-    buf_done(&out);
-    return ERR_OK;
+    const char *pattern = "/api/models/{}/rollouts/{}/shadow";
+    return rc ? rc
+              : cli_show(cli, cli_target(cli, pattern, cli_arg(cli, 0), number), NULL, print_shadow,
+                         err);
 }

@@ -24,17 +24,5 @@ static void print_webhooks(struct cli *cli, yyjson_val *webhooks, struct buf *ou
 
 enum err_code cli_webhook_list(struct cli *cli, struct err *err)
 {
-    struct cli_reply reply;
-    struct buf out;
-    enum err_code rc = cli_get(cli, "/api/webhooks", &reply, err);
-    if (rc)
-        return rc;
-    buf_init(&out, CLI_MEMORY_BYTES_MAX);
-    if (cli->wants_json)
-        cli_print_json(reply.body);
-    else
-        print_webhooks(cli, yyjson_obj_get(reply.root, "webhooks"), &out);
-    cli_print(&out);
-    buf_done(&out);
-    return ERR_OK;
+    return cli_show(cli, "/api/webhooks", "webhooks", print_webhooks, err);
 }
