@@ -4,6 +4,7 @@ What could break: an acknowledged change that is lost, half of one that is there
 needs the disk in order to answer.
 """
 import hashlib
+import json
 import os
 import pathlib
 import random
@@ -412,6 +413,88 @@ def test_a_worse_canary_is_rolled_back_by_itself_on_a_full_disk(small_disk):
     filler.unlink()
     wait_until(lambda: api.get("/api/models/churn/rollout").json()["state"] == "rolled back")
     assert api.get("/api/status").json()["rollback_log_pending"] == 0
+    healthy(api)
+
+
+class Traffic(threading.Thread):
+    """Asks both models until told to end; every answer must be one."""
+
+    def __init__(self, url):
+        super().__init__()
+        self.api, self.is_over, self.answered, self.refused = Api(url), False, [], []
+
+    def run(self):
+        while not self.is_over:
+            name = f"full-{len(self.answered)}"
+            model, row = (("churn", ROW), ("triage", REQUEST))[len(self.answered) % 2]
+            reply = self.api.call("POST", f"/predict/{model}", json=row, headers={
+                "X-Request-Id": name, "X-Routing-Key": name})
+            self.answered.append(f"{name}-0")
+            if reply.status_code != 200:
+                self.refused.append(reply.text)
+            time.sleep(0.002)
+
+
+def feedback_until_refused(api):
+    """What fits into room that the store has already is taken: ({taken}, {refused})."""
+    taken, refused = set(), {}
+    for number in range(2000):
+        name = f"early-{number}"
+        reply = api.call("POST", "/feedback", json={"id": name, "label": "stays"})
+        if reply.status_code == 200:
+            taken.add(name)
+            continue
+        refused[name] = (reply.status_code, reply.json()["code"], bool(reply.json().get("hint")))
+        if len(refused) == 20:
+            return taken, refused
+    raise AssertionError("the disk is not full")
+
+
+def kept_predictions(api, model):
+    reply = api.get(f"/api/models/{model}/predictions?limit=10000")
+    return {json.loads(line)["id"] for line in reply.text.splitlines()}
+
+
+def test_a_full_disk_with_everything_at_work_is_got_over_without_a_restart(small_disk, cli):
+    """Predictions, records, feedback, a rollback by hand and a rollout that is due."""
+    api = Api(small_disk.url)
+    register_triage(api, 2)
+    register_churn(api)
+    api.post("/api/models/churn/rollout",
+             {"model": "churn", "to": 2, "prove": [], "steps": [
+                 {"do": "canary", "weight": "50%", "min": "0s", "min_keys": 20},
+                 {"do": "promote"}]}, 201)
+    waiting = api.get("/api/orphans").json()["waiting"]
+    filler = small_disk.fill()
+    taken, refused = feedback_until_refused(api)
+    traffic = Traffic(small_disk.url)
+    traffic.start()
+    try:
+        wait_until(lambda: "rollout decision not made" in small_disk.log_text())
+        wait_until(lambda: "prediction records not written" in small_disk.log_text())
+        assert set(refused.values()) == {(507, "disk_full", True)}
+        assert api.get("/api/orphans").json()["waiting"] == waiting + len(taken)
+        assert api.get("/api/models/churn/rollout").json()["state"] == "running"
+        assert api.champion("churn") == 1
+        reply = cli("rollback", "triage", "--server", small_disk.url, "--json").json
+        assert (reply["from"], reply["to"], reply["durable"]) == (2, 1, True)
+        assert api.serving() == "1"
+        shown = len(traffic.answered)
+        wait_until(lambda: len(traffic.answered) > shown + 50)
+        filler.unlink()
+        wait_until(lambda: api.get("/api/models/churn/rollout").json()["state"] == "promoted", 5)
+        wait_until(lambda: "prediction records written again" in small_disk.log_text(), 5)
+        wait_until(lambda: api.get("/api/status").json()["rollback_log_pending"] == 0, 5)
+    finally:
+        traffic.is_over = True
+        traffic.join()
+    assert traffic.refused == []
+    assert (api.champion("churn"), api.champion("triage")) == (2, 1)
+    again = api.post("/feedback", {"id": next(iter(refused)), "label": "stays"}).json()
+    assert again["orphan"] == 1
+    assert api.get("/api/orphans").json()["waiting"] == waiting + len(taken) + 1
+    kept = kept_predictions(api, "churn") | kept_predictions(api, "triage")
+    assert set(traffic.answered) <= kept
     healthy(api)
 
 
