@@ -1,6 +1,8 @@
 /* rollout_engine.c - active rollouts in memory, their evidence, and the look that decides. */
 #include "serve/rollout_engine.h"
 
+#include <dirent.h>
+#include <fcntl.h>
 #include <math.h>
 #include <pthread.h>
 #include <stdatomic.h>
@@ -25,6 +27,9 @@ enum {
     FINDING_BYTES = 256,
     COOLED_MAX = 1000, /* models looked at for versions that need not stay warm */
 };
+
+#define EVIDENCE_PREFIX "rollout-"
+#define EVIDENCE_SUFFIX ".evidence"
 
 /* A clock that jumps makes no step long: what one tick may add. */
 #define TICK_US_MAX (10 * CLOCK_SECOND_US)
@@ -255,7 +260,7 @@ static void take_outcome(void *arg, const struct outcome *outcome)
 
 static const char *evidence_name(int64_t rollout, char out[NAME_BYTES])
 {
-    snprintf(out, NAME_BYTES, "rollout-%lld.evidence", (long long)rollout);
+    snprintf(out, NAME_BYTES, EVIDENCE_PREFIX "%lld" EVIDENCE_SUFFIX, (long long)rollout);
     return out;
 }
 
@@ -822,9 +827,35 @@ struct outcome_sink rollout_engine_outcome_sink(struct rollout_engine *engine)
     return (struct outcome_sink){.name = "guards", .arg = engine, .take = take_outcome};
 }
 
+/* A crash right after a rollout's end has left its evidence behind. */
+static void forget_ended(struct rollout_engine *engine)
+{
+    int fd = openat(folder_fd(control_folder(engine->config.control)), ".",
+                    O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    DIR *dir = fd >= 0 ? fdopendir(fd) : NULL;
+    struct dirent *entry;
+    if (!dir && fd >= 0)
+        close(fd);
+    while (dir && (entry = readdir(dir))) {
+        struct str name = str_of(entry->d_name), id;
+        int64_t rollout;
+        if (!str_starts_with(name, STR_LIT(EVIDENCE_PREFIX)) ||
+            !str_ends_with(name, STR_LIT(EVIDENCE_SUFFIX)))
+            continue;
+        id = (struct str){name.ptr + strlen(EVIDENCE_PREFIX),
+                          name.len - strlen(EVIDENCE_PREFIX EVIDENCE_SUFFIX)};
+        if (str_to_i64(id, &rollout) && !find_live(engine, rollout))
+            forget(engine, rollout);
+    }
+    if (dir)
+        closedir(dir);
+}
+
 void rollout_engine_schedule(struct rollout_engine *engine, struct ticker *ticker)
 {
     sync_with_store(engine); /* the first record finds its rollout */
+    if (!atomic_load(&engine->is_dirty))
+        forget_ended(engine);
     engine->task = ticker_add(ticker, "rollouts", ROLLOUT_TICK_MS, run, engine);
     engine->ticker = ticker;
 }
