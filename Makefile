@@ -192,7 +192,7 @@ install: all ## put program, man pages and completions under PREFIX (and DESTDIR
 	$(if $(OWN_LIBRARIES),install -d $(DESTDIR)$(PREFIX)/lib/slipway)
 	$(if $(OWN_LIBRARIES),install -m 644 $(OWN_LIBRARIES) $(DESTDIR)$(PREFIX)/lib/slipway/)
 	for page in $$($(PROGRAM) man --list); do \
-	    $(PROGRAM) man $$(echo $$page | sed 's/^slipway//; s/-/ /g') \
+	    $(PROGRAM) man $$page \
 	        >$(SHARE)/man/man1/$$page.1 || exit 1; done
 	$(PROGRAM) completion bash >$(SHARE)/bash-completion/completions/slipway
 	$(PROGRAM) completion zsh >$(SHARE)/zsh/site-functions/_slipway

@@ -407,6 +407,14 @@ const struct command commands[] = {
         .example = "slipway model update churn --owner growth-team@example.org",
     },
     {
+        .name = "model card",
+        .summary = "What the record says of a version, and what it does not: a model card",
+        .run = cli_model_card,
+        .args = arg_model_or_version,
+        .detail = "Markdown, or JSON with --json. Without a version it is the latest.",
+        .example = "slipway model card churn:42 > card.md",
+    },
+    {
         .name = "alias set",
         .summary = "Move an alias to a version; champion is the one that answers",
         .run = cli_alias_set,
@@ -560,14 +568,6 @@ const struct command commands[] = {
         .run = cli_gate_release,
         .args = arg_model,
         .example = "slipway gate release churn",
-    },
-    {
-        .name = "model card",
-        .summary = "What the record says of a version, and what it does not: a model card",
-        .run = cli_model_card,
-        .args = arg_model_or_version,
-        .detail = "Markdown, or JSON with --json. Without a version it is the latest.",
-        .example = "slipway model card churn:42 > card.md",
     },
     {
         .name = "lineage",

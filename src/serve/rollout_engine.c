@@ -45,6 +45,7 @@ struct live {
     int64_t weight_since_us;          /* under the lock; wall time */
     bool is_ended;                    /* ticker: taken back, though the store may not say so yet */
     bool is_shadowing;                /* ticker */
+    int shadow_step;                  /* ticker; which step the shadow was begun for */
     int64_t error_us, ticked_us;      /* ticker; ticked_us is monotonic */
     enum finding finding;             /* ticker; of this look */
     char finding_text[FINDING_BYTES]; /* ticker */
@@ -363,6 +364,7 @@ static struct live *live_new(struct rollout_engine *engine, const struct rollout
 static void start_anew(struct live *live)
 {
     live->evidence.step_us = 0;
+    live->shadow_step = -1;
     for (int i = 0; i < live->evidence.guard_count; i++)
         guard_forgive(&live->evidence.guards[i]);
 }
@@ -501,6 +503,7 @@ static enum err_code begin_shadow(struct rollout_engine *engine, struct live *li
     loaded_unref(session.stable);
     loaded_unref(session.candidate);
     live->is_shadowing = rc == ERR_OK;
+    live->shadow_step = live->row.step;
     return rc;
 }
 
@@ -544,8 +547,8 @@ static void look_at_step(struct rollout_engine *engine, struct live *live)
     const struct rollout_step *step = &live->spec->steps[live->row.step];
     enum finding finding = FINDING_NONE;
     live->finding_text[0] = '\0';
-    if (step->kind != STEP_SHADOW)
-        end_shadow(engine, live);
+    if (step->kind != STEP_SHADOW || live->shadow_step != live->row.step)
+        end_shadow(engine, live); /* the next one counts anew */
     if (step->kind == STEP_SHADOW)
         finding = look_at_shadow(engine, live, step);
     else if (step->kind == STEP_GATE)

@@ -49,6 +49,10 @@ struct session {
     struct arena *arena;
 
     _Atomic uint64_t dropped_rows; /* written by the recorder thread */
+
+    /* The comparison's counts as of the last record, for readers that must not wait for a scoring.
+     */
+    _Atomic uint64_t rows, differ, errors, refused;
 };
 
 struct shadow {
@@ -217,6 +221,14 @@ static void count_time(struct histogram_sum *sum, int64_t took_ns, int64_t rows)
     sum->count++;
 }
 
+static void publish_counts(struct session *session)
+{
+    atomic_store_explicit(&session->rows, session->compare.rows, memory_order_relaxed);
+    atomic_store_explicit(&session->differ, session->compare.differ, memory_order_relaxed);
+    atomic_store_explicit(&session->errors, session->compare.errors, memory_order_relaxed);
+    atomic_store_explicit(&session->refused, session->compare.refused, memory_order_relaxed);
+}
+
 /* Under score_lock; the session is running. */
 static void score(struct shadow *shadow, struct session *session, const struct record *record)
 {
@@ -226,6 +238,7 @@ static void score(struct shadow *shadow, struct session *session, const struct r
                  asks_stable ? session->stable : NULL, shadow->score_arena, &session->compare,
                  &times);
     arena_reset(shadow->score_arena);
+    publish_counts(session);
     /* Only pairs are timed: both under the same load. */
     if (times.stable_ns > 0) {
         count_time(&session->stable_time, times.stable_ns, record->row_count);
@@ -325,14 +338,14 @@ enum err_code shadow_begin(struct shadow *shadow, const struct shadow_session_co
     struct session *known = find_session(shadow, config->rollout);
     if (known && known->is_running)
         goto done;
+    if (known) { /* counted anew under the same id: the old counts are the first to be forgotten */
+        known->rollout = 0;
+        known->ended_order = 0;
+    }
     if (atomic_load(&shadow->running_count) == SHADOW_SESSIONS_MAX ||
         (shadow->session_count == (int)ARRAY_LEN(shadow->sessions) && !forget_oldest(shadow))) {
         rc = err_set(err, ERR_LIMIT, "%d versions are shadows already", SHADOW_SESSIONS_MAX);
         goto done;
-    }
-    if (known) { /* paused and resumed: counted anew under the same id */
-        known->rollout = 0;
-        known->ended_order = 0;
     }
     start(shadow);
     shadow->sessions[shadow->session_count++] = session_new(config);
@@ -408,19 +421,19 @@ static void read_end(struct shadow *shadow)
 
 bool shadow_counts(struct shadow *shadow, int64_t rollout, struct shadow_counts *counts)
 {
-    const struct session *session = read_begin(shadow, rollout);
-    if (!session)
-        return false;
-    *counts = (struct shadow_counts){
-        .rows = session->compare.rows,
-        .differ = session->compare.differ,
-        .errors = session->compare.errors,
-        .refused = session->compare.refused,
-        .dropped_rows = session->dropped_rows,
-        .since_us = session->since_us,
-    };
-    read_end(shadow);
-    return true;
+    pthread_mutex_lock(&shadow->lock);
+    const struct session *session = find_session(shadow, rollout);
+    if (session)
+        *counts = (struct shadow_counts){
+            .rows = counter_read(&session->rows),
+            .differ = counter_read(&session->differ),
+            .errors = counter_read(&session->errors),
+            .refused = counter_read(&session->refused),
+            .dropped_rows = counter_read(&session->dropped_rows),
+            .since_us = session->since_us,
+        };
+    pthread_mutex_unlock(&shadow->lock);
+    return session != NULL;
 }
 
 static double ratio_of(double a, double b)

@@ -22,6 +22,7 @@ struct ticker {
     pthread_cond_t wake;
     struct ticker_task tasks[TICKER_TASKS_MAX];
     int task_count;
+    int last; /* the task that ran last: one that is kicked all the time starves no other */
     bool is_started, is_stopping;
 };
 
@@ -61,11 +62,13 @@ static struct ticker_task *next_due(struct ticker *ticker, int64_t *wait_until_u
 {
     int64_t now = now_us();
     *wait_until_us = now + INT64_C(3600) * 1000000;
-    for (int i = 0; i < ticker->task_count; i++) {
-        struct ticker_task *task = &ticker->tasks[i];
+    for (int i = 1; i <= ticker->task_count; i++) {
+        int place = (ticker->last + i) % ticker->task_count;
+        struct ticker_task *task = &ticker->tasks[place];
         if (task->is_kicked || task->due_us <= now) {
             task->is_kicked = false;
             task->due_us = now + task->every_us;
+            ticker->last = place;
             return task;
         }
         if (task->due_us < *wait_until_us)

@@ -15,7 +15,8 @@ from server import PREFIX, PROGRAM, PATIENCE
 
 SCOPES = ["predict", "observe", "review", "operate", "admin"]
 PARAMS = {"model": "triage", "version": "1", "alias": "challenger", "sha256": "0" * 64,
-          "key": "nobody"}
+          "key": "nobody", "prediction": "none-0", "rollout": "1", "item": "1", "silence": "1",
+          "id": "none-0"}
 
 
 def make_key(api, name, scopes, **fields):

@@ -148,6 +148,10 @@ def test_a_subject_is_erased_everywhere(server):
     mine = [answer["id"] for row, answer in pairs if row["customer"] == "C0007"]
     assert mine
     api.post("/feedback", {"id": mine[0], "label": "leaves"})
+    for _ in range(100 * PATIENCE):  # records reach the files within about 100 ms
+        if files_with(server.data, "C0007"):
+            break
+        time.sleep(0.05)
     assert files_with(server.data, "C0007")
     done = server.cli("prediction", "erase", "churn", "--key", "customer=C0007", "--json").json
     assert done["rows"] == len(mine)

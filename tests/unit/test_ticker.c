@@ -52,6 +52,30 @@ static void a_kicked_task_does_not_wait_for_its_interval(void **state)
     ticker_free(ticker);
 }
 
+/* Kicks itself again: always due. */
+static struct ticker *greedy_ticker;
+static int greedy_task;
+
+static void kick_again(void *arg)
+{
+    count(arg);
+    ticker_kick(greedy_ticker, greedy_task);
+}
+
+static void a_task_that_is_always_kicked_starves_no_other(void **state)
+{
+    (void)state;
+    struct counted greedy = {0}, other = {0};
+    greedy_ticker = ticker_new();
+    greedy_task = ticker_add(greedy_ticker, "greedy", 3600 * 1000, kick_again, &greedy);
+    ticker_add(greedy_ticker, "other", 1, count, &other);
+    ticker_start(greedy_ticker);
+    ticker_kick(greedy_ticker, greedy_task);
+    wait_for_runs(&other, 3);
+    wait_for_runs(&greedy, 3);
+    ticker_free(greedy_ticker);
+}
+
 static void one_that_never_started_can_be_freed(void **state)
 {
     (void)state;
@@ -64,6 +88,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_task_runs_again_and_again),
         cmocka_unit_test(a_kicked_task_does_not_wait_for_its_interval),
+        cmocka_unit_test(a_task_that_is_always_kicked_starves_no_other),
         cmocka_unit_test(one_that_never_started_can_be_freed),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
