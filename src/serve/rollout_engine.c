@@ -245,6 +245,8 @@ static void take_outcome(void *arg, const struct outcome *outcome)
     struct rollout_engine *engine = arg;
     const struct predicted *predicted = outcome->predicted;
     bool is_deciding = false;
+    if (outcome->result == OUTCOME_CORRECTED)
+        return; /* its first word was counted, and evidence is not taken back */
     if (!predicted || predicted->rollout == 0 ||
         (predicted->arm != ARM_STABLE && predicted->arm != ARM_CANARY))
         return;
