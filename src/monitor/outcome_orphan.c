@@ -12,8 +12,10 @@
 
 #define NUMBER(v) ((struct store_value){STORE_F64, {.f64 = (v)}})
 #define SQL_NEXT_SEQ "SELECT COALESCE(MAX(seq), 0) + 1 FROM orphans"
-#define SQL_SPAN "SELECT COALESCE(MAX(seq) - MIN(seq) + 1, 0) FROM orphans"
-#define SQL_COUNT "SELECT COUNT(*) FROM orphans"
+/* Apart, each end is one step in the index; in one SELECT they read the whole table. */
+#define SQL_SPAN                                                                                   \
+    "SELECT COALESCE((SELECT MAX(seq) FROM orphans) - (SELECT MIN(seq) FROM orphans) + 1, 0)"
+#define SQL_COUNT "SELECT COUNT(*) FROM orphans WHERE refusal = ''"
 #define SQL_SAME                                                                                   \
     "SELECT COUNT(*) FROM orphans WHERE prediction_id = ?1 AND business_key = ?2 AND name = ?3 "   \
     "AND model = ?4 AND label = ?5 AND value = ?6 AND refusal = ''"
@@ -29,19 +31,27 @@
 #define SQL_WAIT "UPDATE orphans SET next_try_us = ?2 WHERE seq = ?1"
 #define SQL_REFUSE "UPDATE orphans SET refusal = ?2 WHERE seq = ?1"
 #define SQL_DELETE "DELETE FROM orphans WHERE seq = ?1"
+#define SQL_PRUNE                                                                                  \
+    "DELETE FROM orphans WHERE refusal <> '' AND received_us < ?1 AND "                            \
+    "seq IN (SELECT seq FROM orphans ORDER BY seq LIMIT ?2)"
 #define SQL_COUNTS                                                                                 \
     "SELECT COALESCE(SUM(CASE WHEN refusal = '' THEN 1 ELSE 0 END), 0), "                          \
     "COALESCE(SUM(CASE WHEN refusal = '' THEN 0 ELSE 1 END), 0) FROM orphans"
 
 /* ---- keeping ---- */
 
+/* Asked once per transaction, then counted along: the span is never less than what waits. */
 static enum err_code check_room(struct outcome_run *run, bool *has_room, struct err *err)
 {
-    int64_t count = 0;
-    enum err_code rc = registry_read_number(run->store, SQL_SPAN, NULL, 0, 0, &count, err);
-    if (!rc && count >= ORPHANS_MAX) /* the span counts what was joined too */
-        rc = registry_read_number(run->store, SQL_COUNT, NULL, 0, 0, &count, err);
-    *has_room = count < ORPHANS_MAX;
+    enum err_code rc = ERR_OK;
+    if (!run->is_orphan_count_known)
+        rc = registry_read_number(run->store, SQL_SPAN, NULL, 0, 0, &run->orphan_count, err);
+    if (!rc && run->orphan_count >= ORPHANS_MAX && !run->is_orphan_count_exact) {
+        rc = registry_read_number(run->store, SQL_COUNT, NULL, 0, 0, &run->orphan_count, err);
+        run->is_orphan_count_exact = true; /* the span counts what was joined or refused too */
+    }
+    run->is_orphan_count_known = true;
+    *has_room = run->orphan_count < ORPHANS_MAX;
     return rc;
 }
 
@@ -116,6 +126,7 @@ enum err_code outcome_orphan_put(struct outcome_run *run, struct outcome *o, str
         return outcome_refuse(o, "there is no such prediction, and %d outcomes wait for theirs",
                               ORPHANS_MAX);
     o->result = OUTCOME_ORPHAN;
+    run->orphan_count++;
     return put_orphan(run, o, err);
 }
 
@@ -200,6 +211,14 @@ static enum err_code settle_one(struct outcome_run *run, struct outcome *o, stru
     return store_exec(run->store, SQL_DELETE, params, 1, NULL, err);
 }
 
+/* Of the oldest orphans those that were refused and are too old to be asked about. */
+static enum err_code prune_refused(struct outcome_run *run, struct err *err)
+{
+    const struct store_value params[] = {STORE_INT(run->now_us - ORPHAN_KEEP_US),
+                                         STORE_INT(ORPHAN_BATCH_MAX)};
+    return store_exec(run->store, SQL_PRUNE, params, 2, NULL, err);
+}
+
 enum err_code outcome_orphan_settle(struct store *store, struct outcome *list, int count,
                                     struct arena *arena, struct err *err)
 {
@@ -209,7 +228,7 @@ enum err_code outcome_orphan_settle(struct store *store, struct outcome *list, i
         if (rc)
             return rc;
     }
-    return ERR_OK;
+    return prune_refused(&run, err);
 }
 
 static enum err_code read_counts(struct store_rows *rows, void *arg, struct err *err)

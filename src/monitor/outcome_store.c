@@ -299,12 +299,38 @@ static struct str segments_text(const struct predicted *p, struct buf *buf)
     return buf_view(buf);
 }
 
+/* Room for what is kept of one row. */
+enum { PROBABILITIES_BYTES_MAX = 4096, SEGMENTS_BYTES_MAX = 64 * 1024 };
+
+/* What is too large is one item's result, told before anything is written. */
+static bool has_good_size(struct outcome *o)
+{
+    for (const struct predicted *p = o->predicted; p; p = p->shadow) {
+        struct buf probabilities, segments;
+        buf_init(&probabilities, PROBABILITIES_BYTES_MAX);
+        buf_init(&segments, SEGMENTS_BYTES_MAX);
+        probabilities_text(p, &probabilities);
+        segments_text(p, &segments);
+        if (probabilities.is_full)
+            outcome_refuse(o, "the probabilities of the prediction are over %d bytes",
+                           PROBABILITIES_BYTES_MAX);
+        else if (segments.is_full)
+            outcome_refuse(o, "the segments of the prediction are over %d bytes",
+                           SEGMENTS_BYTES_MAX);
+        buf_done(&probabilities);
+        buf_done(&segments);
+        if (o->result == OUTCOME_REFUSED)
+            return false;
+    }
+    return true;
+}
+
 static enum err_code put_predicted(struct outcome_run *run, const struct predicted *p,
                                    struct err *err)
 {
     struct buf probabilities, segments;
-    buf_init(&probabilities, 4096);
-    buf_init(&segments, 64 * 1024);
+    buf_init(&probabilities, PROBABILITIES_BYTES_MAX);
+    buf_init(&segments, SEGMENTS_BYTES_MAX);
     const struct store_value params[] = {
         STORE_STR(p->id),
         STORE_CSTR(p->model),
@@ -324,7 +350,7 @@ static enum err_code put_predicted(struct outcome_run *run, const struct predict
         STORE_STR(segments_text(p, &segments)),
     };
     enum err_code rc = probabilities.is_full || segments.is_full
-                           ? err_set(err, ERR_LIMIT, "the segments of one row are over 64 KiB")
+                           ? err_set(err, ERR_LIMIT, "no room for what was predicted")
                            : store_exec(run->store, SQL_PUT_PREDICTED, params, 16, NULL, err);
     buf_done(&probabilities);
     buf_done(&segments);
@@ -372,6 +398,8 @@ static enum err_code put_outcome(struct outcome_run *run, struct outcome *o, con
 static enum err_code keep_first(struct outcome_run *run, struct outcome *o, struct err *err)
 {
     enum err_code rc = ERR_OK;
+    if (!has_good_size(o))
+        return ERR_OK;
     for (const struct predicted *p = o->predicted; p && !rc; p = p->shadow)
         rc = put_predicted(run, p, err);
     if (!rc)

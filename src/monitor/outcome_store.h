@@ -12,6 +12,8 @@ struct outcome_run {
     struct arena *arena;
     int64_t now_us;
     int64_t next_seq, next_orphan; /* 0: not asked for yet */
+    int64_t orphan_count;          /* at least as many as wait */
+    bool is_orphan_count_known, is_orphan_count_exact;
 };
 
 /* The outcome is refused with these words. Always ERR_OK: it is a result, not a failure. */
@@ -60,7 +62,8 @@ enum err_code outcome_orphan_due(struct store *store, int64_t now_us, struct are
                                  struct outcome **list, int *count, struct err *err);
 
 /* After the lookup, inside a transaction: those with `predicted` set are submitted and their orphan
- * is removed (or keeps its refusal); the others wait longer each time, until ORPHAN_KEEP_US. */
+ * is removed (or keeps its refusal); the others wait longer each time, until ORPHAN_KEEP_US.
+ * Refused ones of that age among the ORPHAN_BATCH_MAX oldest go too. */
 enum err_code outcome_orphan_settle(struct store *store, struct outcome *list, int count,
                                     struct arena *arena, struct err *err);
 

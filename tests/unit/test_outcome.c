@@ -375,6 +375,68 @@ static void an_orphan_that_cannot_be_taken_keeps_its_reason(void **state)
     assert_int_equal(count_of(f, "SELECT COUNT(*) FROM orphans WHERE refusal LIKE '%maybe%'"), 1);
 }
 
+/* 70,000 bytes of segments are more than the 64 KiB kept of a row. */
+static void a_row_too_large_is_refused_alone(void **state)
+{
+    static char text[70001];
+    struct fixture *f = *state;
+    struct outcome *due;
+    int count = 0;
+    memset(text, 'x', sizeof(text) - 1);
+    const struct predicted_segment huge = {STR_LIT("country"), {text, sizeof(text) - 1}};
+    struct predicted p = answered("r-0"), large = answered("absent-0"), shadow = large;
+    large.segments = &huge;
+    struct outcome list[] = {label_of(&large, "yes", 0), label_of(&p, "yes", 0)};
+    submit(f, list, 2);
+    assert_int_equal(list[0].result, OUTCOME_REFUSED);
+    assert_non_null(strstr(list[0].reason, "segments of the prediction are over 65536 bytes"));
+    assert_int_equal(list[1].result, OUTCOME_ACCEPTED);
+    shadow.segments = &huge;
+    large.segments = segments;
+    large.shadow = &shadow;
+    assert_int_equal(submit_label(f, &large, "yes", 0).result, OUTCOME_REFUSED);
+    assert_int_equal(count_of(f, "SELECT COUNT(*) FROM predicted"), 1);
+
+    submit_label(f, NULL, "yes", 0);
+    clock_set_for_test(-1, NOW_US + 2 * CLOCK_SECOND_US);
+    assert_ok(f, outcome_orphan_due(f->store, clock_wall_us(), f->arena, &due, &count, &f->err));
+    assert_int_equal(count, 1);
+    due[0].predicted = &large;
+    assert_ok(f, outcome_orphan_settle(f->store, due, count, f->arena, &f->err));
+    assert_int_equal(count_of(f, "SELECT COUNT(*) FROM orphans WHERE refusal <> ''"), 1);
+    clock_set_for_test(-1, NOW_US + ORPHAN_KEEP_US);
+    assert_ok(f, outcome_orphan_settle(f->store, NULL, 0, f->arena, &f->err));
+    assert_int_equal(count_of(f, "SELECT COUNT(*) FROM orphans"), 1);
+    clock_set_for_test(-1, NOW_US + ORPHAN_KEEP_US + 1);
+    assert_ok(f, outcome_orphan_settle(f->store, NULL, 0, f->arena, &f->err));
+    assert_int_equal(count_of(f, "SELECT COUNT(*) FROM orphans"), 0);
+}
+
+static void copy_orphans(struct fixture *f, const char *refusal, int64_t first, int64_t last)
+{
+    const struct store_value params[] = {STORE_INT(first), STORE_INT(last), STORE_CSTR(refusal)};
+    assert_ok(f, store_exec(f->store,
+                            "WITH RECURSIVE n(i) AS (SELECT ?1 UNION ALL SELECT i + 1 FROM n "
+                            "WHERE i < ?2) INSERT INTO orphans SELECT i, 'x-' || i, 'churn', '', "
+                            "0, 'label', 'label', 'no', 0, '', '', 0, 0, '', 'api', 'me', 0, ?3 "
+                            "FROM n",
+                            params, 3, NULL, &f->err));
+}
+
+/* 199,999 wait and one was refused: there is room for one more of the 200,000. */
+static void orphans_are_bounded_by_those_that_wait(void **state)
+{
+    struct fixture *f = *state;
+    copy_orphans(f, "", 1, ORPHANS_MAX - 1);
+    copy_orphans(f, "no", ORPHANS_MAX, ORPHANS_MAX);
+    struct outcome list[] = {label_of(NULL, "no", 0), label_of(NULL, "no", 0)};
+    list[1].prediction_id = STR_LIT("absent-1");
+    submit(f, list, 2);
+    assert_int_equal(list[0].result, OUTCOME_ORPHAN);
+    assert_int_equal(list[1].result, OUTCOME_REFUSED);
+    assert_int_equal(count_of(f, "SELECT COUNT(*) FROM orphans WHERE refusal = ''"), ORPHANS_MAX);
+}
+
 static void the_truth_of_a_shadow_is_that_of_its_row(void **state)
 {
     struct fixture *f = *state;
@@ -430,6 +492,8 @@ int main(void)
         test(an_orphan_is_joined_when_its_prediction_appears),
         test(an_orphan_waits_longer_each_time_and_ends),
         test(an_orphan_that_cannot_be_taken_keeps_its_reason),
+        test(a_row_too_large_is_refused_alone),
+        test(orphans_are_bounded_by_those_that_wait),
         test(the_truth_of_a_shadow_is_that_of_its_row),
         test(a_subject_is_erased_with_everything),
     };
