@@ -251,6 +251,14 @@ static void show_progress(void *arg, uint64_t sent, uint64_t total)
     progress_update(arg, sent, sent);
 }
 
+/* Is it that type, whatever parameters follow? application/jsonl is not application/json. */
+static bool is_media_type(struct str content_type, struct str type)
+{
+    struct str name = {NULL, 0};
+    return content_type.ptr && str_split(&content_type, ';', &name) &&
+           str_equal_nocase(str_trim(name), type);
+}
+
 static enum err_code read_reply(const struct http_result *result, struct arena *arena,
                                 struct cli_reply *reply, struct err *err)
 {
@@ -258,8 +266,8 @@ static enum err_code read_reply(const struct http_result *result, struct arena *
     for (int i = 0; i < result->header_count; i++)
         if (str_equal_nocase(result->headers[i].name, STR_LIT("X-Next-Cursor")))
             reply->next_cursor = result->headers[i].value;
-    bool is_json = str_starts_with(result->content_type, STR_LIT("application/json")) ||
-                   str_starts_with(result->content_type, STR_LIT("application/problem+json"));
+    bool is_json = is_media_type(result->content_type, STR_LIT("application/json")) ||
+                   is_media_type(result->content_type, STR_LIT("application/problem+json"));
     if (!is_json || reply->body.len == 0)
         return ERR_OK;
     enum err_code rc = json_read(reply->body, arena, &reply->root, err);
