@@ -465,6 +465,20 @@ static enum err_code read_file(struct place *place, yyjson_val *root, struct gat
     return rc ? rc : read_records(place, root, file);
 }
 
+/* Is every line blank or a comment? */
+static bool says_nothing(struct str text)
+{
+    struct str rest = {text.ptr ? text.ptr : "", text.len}, line;
+    while (str_split(&rest, '\n', &line)) {
+        if (str_ends_with(line, STR_LIT("\r")))
+            line.len--;
+        line = str_trim(line);
+        if (line.len && line.ptr[0] != '#')
+            return false;
+    }
+    return true;
+}
+
 enum err_code gate_file_parse(struct str text, struct arena *arena, struct gate_file **out,
                               struct err *err)
 {
@@ -479,10 +493,10 @@ enum err_code gate_file_parse(struct str text, struct arena *arena, struct gate_
     set_defaults(file);
     hash_sha256_hex(text.len ? text.ptr : "", text.len, file->digest);
     *out = file;
-    if (str_trim(text).len == 0)
+    if (says_nothing(text))
         return ERR_OK;
     enum err_code rc = yaml_read(text, arena, &root, err);
-    if (!rc && yyjson_is_null(root)) /* comments only */
+    if (!rc && yyjson_is_null(root)) /* a document without content */
         return ERR_OK;
     if (!rc && !yyjson_is_obj(root))
         rc = err_set(err, ERR_INVALID, "expected sections such as floors or slices");

@@ -379,6 +379,19 @@ static void a_model_that_is_much_larger_fails(void **state)
     expect_verdict(f, "speed", "p50", GATE_PASS); /* far below 50 us */
 }
 
+/* ---- files without a word ---- */
+
+static void a_file_that_says_nothing_is_a_gate_too(void **state)
+{
+    static const char *const files[] = {"", "\n\n", "# floors: {auc: 1}\r\n\t # later\n", "---\n"};
+    struct gate_fixture *f = *state;
+    const char *rows = rows_with(f, 400, 10, 10);
+    for (size_t i = 0; i < sizeof(files) / sizeof(files[0]); i++) {
+        run(f, files[i], rows);
+        expect_verdict(f, "contract", "rows", GATE_PASS);
+    }
+}
+
 /* ---- what bad input gets ---- */
 
 static void expect_refused(struct gate_fixture *f, const char *yaml, const char *csv,
@@ -480,6 +493,7 @@ int main(void)
         WITH_FIXTURE(rows_seen_in_training_are_found),
         WITH_FIXTURE(a_slower_model_is_told_from_noise),
         WITH_FIXTURE(a_model_that_is_much_larger_fails),
+        WITH_FIXTURE(a_file_that_says_nothing_is_a_gate_too),
         WITH_FIXTURE(bad_files_are_told_with_the_place),
         WITH_FIXTURE(bad_rows_are_told_with_the_place),
         WITH_FIXTURE(classes_are_read_by_name),
