@@ -131,8 +131,10 @@ static enum err_code check_columns(struct page *page, const struct record *recor
     } else if (!str_equal(page->columns, buf_view(&head))) {
         rc = err_set(err, ERR_CONFLICT, "version %" PRId64 " has other fields than the one before",
                      record->schema->version);
-        err_hint(err, "ask for one version with version=%" PRId64 ", or for format=jsonl",
-                 record->schema->version);
+        err_hint(err,
+                 "ask for one version (version=%" PRId64 "; slipway prediction export "
+                 "NAME:%" PRId64 "), or for JSON lines (format=jsonl; --format jsonl)",
+                 record->schema->version, record->schema->version);
     }
     buf_done(&head);
     page->first = record->schema;

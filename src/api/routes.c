@@ -170,8 +170,6 @@ const struct route routes[] = {
     {"DELETE", "/api/models/{model}/gates", gates_delete, SCOPE_OPERATE, RUN_FAST, FORM_PROBLEM,
      BODY_NONE, "Require no gate"},
 
-    {"GET", "/api/webhooks", webhooks_get, SCOPE_OBSERVE, RUN_FAST, FORM_PROBLEM, BODY_NONE,
-     "Receivers of events, and how far they are"},
     /* rollouts */
     {"POST", "/api/models/{model}/rollout", rollout_post, SCOPE_OPERATE, RUN_SLOW, FORM_PROBLEM,
      BODY_JSON, "Start a rollout: the file itself, YAML or JSON; dry_run=true only plans it"},

@@ -157,6 +157,13 @@ static bool says_something(struct str name)
            str_starts_with(name, STR_LIT("values."));
 }
 
+static enum err_code refuse_columns(const struct sender *s, struct err *err)
+{
+    err_set(err, ERR_INVALID, "no column of %s is a label, an event or a value",
+            cli_flag(s->cli, "csv"));
+    return err_hint(err, "say which ones are: --column diagnosis=label --column case=key");
+}
+
 static enum err_code read_head(struct sender *s, struct err *err)
 {
     const struct str *cells;
@@ -184,8 +191,7 @@ static enum err_code read_head(struct sender *s, struct err *err)
     }
     buf_char(&s->head, '\n');
     if (s->outcomes_a_row == 0)
-        return err_set(err, ERR_INVALID, "no column of %s is a label, an event or a value",
-                       cli_flag(s->cli, "csv"));
+        return refuse_columns(s, err);
     return ERR_OK;
 }
 

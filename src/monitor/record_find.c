@@ -172,7 +172,7 @@ static enum err_code not_found(const struct record_query *query, struct err *err
     else
         err_set(err, ERR_NOT_FOUND, "no prediction with the key '%.*s' is kept",
                 STR_ARG(query->key));
-    return err_hint(err, "records go by age, quota, sampling and erasure; slipway config show says "
+    return err_hint(err, "records go by age, quota, sampling and erasure; slipway help config says "
                          "how: record_*");
 }
 
