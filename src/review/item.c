@@ -81,6 +81,12 @@ static void put_value(struct json_writer *w, const struct record_column *column,
     }
 }
 
+/* What the rules hide, and what records do not keep as it came: an item is no way around that. */
+static bool is_hidden(const struct review_rules *rules, const struct record_column *column)
+{
+    return column->kept_as != KEPT_AS_IS || (rules && review_rules_hide(rules, column->name));
+}
+
 static void put_inputs(struct buf *out, const struct record *record, int64_t row,
                        const struct review_rules *rules)
 {
@@ -88,14 +94,14 @@ static void put_inputs(struct buf *out, const struct record *record, int64_t row
     struct json_writer w = {.out = out};
     json_begin_object(&w);
     for (int i = 0; record->values && i < schema->value_count; i++) {
-        if (rules && review_rules_hide(rules, schema->values[i].name))
+        if (is_hidden(rules, &schema->values[i]))
             continue;
         json_key(&w, schema->values[i].name);
         put_value(&w, &schema->values[i], record->values[row * schema->value_count + i]);
     }
     for (int i = 0; record->texts && i < schema->text_count; i++) {
         struct str text = record->texts[row * schema->text_count + i];
-        if (rules && review_rules_hide(rules, schema->texts[i].name))
+        if (is_hidden(rules, &schema->texts[i]))
             continue;
         json_key(&w, schema->texts[i].name);
         if (text.ptr)
@@ -181,10 +187,10 @@ static void put_key(struct buf *out, const struct record *record, int64_t row,
         struct str key = record->texts[row * schema->text_count + i];
         if (!schema->texts[i].is_key || !key.ptr)
             continue;
-        if (rules && review_rules_hide(rules, schema->texts[i].name))
-            put_hidden_key(out, rules->salt, key);
-        else
+        if (!is_hidden(rules, &schema->texts[i]))
             buf_str(out, key);
+        else if (rules)
+            put_hidden_key(out, rules->salt, key);
         return;
     }
 }
