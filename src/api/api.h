@@ -108,6 +108,7 @@ struct call {
     struct str traceparent; /* as the caller sent it; empty when absent or malformed */
     uint64_t span_id;       /* of our part of that trace; 0 without one */
     struct actor actor;
+    bool has_narrow_key;         /* the caller's API key lacks the scope observe */
     struct violation *violation; /* for the reply, when the error is a broken contract */
     const char *violation_model;
     int64_t violation_version;

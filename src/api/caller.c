@@ -191,6 +191,7 @@ static enum err_code accept_key(struct call *call, struct str token, struct err 
         known = remember(call, key, token);
     }
     name_actor(call, known->name, "http");
+    call->has_narrow_key = !(known->scopes & (SCOPE_OBSERVE | SCOPE_ADMIN));
     return check_scope(call, known->scopes, err);
 }
 
@@ -204,6 +205,7 @@ static bool is_open(const struct call *call)
 enum err_code caller_authenticate(struct call *call, struct err *err)
 {
     name_actor(call, "anonymous", "http");
+    call->has_narrow_key = false;
     if (call->route->scope & SCOPE_PUBLIC)
         return ERR_OK;
     if (call->x->peer->is_unix)

@@ -52,7 +52,21 @@ static void put_counts(struct json_writer *w, const struct feedback *feedback)
     }
 }
 
-static void put_result(struct json_writer *w, const struct outcome *o, int item)
+/* Who knows a business key only learns no id by it, unless it may read predictions anyway. */
+static void put_predicted(struct json_writer *w, const struct outcome *o, bool is_id_hidden)
+{
+    if (!is_id_hidden) {
+        json_key(w, "prediction");
+        json_put_str(w, o->predicted->id);
+    }
+    json_key(w, "model");
+    json_put_text(w, o->predicted->model);
+    json_key(w, "version");
+    json_put_i64(w, o->predicted->version);
+}
+
+static void put_result(struct json_writer *w, const struct call *call, const struct outcome *o,
+                       int item)
 {
     json_begin_object(w);
     json_key(w, "item");
@@ -63,14 +77,8 @@ static void put_result(struct json_writer *w, const struct outcome *o, int item)
     }
     json_key(w, "result");
     json_put_text(w, outcome_result_name(o->result));
-    if (o->predicted) {
-        json_key(w, "prediction");
-        json_put_str(w, o->predicted->id);
-        json_key(w, "model");
-        json_put_text(w, o->predicted->model);
-        json_key(w, "version");
-        json_put_i64(w, o->predicted->version);
-    }
+    if (o->predicted)
+        put_predicted(w, o, call->has_narrow_key && o->prediction_id.len == 0);
     if (o->result == OUTCOME_REFUSED) {
         json_key(w, "reason");
         json_put_text(w, o->reason);
@@ -88,7 +96,7 @@ static void write_results(struct call *call, const struct feedback *feedback)
     json_begin_array(&w);
     for (int i = 0; i < feedback->count; i++)
         if (feedback->is_single || feedback->outcomes[i].result != OUTCOME_ACCEPTED)
-            put_result(&w, &feedback->outcomes[i], feedback->items[i]);
+            put_result(&w, call, &feedback->outcomes[i], feedback->items[i]);
     json_end_array(&w);
     json_end_object(&w);
 }

@@ -70,6 +70,19 @@ def test_a_key_means_the_newest_prediction_with_it(api):
     api.get(f"/api/outcomes/{old['id']}", expect=404)
 
 
+def test_a_key_tells_no_id_to_who_may_not_read_predictions(server, api):
+    first = predict(api)[3]
+    keys = {name: server.cli("key", "create", name, "--scope", scope, "--json").json["key"]
+            for name, scope in (("narrow", "predict"), ("wide", "predict,observe"))}
+    by_key = {"model": "churn", "key": "C0003", "label": "stays"}
+    narrow, wide = (Api(server.url, keys[name]) for name in ("narrow", "wide"))
+    hidden = say(narrow, by_key)["results"][0]
+    assert (hidden["result"], hidden["version"], "prediction" in hidden) == ("accepted", 1, False)
+    assert say(wide, by_key)["results"][0]["prediction"] == first["id"]
+    by_id = {"id": first["id"], "label": "stays"}
+    assert say(narrow, by_id)["results"][0]["prediction"] == first["id"]
+
+
 def test_what_comes_before_its_prediction_waits_for_it(api):
     early = {"id": "early-0", "label": "stays"}
     assert say(api, early)["orphan"] == 1
