@@ -25,6 +25,7 @@ enum {
     RETRY_BASE_US = 1000 * 1000,
     SAVE_EVERY_US = 5 * 1000 * 1000,
     HEADERS_MAX = 8,
+    NOT_SAVED = -1, /* no cursor has that place */
 };
 
 struct courier {
@@ -77,21 +78,33 @@ static void save_cursor(struct courier *courier)
         courier->saved = move.seq;
 }
 
+/* A cursor that cannot be kept (the disk is full) hinders nobody: it is in memory, and saved when
+ * there is room. Only a restart before that begins it anew. */
+static void keep_new_cursor(struct courier *courier, const struct cursor_move *move)
+{
+    struct err err = {0};
+    struct cursor_move copy = *move;
+    struct control_op op = {.fn = put_cursor, .arg = &copy};
+    if (!control_execute(courier->webhooks->control, &op, &err))
+        return;
+    courier->saved = NOT_SAVED;
+    log_warn("webhook cursor not saved yet", "webhook=%s reason=%s", move->name, err.msg);
+}
+
 static enum err_code begin_cursor(struct courier *courier, struct err *err)
 {
     struct control *control = courier->webhooks->control;
     const struct webhook *webhook = courier->webhook;
     struct cursor_move move = {.name = webhook->name};
-    struct control_op op = {.fn = put_cursor, .arg = &move};
     bool is_new = false;
     struct store *store = control_read_begin(control);
     enum err_code rc = webhook_cursor_get(store, webhook->name, &move.seq, &is_new, err);
     if (!rc && is_new && !webhook->from_beginning)
         rc = webhook_last_event(store, &move.seq, err);
     control_read_end(control);
-    if (!rc && is_new)
-        rc = control_execute(control, &op, err);
     courier->status.cursor = courier->saved = move.seq;
+    if (!rc && is_new)
+        keep_new_cursor(courier, &move);
     return rc;
 }
 
