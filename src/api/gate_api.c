@@ -7,30 +7,18 @@
 
 /* ---- results as JSON ---- */
 
-static void put_text(struct json_writer *w, const char *key, const char *value)
-{
-    json_key(w, key);
-    json_put_text(w, value);
-}
-
-static void put_count(struct json_writer *w, const char *key, int64_t value)
-{
-    json_key(w, key);
-    json_put_i64(w, value);
-}
-
 static void put_result(struct json_writer *w, const struct gate_result *result, bool has_report)
 {
     json_begin_object(w);
-    put_count(w, "id", result->id);
-    put_text(w, "model", result->model);
-    put_count(w, "version", result->version);
-    put_text(w, "verdict", result->verdict);
-    put_count(w, "champion", result->champion);
-    put_count(w, "rows", result->row_count);
-    put_text(w, "file_sha256", result->file_digest);
-    put_text(w, "data_sha256", result->data_digest);
-    put_text(w, "actor", result->actor);
+    json_member_i64(w, "id", result->id);
+    json_member_text(w, "model", result->model);
+    json_member_i64(w, "version", result->version);
+    json_member_text(w, "verdict", result->verdict);
+    json_member_i64(w, "champion", result->champion);
+    json_member_i64(w, "rows", result->row_count);
+    json_member_text(w, "file_sha256", result->file_digest);
+    json_member_text(w, "data_sha256", result->data_digest);
+    json_member_text(w, "actor", result->actor);
     json_key(w, "at");
     json_put_time(w, result->at_us);
     if (has_report) {
@@ -256,9 +244,9 @@ static void put_requirement(struct json_writer *w, const struct gate_requirement
         return;
     }
     json_begin_object(w);
-    put_text(w, "file", required->file);
-    put_text(w, "file_sha256", required->digest);
-    put_text(w, "actor", required->actor);
+    json_member_text(w, "file", required->file);
+    json_member_text(w, "file_sha256", required->digest);
+    json_member_text(w, "actor", required->actor);
     json_key(w, "at");
     json_put_time(w, required->at_us);
     json_end_object(w);
@@ -297,7 +285,7 @@ enum err_code gates_get(struct call *call, struct err *err)
         return rc;
     struct json_writer w = call_json(call, 200);
     json_begin_object(&w);
-    put_text(&w, "model", model);
+    json_member_text(&w, "model", model);
     json_key(&w, "required");
     put_requirement(&w, &required);
     json_key(&w, "results");
@@ -330,7 +318,7 @@ static enum err_code require(struct call *call, struct control *control, struct 
         return rc;
     struct json_writer w = call_json(call, 200);
     json_begin_object(&w);
-    put_text(&w, "model", change->model);
+    json_member_text(&w, "model", change->model);
     json_key(&w, "required");
     put_requirement(&w, &required);
     json_end_object(&w);

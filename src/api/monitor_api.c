@@ -8,18 +8,6 @@ enum { HISTORY_SHOWN = 12 };
 
 /* ---- one column ---- */
 
-static void put_text(struct json_writer *w, const char *key, const char *value)
-{
-    json_key(w, key);
-    json_put_text(w, value);
-}
-
-static void put_i64(struct json_writer *w, const char *key, int64_t value)
-{
-    json_key(w, key);
-    json_put_i64(w, value);
-}
-
 /* The long run: where the detector stands, or why there is none. */
 static void put_long_run(struct json_writer *w, const struct window *window, int i)
 {
@@ -27,7 +15,7 @@ static void put_long_run(struct json_writer *w, const struct window *window, int
     json_key(w, "long_run");
     json_begin_object(w);
     if (refusal)
-        put_text(w, "refused", refusal);
+        json_member_text(w, "refused", refusal);
     else {
         json_put_measure(w, "log_e_cusum", window->detectors[i].log_cusum);
         json_put_measure(w, "alarm", judge_long_run_alarm(window->baseline));
@@ -44,14 +32,14 @@ static void put_column(struct json_writer *w, const struct window *window, int i
 {
     const struct baseline_column *c = &window->baseline->columns[i];
     json_begin_object(w);
-    put_text(w, "feature", c->name);
+    json_member_text(w, "feature", c->name);
     json_key(w, "is_answer");
     json_put_bool(w, c->is_answer);
     if (c->unit[0])
-        put_text(w, "unit", c->unit);
-    put_i64(w, "baseline_rows", (int64_t)c->rows);
+        json_member_text(w, "unit", c->unit);
+    json_member_i64(w, "baseline_rows", (int64_t)c->rows);
     if (baseline_note(c)[0])
-        put_text(w, "baseline_note", baseline_note(c));
+        json_member_text(w, "baseline_note", baseline_note(c));
     judgement_write(w, &window->judgements[i], cause_at(window->causes, i));
     if (window->since_us[i]) {
         json_key(w, "since");
@@ -77,9 +65,9 @@ static void put_open(struct json_writer *w, const struct window *window,
 {
     json_key(w, "open");
     json_begin_object(w);
-    put_i64(w, "rows", (int64_t)window->open_rows);
-    put_i64(w, "rows_needed", config->rows_min);
-    put_i64(w, "milliseconds_needed", config->span_us / 1000);
+    json_member_i64(w, "rows", (int64_t)window->open_rows);
+    json_member_i64(w, "rows_needed", config->rows_min);
+    json_member_i64(w, "milliseconds_needed", config->span_us / 1000);
     if (window->has_begun) {
         json_key(w, "from");
         json_put_time(w, window->from_us);
@@ -92,23 +80,23 @@ static void put_skew(struct json_writer *w, const struct window *window)
     json_key(w, "skew");
     json_begin_object(w);
     if (!window->is_skew_judged) {
-        put_text(w, "verdict", "wait");
-        put_text(w, "reason",
-                 window->closed_count ? "it was judged before this start"
-                                      : "fewer than 500 rows so far");
+        json_member_text(w, "verdict", "wait");
+        json_member_text(w, "reason",
+                         window->closed_count ? "it was judged before this start"
+                                              : "fewer than 500 rows so far");
         json_end_object(w);
         return;
     }
     int count = window->baseline->column_count;
-    put_text(w, "verdict", monitor_verdict_name(judge_worst(window->skew, count)));
-    put_i64(w, "rows", (int64_t)window->skew_rows);
+    json_member_text(w, "verdict", monitor_verdict_name(judge_worst(window->skew, count)));
+    json_member_i64(w, "rows", (int64_t)window->skew_rows);
     json_key(w, "features");
     json_begin_array(w);
     for (int i = 0; i < count; i++) {
         if (window->skew[i].verdict < MONITOR_WARN)
             continue;
         json_begin_object(w);
-        put_text(w, "feature", window->baseline->columns[i].name);
+        json_member_text(w, "feature", window->baseline->columns[i].name);
         judgement_write(w, &window->skew[i], cause_at(window->skew_causes, i));
         json_end_object(w);
     }
@@ -138,22 +126,22 @@ static void put_verdict(struct json_writer *w, const struct window *window,
 {
     enum monitor_verdict verdict =
         window->history_count ? window_past(window, 0)->verdict : MONITOR_WAIT;
-    put_text(w, "verdict", monitor_verdict_name(verdict));
+    json_member_text(w, "verdict", monitor_verdict_name(verdict));
     if (verdict != MONITOR_WAIT)
         return;
     const char *why = window->history_count ? window->judgements[0].wait : NULL;
-    put_text(w, "reason", why ? why : waiting_for(window, config));
+    json_member_text(w, "reason", why ? why : waiting_for(window, config));
 }
 
 static void put_arm(struct json_writer *w, const struct monitor *monitor,
                     const struct window *window, const struct window_config *config, int limit)
 {
     json_begin_object(w);
-    put_i64(w, "version", monitor->version);
-    put_text(w, "arm", arm_name(window->arm));
+    json_member_i64(w, "version", monitor->version);
+    json_member_text(w, "arm", arm_name(window->arm));
     put_verdict(w, window, config);
-    put_i64(w, "rows_total", (int64_t)window->total_rows);
-    put_i64(w, "windows_total", window->closed_count);
+    json_member_i64(w, "rows_total", (int64_t)window->total_rows);
+    json_member_i64(w, "windows_total", window->closed_count);
     json_key(w, "upstream");
     json_put_bool(w, window->is_judged && window->is_upstream);
     put_open(w, window, config);
@@ -193,7 +181,7 @@ static enum err_code write_reply(struct call *call, const struct ask *ask, struc
         monitor_task_restore(&call->node->monitor_task);
     struct json_writer w = call_json(call, 200);
     json_begin_object(&w);
-    put_text(&w, "model", ask->model);
+    json_member_text(&w, "model", ask->model);
     json_key(&w, "is_watched");
     json_put_bool(&w, monitors != NULL);
     json_key(&w, "monitors");

@@ -3,33 +3,6 @@
 
 #include "base/check.h"
 
-static void put_text(struct json_writer *w, const char *key, const char *value)
-{
-    json_key(w, key);
-    json_put_text(w, value);
-}
-
-static void put_i64(struct json_writer *w, const char *key, int64_t value)
-{
-    json_key(w, key);
-    json_put_i64(w, value);
-}
-
-static void put_bool(struct json_writer *w, const char *key, bool value)
-{
-    json_key(w, key);
-    json_put_bool(w, value);
-}
-
-static void put_time(struct json_writer *w, const char *key, int64_t at_us)
-{
-    json_key(w, key);
-    if (at_us)
-        json_put_time(w, at_us);
-    else
-        json_put_null(w);
-}
-
 static void put_raw(struct json_writer *w, const char *key, const char *json)
 {
     json_key(w, key);
@@ -40,22 +13,22 @@ static void put_raw(struct json_writer *w, const char *key, const char *json)
 
 static void put_line(struct json_writer *w, const struct review_item *item)
 {
-    put_i64(w, "id", item->id);
-    put_text(w, "prediction_id", item->prediction_id);
-    put_text(w, "model", item->model);
-    put_i64(w, "version", item->version);
-    put_text(w, "rule", item->rule);
-    put_text(w, "mode", review_mode_name(item->mode));
-    put_text(w, "state", review_state_name(item->state));
-    put_i64(w, "stakes", item->stakes);
-    put_bool(w, "escalated", item->is_escalated);
-    put_bool(w, "late", item->is_late);
-    put_i64(w, "reviewers", item->reviewers);
-    put_i64(w, "decision_count", item->decision_count);
-    put_text(w, "label", item->label);
-    put_time(w, "created_at", item->created_us);
-    put_time(w, "due_at", item->due_us);
-    put_time(w, "closed_at", item->closed_us);
+    json_member_i64(w, "id", item->id);
+    json_member_text(w, "prediction_id", item->prediction_id);
+    json_member_text(w, "model", item->model);
+    json_member_i64(w, "version", item->version);
+    json_member_text(w, "rule", item->rule);
+    json_member_text(w, "mode", review_mode_name(item->mode));
+    json_member_text(w, "state", review_state_name(item->state));
+    json_member_i64(w, "stakes", item->stakes);
+    json_member_bool(w, "escalated", item->is_escalated);
+    json_member_bool(w, "late", item->is_late);
+    json_member_i64(w, "reviewers", item->reviewers);
+    json_member_i64(w, "decision_count", item->decision_count);
+    json_member_text(w, "label", item->label);
+    json_member_time(w, "created_at", item->created_us);
+    json_member_time(w, "due_at", item->due_us);
+    json_member_time(w, "closed_at", item->closed_us);
 }
 
 void review_write_line(struct json_writer *w, const struct review_item *item)
@@ -68,17 +41,17 @@ void review_write_line(struct json_writer *w, const struct review_item *item)
 static void put_decision(struct json_writer *w, const struct review_decision *decision)
 {
     json_begin_object(w);
-    put_i64(w, "id", decision->id);
-    put_text(w, "kind", decision->kind);
-    put_text(w, "reviewer", decision->reviewer);
-    put_text(w, "label", decision->label);
-    put_text(w, "note", decision->note);
-    put_bool(w, "blind", decision->is_blind);
-    put_bool(w, "gold", decision->is_gold);
-    put_i64(w, "replaces", decision->replaces);
+    json_member_i64(w, "id", decision->id);
+    json_member_text(w, "kind", decision->kind);
+    json_member_text(w, "reviewer", decision->reviewer);
+    json_member_text(w, "label", decision->label);
+    json_member_text(w, "note", decision->note);
+    json_member_bool(w, "blind", decision->is_blind);
+    json_member_bool(w, "gold", decision->is_gold);
+    json_member_i64(w, "replaces", decision->replaces);
     json_key(w, "seconds");
     json_put_f64(w, (double)decision->took_us / 1e6);
-    put_time(w, "at", decision->created_us);
+    json_member_time(w, "at", decision->created_us);
     json_end_object(w);
 }
 
@@ -88,18 +61,18 @@ void review_write_item(struct json_writer *w, const struct review_item *item,
     bool is_hidden = item->is_blind && item->state == REVIEW_OPEN;
     json_begin_object(w);
     put_line(w, item);
-    put_i64(w, "rules_revision", item->rules_revision);
-    put_text(w, "reason", item->reason);
+    json_member_i64(w, "rules_revision", item->rules_revision);
+    json_member_text(w, "reason", item->reason);
     json_key(w, "probability");
     if (item->probability > 0)
         json_put_f64(w, item->probability);
     else
         json_put_null(w);
-    put_bool(w, "random", item->is_random);
-    put_bool(w, "blind", item->is_blind);
-    put_text(w, "on_expiry", review_expiry_name(item->on_expiry));
-    put_time(w, "predicted_at", item->predicted_us);
-    put_text(w, "gold", item->gold_label);
+    json_member_bool(w, "random", item->is_random);
+    json_member_bool(w, "blind", item->is_blind);
+    json_member_text(w, "on_expiry", review_expiry_name(item->on_expiry));
+    json_member_time(w, "predicted_at", item->predicted_us);
+    json_member_text(w, "gold", item->gold_label);
     put_raw(w, "choices", item->choices);
     put_raw(w, "inputs", item->inputs);
     put_raw(w, "answer", is_hidden ? "null" : item->answer);
@@ -118,15 +91,15 @@ void review_write_card(struct json_writer *w, const struct review_item *item,
 {
     int64_t due_us = item->due_us > lease->until_us ? item->due_us : lease->until_us;
     json_begin_object(w);
-    put_i64(w, "id", item->id);
-    put_text(w, "model", item->model);
-    put_i64(w, "version", item->version);
-    put_text(w, "rule", item->rule);
-    put_text(w, "reason", item->reason);
-    put_i64(w, "stakes", item->stakes);
-    put_time(w, "due_at", lease->is_gold ? due_us : item->due_us);
-    put_time(w, "leased_until", lease->until_us);
-    put_bool(w, "blind", item->is_blind);
+    json_member_i64(w, "id", item->id);
+    json_member_text(w, "model", item->model);
+    json_member_i64(w, "version", item->version);
+    json_member_text(w, "rule", item->rule);
+    json_member_text(w, "reason", item->reason);
+    json_member_i64(w, "stakes", item->stakes);
+    json_member_time(w, "due_at", lease->is_gold ? due_us : item->due_us);
+    json_member_time(w, "leased_until", lease->until_us);
+    json_member_bool(w, "blind", item->is_blind);
     put_raw(w, "choices", item->choices);
     put_raw(w, "inputs", item->inputs);
     put_raw(w, "answer", item->is_blind ? "null" : item->answer);
@@ -141,32 +114,32 @@ static void put_label(struct json_writer *w, const struct review_item *item)
     if (is_number)
         put_raw(w, "value", item->label);
     else
-        put_text(w, "label", item->label);
-    put_text(w, "by", "review");
+        json_member_text(w, "label", item->label);
+    json_member_text(w, "by", "review");
 }
 
 void review_write_held(struct json_writer *w, const struct review_item *item)
 {
     const char *state = item->state == REVIEW_OPEN ? "held" : review_state_name(item->state);
     json_begin_object(w);
-    put_text(w, "id", item->prediction_id);
-    put_i64(w, "item", item->id);
-    put_text(w, "state", state);
+    json_member_text(w, "id", item->prediction_id);
+    json_member_i64(w, "item", item->id);
+    json_member_text(w, "state", state);
     if (item->state == REVIEW_OPEN)
-        put_time(w, "due_at", item->due_us);
+        json_member_time(w, "due_at", item->due_us);
     if (item->state == REVIEW_DECIDED)
         put_label(w, item);
     if (item->state == REVIEW_EXPIRED) {
         /* The members of the answer, without its braces. */
         struct str answer = str_of(item->answer);
-        put_text(w, "by", "model");
+        json_member_text(w, "by", "model");
         if (answer.len > 2) {
             buf_char(w->out, ',');
             buf_append(w->out, answer.ptr + 1, answer.len - 2);
         }
     }
     if (item->state != REVIEW_OPEN)
-        put_time(w, "closed_at", item->closed_us);
+        json_member_time(w, "closed_at", item->closed_us);
     json_end_object(w);
 }
 

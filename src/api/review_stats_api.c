@@ -16,12 +16,6 @@ static void put_number(struct json_writer *w, const char *key, double value)
         json_put_null(w);
 }
 
-static void put_count(struct json_writer *w, const char *key, int64_t value)
-{
-    json_key(w, key);
-    json_put_i64(w, value);
-}
-
 static double share(int64_t part, int64_t whole)
 {
     return whole ? (double)part / (double)whole : NAN;
@@ -32,8 +26,8 @@ static void put_compared(struct json_writer *w, const char *key,
 {
     json_key(w, key);
     json_begin_object(w);
-    put_count(w, "count", compared->count);
-    put_count(w, "same", compared->same);
+    json_member_i64(w, "count", compared->count);
+    json_member_i64(w, "same", compared->same);
     put_number(w, "share", share(compared->same, compared->count));
     json_end_object(w);
 }
@@ -45,12 +39,12 @@ static void put_versions(struct json_writer *w, const struct review_stats *stats
     for (int i = 0; i < stats->version_count; i++) {
         const struct review_version *v = &stats->versions[i];
         json_begin_object(w);
-        put_count(w, "version", v->version);
-        put_count(w, "items", v->item_count);
-        put_count(w, "decided", v->decided_count);
-        put_count(w, "overrides", v->override_count);
+        json_member_i64(w, "version", v->version);
+        json_member_i64(w, "items", v->item_count);
+        json_member_i64(w, "decided", v->decided_count);
+        json_member_i64(w, "overrides", v->override_count);
         put_number(w, "override_share", share(v->override_count, v->decided_count));
-        put_count(w, "late", v->late_count);
+        json_member_i64(w, "late", v->late_count);
         json_end_object(w);
     }
     json_end_array(w);
@@ -65,7 +59,7 @@ static void put_reviewers(struct json_writer *w, const struct review_stats *stat
         json_begin_object(w);
         json_key(w, "reviewer");
         json_put_text(w, r->name);
-        put_count(w, "decisions", r->decision_count);
+        json_member_i64(w, "decisions", r->decision_count);
         put_number(w, "median_seconds", r->median_seconds);
         put_compared(w, "gold", &r->gold);
         put_compared(w, "shown", &r->shown);
@@ -80,7 +74,7 @@ static void put_agreement(struct json_writer *w, const struct review_stats *stat
     json_key(w, "agreement");
     json_begin_object(w);
     put_number(w, "alpha", stats->alpha);
-    put_count(w, "items", stats->alpha_item_count);
+    json_member_i64(w, "items", stats->alpha_item_count);
     json_key(w, "pairs");
     json_begin_array(w);
     for (int i = 0; i < stats->pair_count; i++) {
@@ -90,8 +84,8 @@ static void put_agreement(struct json_writer *w, const struct review_stats *stat
         json_put_text(w, pair->a);
         json_key(w, "b");
         json_put_text(w, pair->b);
-        put_count(w, "items", pair->item_count);
-        put_count(w, "same", pair->same_count);
+        json_member_i64(w, "items", pair->item_count);
+        json_member_i64(w, "same", pair->same_count);
         put_number(w, "kappa", pair->kappa);
         json_end_object(w);
     }
@@ -104,8 +98,8 @@ static void put_random(struct json_writer *w, const struct review_stats *stats)
     bool is_known = stats->random.count > 0;
     json_key(w, "random");
     json_begin_object(w);
-    put_count(w, "count", stats->random.count);
-    put_count(w, "same", stats->random.same);
+    json_member_i64(w, "count", stats->random.count);
+    json_member_i64(w, "same", stats->random.same);
     put_number(w, "share", share(stats->random.same, stats->random.count));
     put_number(w, "low", is_known ? stats->random_interval.low : NAN);
     put_number(w, "high", is_known ? stats->random_interval.high : NAN);
@@ -118,10 +112,10 @@ static void put_stats(struct json_writer *w, const struct review_stats *stats, i
     json_begin_object(w);
     json_key(w, "model");
     json_put_text(w, stats->model);
-    put_count(w, "open", stats->open_count);
+    json_member_i64(w, "open", stats->open_count);
     put_number(w, "oldest_age_seconds", age);
-    put_count(w, "overdue", stats->overdue_count);
-    put_count(w, "decisions", stats->decision_count);
+    json_member_i64(w, "overdue", stats->overdue_count);
+    json_member_i64(w, "decisions", stats->decision_count);
     json_key(w, "seconds_per_decision");
     json_begin_object(w);
     put_number(w, "median", stats->median_seconds);

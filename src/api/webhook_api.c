@@ -2,15 +2,6 @@
  */
 #include "api/handlers.h"
 
-static void put_time(struct json_writer *w, const char *key, int64_t wall_us)
-{
-    json_key(w, key);
-    if (wall_us)
-        json_put_time(w, wall_us);
-    else
-        json_put_null(w);
-}
-
 static void put_webhook(struct json_writer *w, const struct webhook_status *status)
 {
     json_begin_object(w);
@@ -26,8 +17,8 @@ static void put_webhook(struct json_writer *w, const struct webhook_status *stat
     json_put_u64(w, status->failed);
     json_key(w, "failures_in_row");
     json_put_i64(w, status->failures_in_row);
-    put_time(w, "last_success_at", status->last_success_us);
-    put_time(w, "next_attempt_at", status->next_attempt_us);
+    json_member_time(w, "last_success_at", status->last_success_us);
+    json_member_time(w, "next_attempt_at", status->next_attempt_us);
     json_key(w, "last_error");
     json_put_text(w, status->last_error);
     json_end_object(w);

@@ -476,3 +476,36 @@ void json_put_time(struct json_writer *w, int64_t wall_us)
     char text[CLOCK_TEXT_BYTES];
     json_put_text(w, clock_format(wall_us, text));
 }
+
+void json_member_text(struct json_writer *w, const char *key, const char *value)
+{
+    json_key(w, key);
+    json_put_text(w, value);
+}
+
+void json_member_i64(struct json_writer *w, const char *key, int64_t value)
+{
+    json_key(w, key);
+    json_put_i64(w, value);
+}
+
+void json_member_u64(struct json_writer *w, const char *key, uint64_t value)
+{
+    json_key(w, key);
+    json_put_u64(w, value);
+}
+
+void json_member_bool(struct json_writer *w, const char *key, bool value)
+{
+    json_key(w, key);
+    json_put_bool(w, value);
+}
+
+void json_member_time(struct json_writer *w, const char *key, int64_t wall_us)
+{
+    json_key(w, key);
+    if (wall_us)
+        json_put_time(w, wall_us);
+    else
+        json_put_null(w);
+}

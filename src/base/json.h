@@ -74,4 +74,11 @@ void json_put_raw(struct json_writer *w, struct str json); /* already JSON */
 void json_put_value(struct json_writer *w, yyjson_val *value);
 void json_put_time(struct json_writer *w, int64_t wall_us); /* RFC 3339 text */
 
+/* A member of the open object: its key and its value. A time of 0 is null: it has not happened. */
+void json_member_text(struct json_writer *w, const char *key, const char *value);
+void json_member_i64(struct json_writer *w, const char *key, int64_t value);
+void json_member_u64(struct json_writer *w, const char *key, uint64_t value);
+void json_member_bool(struct json_writer *w, const char *key, bool value);
+void json_member_time(struct json_writer *w, const char *key, int64_t wall_us);
+
 #endif

@@ -7,12 +7,6 @@
 
 enum { CHECK_BYTES_MAX = 64 * AUDIT_STATE_BYTES_MAX, SEQUENCE_BYTES = 24, TYPE_BYTES = 544 };
 
-static void put_text(struct json_writer *w, const char *key, const char *value)
-{
-    json_key(w, key);
-    json_put_text(w, value);
-}
-
 /* A state is JSON text; should one not be, it goes as the text that it is. */
 static void put_state(struct json_writer *w, const char *key, const char *state)
 {
@@ -34,12 +28,12 @@ static void put_data(struct json_writer *w, const struct audit_event *event)
     json_begin_object(w);
     json_key(w, "seq");
     json_put_i64(w, event->seq);
-    put_text(w, "actor", event->actor);
-    put_text(w, "via", event->via);
-    put_text(w, "action", event->action);
+    json_member_text(w, "actor", event->actor);
+    json_member_text(w, "via", event->via);
+    json_member_text(w, "action", event->action);
     put_state(w, "before", event->before);
     put_state(w, "after", event->after);
-    put_text(w, "request_id", event->request_id);
+    json_member_text(w, "request_id", event->request_id);
     json_end_object(w);
 }
 
@@ -50,16 +44,16 @@ void cloudevent_format(const struct audit_event *event, const char *source, stru
     snprintf(type, sizeof(type), "slipway.%s", event->action);
     snprintf(sequence, sizeof(sequence), "%020lld", (long long)event->seq);
     json_begin_object(&w);
-    put_text(&w, "specversion", "1.0");
-    put_text(&w, "id", event->hash);
-    put_text(&w, "source", source);
-    put_text(&w, "type", type);
+    json_member_text(&w, "specversion", "1.0");
+    json_member_text(&w, "id", event->hash);
+    json_member_text(&w, "source", source);
+    json_member_text(&w, "type", type);
     if (event->subject[0])
-        put_text(&w, "subject", event->subject);
+        json_member_text(&w, "subject", event->subject);
     json_key(&w, "time");
     json_put_time(&w, event->at_us);
-    put_text(&w, "datacontenttype", "application/json");
-    put_text(&w, "sequence", sequence);
+    json_member_text(&w, "datacontenttype", "application/json");
+    json_member_text(&w, "sequence", sequence);
     json_key(&w, "data");
     put_data(&w, event);
     json_end_object(&w);

@@ -12,15 +12,6 @@ static void put_text(struct json_writer *w, const char *key, const char *value)
     json_put_text(w, value ? value : "");
 }
 
-static void put_time(struct json_writer *w, const char *key, int64_t wall_us)
-{
-    json_key(w, key);
-    if (wall_us)
-        json_put_time(w, wall_us);
-    else
-        json_put_null(w);
-}
-
 void alert_put_json(struct json_writer *w, const struct alert_view *view)
 {
     const struct alert *alert = &view->alert;
@@ -39,8 +30,8 @@ void alert_put_json(struct json_writer *w, const struct alert_view *view)
     json_key(w, "bound");
     json_put_f64(w, alert->bound);
     put_text(w, "unit", alert->unit);
-    put_time(w, "since", alert->since_us);
-    put_time(w, "opened_at", view->opened_us);
+    json_member_time(w, "since", alert->since_us);
+    json_member_time(w, "opened_at", view->opened_us);
     put_text(w, "owner", view->owner);
     put_text(w, "runbook", view->runbook);
     if (view->state == ALERT_CLOSED) {

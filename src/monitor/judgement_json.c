@@ -12,18 +12,6 @@ void json_put_measure(struct json_writer *w, const char *key, double value)
         json_put_null(w);
 }
 
-static void put_text(struct json_writer *w, const char *key, const char *value)
-{
-    json_key(w, key);
-    json_put_text(w, value);
-}
-
-static void put_i64(struct json_writer *w, const char *key, int64_t value)
-{
-    json_key(w, key);
-    json_put_i64(w, value);
-}
-
 static void put_measures(struct json_writer *w, const struct judgement *j)
 {
     json_put_measure(w, "psi_nats", j->psi_nats);
@@ -31,7 +19,7 @@ static void put_measures(struct json_writer *w, const struct judgement *j)
     json_put_measure(w, "hellinger", j->hellinger);
     json_put_measure(w, "l_infinity", j->l_infinity);
     json_put_measure(w, "chi2", j->chi2);
-    put_i64(w, "chi2_dof", j->dof);
+    json_member_i64(w, "chi2_dof", j->dof);
     json_put_measure(w, "p", j->p);
     json_put_measure(w, "q", j->q);
     json_put_measure(w, "missing_ratio", j->missing_share);
@@ -43,14 +31,14 @@ static void put_measures(struct json_writer *w, const struct judgement *j)
 
 void judgement_write(struct json_writer *w, const struct judgement *j, const char *cause)
 {
-    put_text(w, "verdict", monitor_verdict_name(j->verdict));
+    json_member_text(w, "verdict", monitor_verdict_name(j->verdict));
     if (j->rule)
-        put_text(w, "rule", judge_rule_name(j->rule));
+        json_member_text(w, "rule", judge_rule_name(j->rule));
     if (j->wait)
-        put_text(w, "reason", j->wait);
+        json_member_text(w, "reason", j->wait);
     if (cause && cause[0])
-        put_text(w, "cause", cause);
-    put_i64(w, "rows", (int64_t)j->rows);
+        json_member_text(w, "cause", cause);
+    json_member_i64(w, "rows", (int64_t)j->rows);
     put_measures(w, j);
 }
 

@@ -34,21 +34,15 @@ static void write_worst(struct json_writer *w, const struct window_summary *s,
     json_end_array(w);
 }
 
-static void put_count(struct json_writer *w, const char *key, uint64_t count)
-{
-    json_key(w, key);
-    json_put_u64(w, count);
-}
-
 static void write_traffic(struct json_writer *w, const struct window_traffic *t)
 {
     json_key(w, "traffic");
     json_begin_object(w);
-    put_count(w, "requests", t->requests);
-    put_count(w, "rejected", t->rejected);
-    put_count(w, "failed", t->failed);
-    put_count(w, "suspect_rows", t->suspect_rows);
-    put_count(w, "violations", t->violations);
+    json_member_u64(w, "requests", t->requests);
+    json_member_u64(w, "rejected", t->rejected);
+    json_member_u64(w, "failed", t->failed);
+    json_member_u64(w, "suspect_rows", t->suspect_rows);
+    json_member_u64(w, "violations", t->violations);
     json_put_measure(w, "latency_p50_us", t->latency_p50_us);
     json_put_measure(w, "latency_p99_us", t->latency_p99_us);
     json_end_object(w);

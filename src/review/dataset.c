@@ -213,12 +213,6 @@ static enum err_code count_row(struct writing *w, const struct dataset_row *row,
 
 /* ---- JSON Lines ---- */
 
-static void put_text(struct json_writer *w, const char *key, const char *value)
-{
-    json_key(w, key);
-    json_put_text(w, value);
-}
-
 static void put_label(struct json_writer *w, const struct dataset_row *row, const char *key,
                       const char *label)
 {
@@ -244,13 +238,13 @@ static enum err_code write_json(struct writing *writing, struct dataset_row *row
         json_put_null(&w);
     json_key(&w, "weight");
     json_put_f64(&w, weight_of(row));
-    put_text(&w, "split", row->is_test ? "test" : "train");
+    json_member_text(&w, "split", row->is_test ? "test" : "train");
     json_key(&w, "random");
     json_put_bool(&w, row->is_random);
-    put_text(&w, "prediction_id", row->prediction_id);
+    json_member_text(&w, "prediction_id", row->prediction_id);
     json_key(&w, "version");
     json_put_i64(&w, row->version);
-    put_text(&w, "rule", row->rule);
+    json_member_text(&w, "rule", row->rule);
     json_key(&w, "decisions");
     json_put_i64(&w, row->decision_count);
     json_key(&w, "at");

@@ -176,12 +176,6 @@ static void put_text(struct json_writer *w, const char *key, const char *value)
     json_put_text(w, value && value[0] ? value : NULL);
 }
 
-static void put_count(struct json_writer *w, const char *key, int64_t value)
-{
-    json_key(w, key);
-    json_put_i64(w, value);
-}
-
 static void put_value(struct json_writer *w, const char *key, yyjson_val *value)
 {
     json_key(w, key);
@@ -209,7 +203,7 @@ static void write_details(struct json_writer *w, const struct card *card)
     put_text(w, "runtime", v->runtime);
     put_value(w, "signature", card->signature);
     put_text(w, "artifact_sha256", v->artifact.hex);
-    put_count(w, "artifact_bytes", v->artifact_bytes);
+    json_member_i64(w, "artifact_bytes", v->artifact_bytes);
     put_text(w, "golden_sha256", v->golden.hex);
     put_text(w, "registered_by", v->created_by);
     put_time(w, "registered_at", v->created_us);
@@ -233,9 +227,9 @@ static void write_data(struct json_writer *w, const struct card *card)
     put_text(w, "contract_version", c ? c->version : NULL);
     put_text(w, "contract_status", c ? c->status : NULL);
     put_text(w, "contract_owner", c ? c->owner : NULL);
-    put_count(w, "baseline_rows", card->baseline_rows);
-    put_count(w, "training_rows", card->training.row_count);
-    put_count(w, "training_rows_repeated", card->training.repeated_count);
+    json_member_i64(w, "baseline_rows", card->baseline_rows);
+    json_member_i64(w, "training_rows", card->training.row_count);
+    json_member_i64(w, "training_rows_repeated", card->training.repeated_count);
     put_text(w, "held_out_sha256", card->has_gate ? card->gate.data_digest : NULL);
     json_end_object(w);
 }
@@ -255,7 +249,7 @@ static void write_limit(struct json_writer *w, const struct contract_field *f)
     json_put_f64(w, f->has_max ? f->max : NAN);
     json_key(w, "range_is_inferred");
     json_put_bool(w, f->is_range_inferred);
-    put_count(w, "categories", f->category_count);
+    json_member_i64(w, "categories", f->category_count);
     json_end_object(w);
 }
 
@@ -267,10 +261,10 @@ static void write_gate(struct json_writer *w, const struct card *card)
         return;
     }
     json_begin_object(w);
-    put_count(w, "id", card->gate.id);
+    json_member_i64(w, "id", card->gate.id);
     put_text(w, "verdict", card->gate.verdict);
-    put_count(w, "rows", card->gate.row_count);
-    put_count(w, "champion", card->gate.champion);
+    json_member_i64(w, "rows", card->gate.row_count);
+    json_member_i64(w, "champion", card->gate.champion);
     put_text(w, "file_sha256", card->gate.file_digest);
     put_text(w, "data_sha256", card->gate.data_digest);
     put_text(w, "run_by", card->gate.actor);
@@ -291,8 +285,8 @@ static void write_history(struct json_writer *w, const struct card *card)
         put_time(w, "at", change->at_us);
         put_text(w, "alias", change->alias);
         put_text(w, "kind", change->kind);
-        put_count(w, "from", change->from);
-        put_count(w, "to", change->to);
+        json_member_i64(w, "from", change->from);
+        json_member_i64(w, "to", change->to);
         put_text(w, "by", change->actor);
         put_text(w, "reason", change->reason);
         json_end_object(w);
@@ -309,9 +303,9 @@ static void write_rollouts(struct json_writer *w, const struct card *card)
         if (r->from != card->version.number && r->to != card->version.number)
             continue;
         json_begin_object(w);
-        put_count(w, "rollout", r->id);
-        put_count(w, "from", r->from);
-        put_count(w, "to", r->to);
+        json_member_i64(w, "rollout", r->id);
+        json_member_i64(w, "from", r->from);
+        json_member_i64(w, "to", r->to);
         put_text(w, "state", rollout_state_name(r->state));
         put_text(w, "by", r->author);
         put_time(w, "started_at", r->started_us);
@@ -325,7 +319,7 @@ void card_write_json(struct json_writer *w, const struct card *card)
 {
     json_begin_object(w);
     put_text(w, "model", card->model.name);
-    put_count(w, "version", card->version.number);
+    json_member_i64(w, "version", card->version.number);
     put_time(w, "made_at", card->at_us);
     write_details(w, card);
     write_data(w, card);

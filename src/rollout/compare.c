@@ -313,21 +313,15 @@ static void write_examples(const struct compare *compare, struct json_writer *w)
     json_end_array(w);
 }
 
-static void put_count(struct json_writer *w, const char *key, uint64_t count)
-{
-    json_key(w, key);
-    json_put_u64(w, count);
-}
-
 void compare_write(const struct compare *compare, struct json_writer *w)
 {
-    put_count(w, "rows", compare->rows);
-    put_count(w, "differ", compare->differ);
+    json_member_u64(w, "rows", compare->rows);
+    json_member_u64(w, "differ", compare->differ);
     json_key(w, "differ_ratio");
     json_put_f64(w, compare->rows ? (double)compare->differ / (double)compare->rows : NAN);
-    put_count(w, "identical", compare->identical);
-    put_count(w, "errors", compare->errors);
-    put_count(w, "refused", compare->refused);
+    json_member_u64(w, "identical", compare->identical);
+    json_member_u64(w, "errors", compare->errors);
+    json_member_u64(w, "refused", compare->refused);
     if (compare->is_class)
         write_flips(compare, w);
     write_change(compare, w);

@@ -16,31 +16,19 @@ static void put_number(struct json_writer *w, const char *key, double value)
     json_put_f64(w, value);
 }
 
-static void put_count(struct json_writer *w, const char *key, int64_t value)
-{
-    json_key(w, key);
-    json_put_i64(w, value);
-}
-
-static void put_text(struct json_writer *w, const char *key, const char *value)
-{
-    json_key(w, key);
-    json_put_text(w, value);
-}
-
 static void write_check(struct json_writer *w, const struct gate_check *check)
 {
     json_begin_object(w);
-    put_text(w, "kind", check->kind);
-    put_text(w, "name", check->name);
-    put_text(w, "verdict", gate_verdict_name(check->verdict));
-    put_text(w, "text", check->text);
+    json_member_text(w, "kind", check->kind);
+    json_member_text(w, "name", check->name);
+    json_member_text(w, "verdict", gate_verdict_name(check->verdict));
+    json_member_text(w, "text", check->text);
     put_number(w, "value", check->value);
     put_number(w, "low", check->low);
     put_number(w, "high", check->high);
     put_number(w, "limit", check->limit);
     put_number(w, "p", check->p);
-    put_count(w, "n", check->n);
+    json_member_i64(w, "n", check->n);
     json_end_object(w);
 }
 
@@ -48,14 +36,14 @@ static void write_metric(struct json_writer *w, const struct gate_report *report
 {
     const struct quality *q = &report->candidate[metric];
     json_begin_object(w);
-    put_text(w, "name", quality_name(metric));
+    json_member_text(w, "name", quality_name(metric));
     put_number(w, "value", q->value);
     put_number(w, "low", q->low);
     put_number(w, "high", q->high);
-    put_count(w, "n", q->n);
-    put_count(w, "skipped", q->skipped);
-    put_text(w, "method", q->method);
-    put_text(w, "missing", q->missing);
+    json_member_i64(w, "n", q->n);
+    json_member_i64(w, "skipped", q->skipped);
+    json_member_text(w, "method", q->method);
+    json_member_text(w, "missing", q->missing);
     if (report->has_champion) {
         put_number(w, "champion", report->champion[metric].value);
         put_number(w, "difference", report->difference[metric].value);
@@ -68,8 +56,8 @@ static void write_metric(struct json_writer *w, const struct gate_report *report
 static void write_slice(struct json_writer *w, const struct gate_slice *slice)
 {
     json_begin_object(w);
-    put_text(w, "name", slice->name);
-    put_count(w, "n", slice->n);
+    json_member_text(w, "name", slice->name);
+    json_member_i64(w, "n", slice->n);
     put_number(w, "loss", slice->loss);
     put_number(w, "rest_loss", slice->rest_loss);
     put_number(w, "more_at_least", slice->low);
@@ -81,14 +69,14 @@ static void write_rows(struct json_writer *w, const struct gate_data *data)
 {
     json_key(w, "rows");
     json_begin_object(w);
-    put_count(w, "in_file", data->row_count);
-    put_count(w, "measured", data->count);
-    put_count(w, "rejected", data->rejected_count);
-    put_count(w, "rejected_by_champion", data->champion_rejected_count);
-    put_count(w, "without_truth", data->without_truth_count);
-    put_text(w, "target", data->target);
-    put_text(w, "ignored_columns", data->ignored_columns);
-    put_text(w, "sha256", data->digest);
+    json_member_i64(w, "in_file", data->row_count);
+    json_member_i64(w, "measured", data->count);
+    json_member_i64(w, "rejected", data->rejected_count);
+    json_member_i64(w, "rejected_by_champion", data->champion_rejected_count);
+    json_member_i64(w, "without_truth", data->without_truth_count);
+    json_member_text(w, "target", data->target);
+    json_member_text(w, "ignored_columns", data->ignored_columns);
+    json_member_text(w, "sha256", data->digest);
     json_end_object(w);
 }
 
@@ -124,8 +112,8 @@ static void write_latency(struct json_writer *w, const struct gate_report *repor
 void gate_report_write(struct json_writer *w, const struct gate_report *report)
 {
     json_begin_object(w);
-    put_text(w, "verdict", gate_verdict_name(report->verdict));
-    put_text(w, "file_sha256", report->file->digest);
+    json_member_text(w, "verdict", gate_verdict_name(report->verdict));
+    json_member_text(w, "file_sha256", report->file->digest);
     write_rows(w, report->data);
     json_key(w, "checks");
     json_begin_array(w);

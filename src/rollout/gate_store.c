@@ -62,12 +62,6 @@ static enum err_code read_result(struct store_rows *rows, void *arg, struct err 
 
 /* ---- results ---- */
 
-static void put_text(struct json_writer *w, const char *key, const char *value)
-{
-    json_key(w, key);
-    json_put_text(w, value);
-}
-
 static enum err_code append_run(struct store *store, struct gate_result *result, const char *failed,
                                 const struct actor *actor, struct err *err)
 {
@@ -78,10 +72,10 @@ static enum err_code append_run(struct store *store, struct gate_result *result,
     snprintf(subject, sizeof(subject), "model/%s/version/%lld/gate", result->model,
              (long long)result->version);
     json_begin_object(&w);
-    put_text(&w, "verdict", result->verdict);
-    put_text(&w, "failed", failed);
-    put_text(&w, "file", result->file_digest);
-    put_text(&w, "data", result->data_digest);
+    json_member_text(&w, "verdict", result->verdict);
+    json_member_text(&w, "failed", failed);
+    json_member_text(&w, "file", result->file_digest);
+    json_member_text(&w, "data", result->data_digest);
     json_key(&w, "champion");
     json_put_i64(&w, result->champion);
     json_key(&w, "rows");
@@ -189,9 +183,9 @@ static void format_requirement(struct buf *out, const char *digest, const char *
     struct json_writer w = {.out = out};
     buf_init(out, REGISTRY_STATE_BYTES_MAX);
     json_begin_object(&w);
-    put_text(&w, "file", digest);
+    json_member_text(&w, "file", digest);
     if (file && strlen(file) < REGISTRY_STATE_BYTES_MAX / 8)
-        put_text(&w, "text", file);
+        json_member_text(&w, "text", file);
     json_end_object(&w);
 }
 

@@ -114,21 +114,6 @@ static void put_text(struct json_writer *w, const char *key, const char *value)
     json_put_text(w, value && value[0] ? value : NULL);
 }
 
-static void put_count(struct json_writer *w, const char *key, int64_t value)
-{
-    json_key(w, key);
-    json_put_i64(w, value);
-}
-
-static void put_time(struct json_writer *w, const char *key, int64_t at_us)
-{
-    json_key(w, key);
-    if (at_us)
-        json_put_time(w, at_us);
-    else
-        json_put_null(w);
-}
-
 /* A member that is a text is compared as it is, others as JSON. */
 static bool matches(struct lineage *l, const struct version *version)
 {
@@ -159,10 +144,10 @@ static void write_gates(struct lineage *l, int64_t version)
         if (gate->version != version)
             continue;
         json_begin_object(l->w);
-        put_count(l->w, "id", gate->id);
+        json_member_i64(l->w, "id", gate->id);
         put_text(l->w, "verdict", gate->verdict);
         put_text(l->w, "data_sha256", gate->data_digest);
-        put_time(l->w, "at", gate->at_us);
+        json_member_time(l->w, "at", gate->at_us);
         json_end_object(l->w);
     }
     json_end_array(l->w);
@@ -177,12 +162,12 @@ static void write_rollouts(struct lineage *l, int64_t version)
         if (r->from != version && r->to != version)
             continue;
         json_begin_object(l->w);
-        put_count(l->w, "rollout", r->id);
-        put_count(l->w, "from", r->from);
-        put_count(l->w, "to", r->to);
+        json_member_i64(l->w, "rollout", r->id);
+        json_member_i64(l->w, "from", r->from);
+        json_member_i64(l->w, "to", r->to);
         put_text(l->w, "state", rollout_state_name(r->state));
-        put_time(l->w, "started_at", r->started_us);
-        put_time(l->w, "ended_at", r->ended_us);
+        json_member_time(l->w, "started_at", r->started_us);
+        json_member_time(l->w, "ended_at", r->ended_us);
         json_end_object(l->w);
     }
     json_end_array(l->w);
@@ -202,8 +187,8 @@ static void write_uses(struct lineage *l, int64_t version)
         if (l->reigns[i].version != version)
             continue;
         json_begin_object(l->w);
-        put_time(l->w, "from", l->reigns[i].from_us);
-        put_time(l->w, "until", l->reigns[i].until_us);
+        json_member_time(l->w, "from", l->reigns[i].from_us);
+        json_member_time(l->w, "until", l->reigns[i].until_us);
         json_end_object(l->w);
     }
     json_end_array(l->w);
@@ -213,16 +198,16 @@ static void write_version(struct lineage *l, const struct version *version)
 {
     struct json_writer *w = l->w;
     json_begin_object(w);
-    put_count(w, "version", version->number);
+    json_member_i64(w, "version", version->number);
     json_key(w, "sources");
     json_put_raw(w, str_of(version->lineage));
     put_text(w, "artifact", version->artifact.hex);
     put_text(w, "contract", version->contract.hex);
     put_text(w, "golden", version->golden.hex);
-    put_count(w, "compared_to", version->compared_to);
+    json_member_i64(w, "compared_to", version->compared_to);
     put_text(w, "note", version->note);
     put_text(w, "registered_by", version->created_by);
-    put_time(w, "registered_at", version->created_us);
+    json_member_time(w, "registered_at", version->created_us);
     write_gates(l, version->number);
     write_uses(l, version->number);
     write_rollouts(l, version->number);
