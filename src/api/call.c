@@ -4,6 +4,7 @@
 #include "api/api.h"
 #include "base/check.h"
 #include "base/hash.h"
+#include "monitor/feedback.h"
 
 enum err_code call_body_object(struct call *call, yyjson_val **root, struct err *err)
 {
@@ -42,6 +43,18 @@ enum err_code call_query_i64(struct call *call, const char *name, int64_t min, i
                        name, (long long)min, (long long)max, STR_ARG(text));
     *out = value;
     return ERR_OK;
+}
+
+enum err_code call_query_time(struct call *call, const char *name, int64_t *wall_us,
+                              struct err *err)
+{
+    struct str text;
+    if (!http_query_find(call->x->request.query, name, call->arena, &text) ||
+        feedback_time(text, wall_us))
+        return ERR_OK;
+    return err_set(err, ERR_INVALID,
+                   "query '%s': expected a time such as 2026-01-31T09:30:00Z, got '%.*s'", name,
+                   (int)(text.len < 40 ? text.len : 40), text.ptr ? text.ptr : "");
 }
 
 struct json_writer call_json(struct call *call, int status)

@@ -38,18 +38,6 @@ struct page {
     struct str columns;                /* the CSV head, to compare later ones with */
 };
 
-static enum err_code query_time(struct call *call, const char *name, int64_t *wall_us,
-                                struct err *err)
-{
-    struct str text;
-    if (!http_query_find(call->x->request.query, name, call->arena, &text) ||
-        feedback_time(text, wall_us))
-        return ERR_OK;
-    return err_set(err, ERR_INVALID,
-                   "query '%s': expected a time such as 2026-01-31T09:30:00Z, got '%.*s'", name,
-                   (int)(text.len < 40 ? text.len : 40), text.ptr ? text.ptr : "");
-}
-
 /* "42.81920.7": segment, offset of a record, row to begin with. */
 static enum err_code query_cursor(struct call *call, struct page *page, struct err *err)
 {
@@ -100,9 +88,9 @@ static enum err_code read_page(struct call *call, struct page *page, struct err 
     if (!rc)
         rc = query_version(call, page, err);
     if (!rc)
-        rc = query_time(call, "from", &page->filter.from_us, err);
+        rc = call_query_time(call, "from", &page->filter.from_us, err);
     if (!rc)
-        rc = query_time(call, "to", &page->filter.to_us, err);
+        rc = call_query_time(call, "to", &page->filter.to_us, err);
     if (!rc)
         rc = call_query_i64(call, "limit", 1, ROWS_MAX, &page->limit, err);
     if (!rc)

@@ -221,19 +221,6 @@ static void write_quality(struct call *call, const struct realised_query *query,
 
 /* ---- the question ---- */
 
-static enum err_code query_time(struct call *call, const char *name, int64_t *wall_us,
-                                struct err *err)
-{
-    struct str text;
-    if (!http_query_find(call->x->request.query, name, call->arena, &text))
-        return ERR_OK;
-    if (feedback_time(text, wall_us))
-        return ERR_OK;
-    return err_set(err, ERR_INVALID,
-                   "query '%s': expected a time such as 2026-01-31T09:30:00Z, got '%.*s'", name,
-                   (int)(text.len < 40 ? text.len : 40), text.ptr ? text.ptr : "");
-}
-
 static enum err_code query_arm(struct call *call, const char **arm, struct err *err)
 {
     struct str text;
@@ -278,9 +265,9 @@ static enum err_code read_query(struct call *call, struct store *store,
     if (!rc)
         rc = call_query_i64(call, "rollout", 1, INT64_MAX, &query->rollout, err);
     if (!rc)
-        rc = query_time(call, "from", &query->from_us, err);
+        rc = call_query_time(call, "from", &query->from_us, err);
     if (!rc)
-        rc = query_time(call, "to", &query->to_us, err);
+        rc = call_query_time(call, "to", &query->to_us, err);
     if (!rc && query->from_us >= query->to_us)
         return err_set(err, ERR_INVALID, "'from' is not before 'to'");
     if (!rc && query->to_us - query->from_us > REALISED_DAYS_MAX * DAY_US)
