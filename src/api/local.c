@@ -23,6 +23,7 @@ enum err_code api_local_open(const struct options *options, bool create, struct 
         .data_dir = options->data_dir,
         .create = create,
         .data_thread_count = 1,
+        .host = runtime_host_of(options),
     };
     struct control *control;
     enum err_code rc = control_open(&config, &control, err);

@@ -344,6 +344,7 @@ static enum err_code start(struct node *node, struct err *err)
         .data_thread_count = node->thread_count,
         .recorder = node->recorder,
         .monitors = node->monitors,
+        .host = runtime_host_of(o),
     };
     enum err_code rc = control_open(&config, &node->control, err);
     if (!rc)

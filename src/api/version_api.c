@@ -302,6 +302,7 @@ static enum err_code load_candidate(struct call *call, struct registration *reg,
         .contract = version->contract,
         .golden = version->golden,
         .thread_count = control_data_threads(call->node->control),
+        .host = control_runtime_host(call->node->control),
     };
     enum err_code rc = keep_blobs(blobs, version, err);
     if (!rc)

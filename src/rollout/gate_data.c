@@ -489,9 +489,10 @@ enum err_code gate_answer(const struct loaded *loaded, const float *features, in
     enum err_code rc = ERR_OK;
     for (int64_t at = 0; !rc && at < count; at += GATE_BATCH_ROWS) {
         int64_t rows = count - at < GATE_BATCH_ROWS ? count - at : GATE_BATCH_ROWS;
-        int out_count = 0;
+        struct tensor in = loaded_matrix(loaded, features + at * width, rows);
+        struct runtime_call call = {.in = &in, .in_count = 1, .arena = arena, .out = out};
         arena_reset(arena);
-        rc = loaded_predict(loaded, features + at * width, rows, NULL, arena, out, &out_count, err);
+        rc = loaded_predict(loaded, &call, err);
         if (!rc)
             read_answers(loaded, &out[0], rows, values + at, classes ? classes + at : NULL,
                          probabilities ? probabilities + at * columns : NULL);

@@ -173,6 +173,20 @@ static void place_outputs(struct golden *golden, const struct tensor *computed, 
                 golden->out[k] = computed[i];
 }
 
+static enum err_code predict_row(const struct golden *golden, struct rows *rows,
+                                 struct tensor *computed, int *count, struct err *err)
+{
+    const float *features = loaded_features(golden->loaded, rows);
+    if (!features)
+        return err_set(err, ERR_LIMIT, "no room for a row");
+    struct tensor in = loaded_matrix(golden->loaded, features, 1);
+    struct runtime_call call = {
+        .in = &in, .in_count = 1, .wanted = golden->wanted, .arena = rows->arena, .out = computed};
+    enum err_code rc = loaded_predict(golden->loaded, &call, err);
+    *count = call.out_count;
+    return rc;
+}
+
 static enum err_code score_row(struct golden *golden, const struct str *cells, struct arena *arena,
                                struct err *err)
 {
@@ -187,8 +201,7 @@ static enum err_code score_row(struct golden *golden, const struct str *cells, s
     if (!rc)
         rc = rows_check(&rows, err);
     if (!rc)
-        rc = loaded_predict(golden->loaded, loaded_features(golden->loaded, &rows), 1,
-                            golden->wanted, arena, computed, &count, err);
+        rc = predict_row(golden, &rows, computed, &count, err);
     if (rc)
         return rc;
     golden->out = arena_calloc(arena, outputs, sizeof(*golden->out));

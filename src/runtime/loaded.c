@@ -107,7 +107,8 @@ static enum err_code load_model(struct loaded *loaded, struct blob_store *blobs,
     rc = choose_runtime(loaded, source->runtime, bytes, size, err);
     if (!rc) {
         const struct runtime_ops *ops = loaded->ops;
-        rc = ops->load(bytes, size, &loaded->state, err);
+        const struct runtime_file file = {bytes, size, source->artifact.hex, source->host};
+        rc = ops->load(&file, &loaded->state, err);
         if (rc)
             loaded->ops = NULL; /* nothing to free */
         else
@@ -258,16 +259,13 @@ const float *loaded_features(const struct loaded *loaded, struct rows *rows)
     return features;
 }
 
-enum err_code loaded_predict(const struct loaded *loaded, const float *features, int64_t count,
-                             const bool *wanted, struct arena *arena, struct tensor *out,
-                             int *out_count, struct err *err)
+struct tensor loaded_matrix(const struct loaded *loaded, const float *features, int64_t count)
 {
-    const struct tensor in = {
+    return (struct tensor){
         .name = loaded->signature->inputs[0].name,
         .dtype = DTYPE_F32,
         .rank = 2,
         .shape = {count, loaded->signature->feature_count},
         .data = (void *)(uintptr_t)features,
     };
-    return loaded->ops->predict(loaded->state, &in, 1, wanted, arena, out, out_count, err);
 }

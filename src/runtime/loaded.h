@@ -67,6 +67,7 @@ struct loaded_source {
     const char *runtime;                           /* NULL: recognised from the bytes */
     struct blob_digest artifact, contract, golden; /* .hex "" : none */
     int thread_count;                              /* data threads that will count */
+    const struct runtime_host *host;               /* lives as long as what is loaded */
 };
 
 /* Read, verify, load, fit to the contract, answer the golden rows, warm. Slow. On success the
@@ -81,9 +82,14 @@ void loaded_unref(struct loaded *loaded); /* the last one frees; NULL is allowed
  * limit. */
 const float *loaded_features(const struct loaded *loaded, struct rows *rows);
 
-/* Score `count` rows of features: fills out[0..*out_count). `wanted` as in runtime_ops. */
-enum err_code loaded_predict(const struct loaded *loaded, const float *features, int64_t count,
-                             const bool *wanted, struct arena *arena, struct tensor *out,
-                             int *out_count, struct err *err);
+/* `count` rows of features as the one tensor that a tabular model takes. */
+struct tensor loaded_matrix(const struct loaded *loaded, const float *features, int64_t count);
+
+/* Score the tensors of the call. */
+static inline enum err_code loaded_predict(const struct loaded *loaded, struct runtime_call *call,
+                                           struct err *err)
+{
+    return loaded->ops->predict(loaded->state, call, err);
+}
 
 #endif

@@ -1,7 +1,10 @@
-/* runtime.c - finding a runtime in the table. */
+/* runtime.c - finding a runtime in the table, and its place for files. */
 #include "runtime/runtime.h"
 
+#include <errno.h>
 #include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
 
 const struct runtime_ops *runtime_find(const char *name)
 {
@@ -17,4 +20,21 @@ const struct runtime_ops *runtime_recognise(const void *bytes, size_t size)
         if ((*ops)->recognise(bytes, size))
             return *ops;
     return NULL;
+}
+
+struct runtime_host runtime_host_of(const struct options *options)
+{
+    long cores = sysconf(_SC_NPROCESSORS_ONLN);
+    (void)options;
+    return (struct runtime_host){.work_dir = "",
+                                 .python = "",
+                                 .onnxruntime = "",
+                                 .thread_count = cores < 1 ? 1 : (int)cores};
+}
+
+enum err_code runtime_make_work_dir(const struct runtime_host *host, struct err *err)
+{
+    if (mkdir(host->work_dir, 0700) && errno != EEXIST)
+        return err_set_errno(err, errno, "making '%s'", host->work_dir);
+    return ERR_OK;
 }

@@ -10,16 +10,26 @@
 
 #include "base/arena.h"
 #include "base/err.h"
+#include "base/str.h"
 #include "base/tensor.h"
 
 enum { RUNTIME_TENSORS_MAX = 64 };
+
+struct options;
+
+/* Where predict runs. */
+enum runtime_place {
+    RUNTIME_INLINE, /* microseconds, and it never waits: on the thread of the connection */
+    RUNTIME_LANE,   /* may take long or wait: on a thread of the version's own lane */
+};
 
 struct signature_tensor {
     const char *name;
     enum dtype dtype;
     int rank;
-    int64_t shape[TENSOR_RANK_MAX]; /* -1: any size; shape[0] is the batch */
+    int64_t shape[TENSOR_RANK_MAX]; /* -1: any size */
     bool is_on_request;             /* output only: computed when the caller names it */
+    bool is_optional;               /* input only: may be left out */
 };
 
 /* What a feature column is, as far as the file says. */
@@ -35,8 +45,12 @@ struct signature {
     const char *platform; /* what OIP metadata says: "xgboost_trees" */
     int input_count, output_count;
     const struct signature_tensor *inputs, *outputs;
+    enum runtime_place place;
+    int batch_rows_max; /* along shape[0] in one call of predict, which may join requests; 0: the
+                           model has no batch dimension, requests are never joined */
+    int instances_max;  /* calls of predict at once that help; 0: any number */
 
-    /* Tabular models: one input [-1, feature_count]. */
+    /* Tabular models: one input [-1, feature_count]; 0 for others. */
     int feature_count;
     const char *const *feature_names;       /* [feature_count], or NULL when the file has none */
     const enum feature_kind *feature_kinds; /* [feature_count], or NULL */
@@ -48,16 +62,49 @@ struct signature {
     const char *detail;    /* one line for people: "100 trees, depth 6, tier vbmi" */
 };
 
+/* What the machine offers to runtimes, from the options; constant after start. */
+struct runtime_host {
+    const char *work_dir;    /* in the data folder, for runtimes that need files; see
+                                runtime_make_work_dir */
+    const char *python;      /* the interpreter of Python models; "": look for one */
+    const char *onnxruntime; /* the shared library; "": look in the usual places */
+    int thread_count;        /* cores that models may use */
+};
+
+/* An artifact. `bytes` stay valid only while it is loaded, `host` as long as the model. */
+struct runtime_file {
+    const void *bytes;
+    size_t size;
+    const char *digest_hex; /* of the bytes, already verified */
+    const struct runtime_host *host;
+};
+
+/* One batch on its way through a model. */
+struct runtime_call {
+    const struct tensor *in; /* [in_count] in the order of signature->inputs; data NULL: an optional
+                                one that was not given */
+    int in_count;
+    const bool *wanted;  /* [signature->output_count]; NULL: those that are not on request */
+    struct arena *arena; /* outputs live here */
+    int64_t deadline_ns; /* clock_monotonic_ns; 0: none. Runtimes that wait fail with ERR_TIMEOUT
+                            past it */
+    const _Atomic bool *is_cancelled; /* the client has left: ERR_CANCELLED is as good as an answer;
+                                         NULL: nobody can leave. For runtimes that wait */
+    struct str parameters;            /* the request's, a JSON object, for runtimes that pass them
+                                         on; empty: none */
+    struct tensor *out;               /* out: room for signature->output_count */
+    int out_count;                    /* out */
+};
+
 struct runtime_ops {
     const char *name; /* what a version's `runtime` field says: "trees", "onnx", ... */
 
     /* Could these first bytes of a file be ours? Decides `runtime` when the caller names none. */
     bool (*recognise)(const void *head, size_t size);
 
-    /* Read the artifact, whose digest has been verified, and make it ready. `bytes` stay valid
-     * only during the call. Called once per version, on a worker thread; may be slow. On failure
-     * *model is untouched. */
-    enum err_code (*load)(const void *bytes, size_t size, void **model, struct err *err);
+    /* Read the artifact and make it ready. Called once per version, on a worker thread; may be
+     * slow. On failure *model is untouched. */
+    enum err_code (*load)(const struct runtime_file *file, void **model, struct err *err);
 
     /* Names, dtypes and shapes this model takes and gives; lives as long as the model. */
     const struct signature *(*describe)(const void *model);
@@ -65,13 +112,14 @@ struct runtime_ops {
     /* Bytes of memory this model holds. */
     size_t (*memory_bytes)(const void *model);
 
-    /* Score one batch that the contract has accepted. Outputs live in `arena`, one row per row of
-     * in[0]; outputs that are on request are computed when wanted[i] of signature order is true
-     * (wanted NULL: those that are not on request). `out` has room for output_count tensors.
-     * Called from many threads at once: must not write to `model`. */
-    enum err_code (*predict)(const void *model, const struct tensor *in, int in_count,
-                             const bool *wanted, struct arena *arena, struct tensor *out,
-                             int *out_count, struct err *err);
+    /* Score one batch that the contract has accepted: fills call->out[0..out_count) in the
+     * signature's order. Called from many threads at once, those of signature->place: must not
+     * write to `model` (what it has to change stands behind a pointer with a lock of its own). */
+    enum err_code (*predict)(const void *model, struct runtime_call *call, struct err *err);
+
+    /* Why requests would fail now, such as a worker in a crash loop; NULL: ready. A text that lives
+     * as long as the model. Any thread, at once. (optional) */
+    const char *(*problem)(const void *model);
 
     /* First prediction ahead of traffic, so that no user pays for page faults. (optional) */
     enum err_code (*warm)(const void *model, struct err *err);
@@ -87,5 +135,11 @@ const struct runtime_ops *runtime_find(const char *name);
 
 /* The first whose recognise() accepts the bytes; NULL when none does. */
 const struct runtime_ops *runtime_recognise(const void *bytes, size_t size);
+
+/* What the options say of the machine; work_dir is left to whoever knows the folder. */
+struct runtime_host runtime_host_of(const struct options *options);
+
+/* Make host->work_dir, readable by its owner alone, unless it is there. */
+enum err_code runtime_make_work_dir(const struct runtime_host *host, struct err *err);
 
 #endif

@@ -103,6 +103,8 @@ static void describe_tensors(struct trees *m)
     m->signature.inputs = &m->input;
     m->signature.output_count = OUTPUT_COUNT;
     m->signature.outputs = m->outputs;
+    m->signature.place = RUNTIME_INLINE;
+    m->signature.batch_rows_max = TREES_ROWS_MAX;
 }
 
 static enum err_code describe_model(struct trees *m, const struct xgboost_model *file,
@@ -194,9 +196,9 @@ enum err_code trees_load_tier(const void *bytes, size_t size, enum trees_tier ti
     return rc;
 }
 
-static enum err_code load(const void *bytes, size_t size, void **model, struct err *err)
+static enum err_code load(const struct runtime_file *file, void **model, struct err *err)
 {
-    return trees_load_tier(bytes, size, TREES_TIER_BEST, model, err);
+    return trees_load_tier(file->bytes, file->size, TREES_TIER_BEST, model, err);
 }
 
 enum trees_tier trees_tier_of(const void *model)
@@ -247,33 +249,34 @@ static struct tensor tensor_like(const struct signature_tensor *as, int64_t rows
     return t;
 }
 
-static enum err_code predict(const void *model, const struct tensor *in, int in_count,
-                             const bool *wanted, struct arena *arena, struct tensor *out,
-                             int *out_count, struct err *err)
+static enum err_code predict(const void *model, struct runtime_call *call, struct err *err)
 {
     const struct trees *m = model;
     CHECK_MAGIC(m, MODEL_MAGIC);
-    enum err_code rc = check_input(m, in, in_count, err);
+    const struct tensor *in = call->in;
+    const bool *wanted = call->wanted;
+    enum err_code rc = check_input(m, in, call->in_count, err);
     if (rc)
         return rc;
     bool wants_predict = !wanted || wanted[PREDICT], wants_margin = wanted && wanted[MARGIN];
     int64_t rows = in->shape[0];
     size_t bytes = (size_t)rows * (size_t)m->output_count * sizeof(float);
-    float *margins = arena_alloc_aligned(arena, bytes, TIER_ALIGN);
+    float *margins = arena_alloc_aligned(call->arena, bytes, TIER_ALIGN);
     /* Alone, predictions take the place of the margins they are made from. */
-    float *predictions =
-        wants_predict && wants_margin ? arena_alloc_aligned(arena, bytes, TIER_ALIGN) : margins;
+    float *predictions = wants_predict && wants_margin
+                             ? arena_alloc_aligned(call->arena, bytes, TIER_ALIGN)
+                             : margins;
     if (!margins || !predictions)
         return err_set(err, ERR_LIMIT, "no room for the predictions of %lld rows", (long long)rows);
     int count = 0;
     m->tier->score(m->built, in->data, rows, margins);
     if (wants_predict) {
         objective_predict(m->objective, margins, rows, m->output_count, predictions);
-        out[count++] = tensor_like(&m->outputs[PREDICT], rows, predictions);
+        call->out[count++] = tensor_like(&m->outputs[PREDICT], rows, predictions);
     }
     if (wants_margin)
-        out[count++] = tensor_like(&m->outputs[MARGIN], rows, margins);
-    *out_count = count;
+        call->out[count++] = tensor_like(&m->outputs[MARGIN], rows, margins);
+    call->out_count = count;
     return ERR_OK;
 }
 
@@ -287,8 +290,8 @@ static enum err_code warm(const void *model, struct err *err)
     float *row = arena_calloc(arena, features, sizeof(*row));
     struct tensor out[OUTPUT_COUNT];
     struct tensor in = {.dtype = DTYPE_F32, .rank = 2, .shape = {1, m->feature_count}, .data = row};
-    int out_count;
-    enum err_code rc = predict(model, &in, 1, NULL, arena, out, &out_count, err);
+    struct runtime_call call = {.in = &in, .in_count = 1, .arena = arena, .out = out};
+    enum err_code rc = predict(model, &call, err);
     arena_free(arena);
     return rc;
 }

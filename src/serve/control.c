@@ -46,6 +46,8 @@ struct control {
     struct histogram commit_seconds; /* from begin to durable */
     struct histogram load_seconds;   /* written under load_lock */
     pthread_mutex_t load_lock;
+
+    char work_dir[PATH_BYTES]; /* of config.host */
 };
 
 /* What one batch is about to publish. */
@@ -104,6 +106,7 @@ static enum err_code open_version(struct control *control, const struct version 
         .contract = version->contract,
         .golden = version->golden,
         .thread_count = control->config.data_thread_count,
+        .host = &control->config.host,
     };
     enum err_code rc = loaded_open(control->blobs, &source, loaded, err);
     if (rc)
@@ -626,6 +629,9 @@ static enum err_code open_parts(struct control *control, struct err *err)
     if (!rc)
         rc = folder_lock(control->folder, err);
     if (!rc)
+        folder_file(control->folder, "work", control->work_dir, sizeof(control->work_dir));
+    control->config.host.work_dir = control->work_dir;
+    if (!rc)
         rc = open_store(control, err);
     if (!rc)
         rc = blob_open(&blob_dir, folder_path(control->folder), &control->blobs, err);
@@ -824,6 +830,11 @@ struct folder *control_folder(struct control *control)
 int control_data_threads(const struct control *control)
 {
     return control->config.data_thread_count;
+}
+
+const struct runtime_host *control_runtime_host(const struct control *control)
+{
+    return &control->config.host;
 }
 
 void control_stats(struct control *control, struct control_stats *stats)

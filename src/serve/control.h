@@ -32,6 +32,7 @@ struct control_config {
     int data_thread_count;     /* readers that will count in each loaded version */
     struct recorder *recorder; /* what is published gets a schema of it; NULL: no records */
     struct monitors *monitors; /* what is published gets a sketch of it; NULL: none */
+    struct runtime_host host;  /* of versions; its texts outlive control, work_dir is control's */
 };
 
 struct control_op {
@@ -104,6 +105,9 @@ struct snapshot *control_snapshot(struct control *control);
 struct blob_store *control_blobs(struct control *control);
 struct folder *control_folder(struct control *control);
 int control_data_threads(const struct control *control);
+
+/* What versions are loaded with; as long as control. */
+const struct runtime_host *control_runtime_host(const struct control *control);
 
 struct control_stats {
     int64_t commits, operations, failures;

@@ -80,17 +80,25 @@ static enum err_code explain_violation(const struct request *req, struct err *er
                     (long long)req->loaded->number);
 }
 
+static void use_matrix(struct request *req)
+{
+    req->matrix = loaded_matrix(req->loaded, req->features, req->row_count);
+    req->in = &req->matrix;
+    req->in_count = 1;
+}
+
 static enum err_code check_contract(struct request *req, struct err *err)
 {
     enum err_code rc = req->dialect->fill(req, err);
-    if (rc || !req->has_rows)
-        return rc == ERR_VIOLATION ? explain_violation(req, err) : rc;
-    rc = rows_check(&req->rows, err);
+    if (!rc && req->has_rows)
+        rc = rows_check(&req->rows, err);
     if (rc)
         return rc == ERR_VIOLATION ? explain_violation(req, err) : rc;
-    req->features = loaded_features(req->loaded, &req->rows);
+    if (req->has_rows)
+        req->features = loaded_features(req->loaded, &req->rows);
     if (!req->features)
         return err_set(err, ERR_LIMIT, "no room for %lld rows", (long long)req->row_count);
+    use_matrix(req);
     return ERR_OK;
 }
 
@@ -100,8 +108,14 @@ static enum err_code predict(struct request *req, struct err *err)
     req->out = arena_alloc(req->arena, outputs * sizeof(*req->out));
     if (!req->out)
         return err_set(err, ERR_LIMIT, "no room for %zu output tensors", outputs);
-    return loaded_predict(req->loaded, req->features, req->row_count, req->wanted, req->arena,
-                          req->out, &req->out_count, err);
+    struct runtime_call call = {.in = req->in,
+                                .in_count = req->in_count,
+                                .wanted = req->wanted,
+                                .arena = req->arena,
+                                .out = req->out};
+    enum err_code rc = loaded_predict(req->loaded, &call, err);
+    req->out_count = call.out_count;
+    return rc;
 }
 
 static void count_violations(struct version_stats *stats, const struct rows *rows)

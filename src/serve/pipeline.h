@@ -81,9 +81,12 @@ struct request {
     int64_t row_count;               /* check_contract */
     struct rows rows;                /* check_contract; only with a contract */
     bool has_rows;                   /* check_contract: `rows` has been begun */
-    const float *features;           /* check_contract: [row_count, feature_count] */
-    const bool *wanted;              /* check_contract: outputs to compute; NULL: the usual */
-    struct tensor *out;              /* predict: [out_count] */
+    const float *features;   /* check_contract: [row_count, feature_count]; tabular models */
+    struct tensor matrix;    /* check_contract: the features as a tensor, which in[0] is */
+    const struct tensor *in; /* check_contract: [in_count] in the signature's order */
+    int in_count;
+    const bool *wanted; /* check_contract: outputs to compute; NULL: the usual */
+    struct tensor *out; /* predict: [out_count] */
     int out_count;
     const struct review_match *held; /* observe: [row_count] with a rule where a person decides
                                         before the answer goes out; NULL: it goes out now */

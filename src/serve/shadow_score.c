@@ -171,12 +171,12 @@ static const struct tensor *predict(const struct loaded *loaded, const float *fe
                                     int64_t count, struct arena *arena, int64_t *took_ns)
 {
     struct err err = {0};
-    int out_count = 0;
     size_t outputs = (size_t)loaded->signature->output_count;
     struct tensor *out = arena_calloc(arena, outputs, sizeof(*out));
+    struct tensor in = loaded_matrix(loaded, features, count);
+    struct runtime_call call = {.in = &in, .in_count = 1, .arena = arena, .out = out};
     int64_t start_ns = clock_monotonic_ns();
-    if (!out || loaded_predict(loaded, features, count, NULL, arena, out, &out_count, &err) ||
-        out_count < 1)
+    if (!out || loaded_predict(loaded, &call, &err) || call.out_count < 1)
         return NULL;
     *took_ns = clock_monotonic_ns() - start_ns;
     return out;

@@ -93,11 +93,11 @@ static const float *our_scores(struct ours *o, const float *rows, int count, int
     struct tensor in = {.dtype = DTYPE_F32, .rank = 2, .shape = {count, features}};
     struct tensor out[2];
     struct err err = {0};
-    int out_count;
+    struct runtime_call call = {
+        .in = &in, .in_count = 1, .wanted = wanted, .arena = o->arena, .out = out};
     in.data = (void *)(uintptr_t)rows;
     arena_reset(o->arena);
-    must(runtime_trees.predict(o->model, &in, 1, wanted, o->arena, out, &out_count, &err) == ERR_OK,
-         err.msg);
+    must(runtime_trees.predict(o->model, &call, &err) == ERR_OK, err.msg);
     return out[0].data;
 }
 

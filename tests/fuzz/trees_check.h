@@ -38,10 +38,11 @@ static inline void trees_predict(const void *model, float *rows, int row_count, 
     const struct signature *s = runtime_trees.describe(model);
     struct tensor in = {.dtype = DTYPE_F32, .rank = 2, .shape = {row_count, s->feature_count}};
     struct err err = {0};
-    int out_count = 0;
+    struct runtime_call call = {
+        .in = &in, .in_count = 1, .wanted = both, .arena = arena, .out = out};
     in.data = rows;
-    enum err_code code = runtime_trees.predict(model, &in, 1, both, arena, out, &out_count, &err);
-    assert(code == ERR_OK && out_count == 2);
+    enum err_code code = runtime_trees.predict(model, &call, &err);
+    assert(code == ERR_OK && call.out_count == 2);
 }
 
 /* Margins may overflow to infinities and so to NaN, whose bits say nothing. */
@@ -87,8 +88,9 @@ static inline void trees_check(const uint8_t *data, size_t size)
 {
     struct err err = {0};
     void *model = NULL;
+    const struct runtime_file file = {.bytes = data, .size = size};
     (void)runtime_trees.recognise(data, size);
-    if (runtime_trees.load(data, size, &model, &err)) {
+    if (runtime_trees.load(&file, &model, &err)) {
         assert(err.msg[0] != '\0' && model == NULL);
         return;
     }

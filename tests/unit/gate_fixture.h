@@ -33,15 +33,13 @@ struct fake_model {
     bool is_broken;
 };
 
-static inline enum err_code fake_predict(const void *model, const struct tensor *in, int in_count,
-                                         const bool *wanted, struct arena *arena,
-                                         struct tensor *out, int *out_count, struct err *err)
+static inline enum err_code fake_predict(const void *model, struct runtime_call *call,
+                                         struct err *err)
 {
+    const struct tensor *in = call->in;
     const struct fake_model *fake = model;
     const float *features = in->data;
-    float *answers = arena_calloc(arena, (size_t)in->shape[0], sizeof(*answers));
-    (void)in_count;
-    (void)wanted;
+    float *answers = arena_calloc(call->arena, (size_t)in->shape[0], sizeof(*answers));
     (void)err;
     for (int64_t i = 0; i < in->shape[0]; i++) {
         const float *row = features + i * FAKE_FEATURES;
@@ -49,14 +47,15 @@ static inline enum err_code fake_predict(const void *model, const struct tensor 
         if (!fake->is_broken && isnan(answers[i]))
             answers[i] = 0.5f;
     }
-    out[0] = (struct tensor){
+    call->out[0] = (struct tensor){
         .name = "predict", .dtype = DTYPE_F32, .rank = 1, .shape = {in->shape[0]}, .data = answers};
-    *out_count = 1;
+    call->out_count = 1;
     return ERR_OK;
 }
 
 static const struct runtime_ops fake_ops = {.name = "fake", .predict = fake_predict};
-static const struct signature_tensor fake_input = {"input", DTYPE_F32, 2, {-1, 3}, false};
+static const struct signature_tensor fake_input = {
+    .name = "input", .dtype = DTYPE_F32, .rank = 2, .shape = {-1, 3}};
 static const struct signature fake_classes = {
     .input_count = 1,
     .inputs = &fake_input,

@@ -28,22 +28,21 @@ static const char contract_text[] =
 /* A model that answers class 1 with probability tenure / 100, and says what it was asked. */
 static float asked[8];
 
-static enum err_code fake_predict(const void *model, const struct tensor *in, int in_count,
-                                  const bool *wanted, struct arena *arena, struct tensor *out,
-                                  int *out_count, struct err *err)
+static enum err_code fake_predict(const void *model, struct runtime_call *call, struct err *err)
 {
+    const struct tensor *in = call->in;
     const float *features = in[0].data;
-    float *answers = arena_alloc(arena, (size_t)in[0].shape[0] * sizeof(*answers));
-    (void)model, (void)in_count, (void)wanted, (void)err;
+    float *answers = arena_alloc(call->arena, (size_t)in[0].shape[0] * sizeof(*answers));
+    (void)model, (void)err;
     for (int64_t row = 0; row < in[0].shape[0]; row++)
         answers[row] = features[2 * row + 1] / 100;
     memcpy(asked, features, (size_t)in[0].shape[0] * 2 * sizeof(*features));
-    out[0] = (struct tensor){.name = "probability",
-                             .dtype = DTYPE_F32,
-                             .rank = 1,
-                             .shape = {in[0].shape[0]},
-                             .data = answers};
-    *out_count = 1;
+    call->out[0] = (struct tensor){.name = "probability",
+                                   .dtype = DTYPE_F32,
+                                   .rank = 1,
+                                   .shape = {in[0].shape[0]},
+                                   .data = answers};
+    call->out_count = 1;
     return ERR_OK;
 }
 

@@ -20,11 +20,11 @@ static void predict_rows(const void *model, const struct golden *g, int first, i
     struct tensor in = {.dtype = DTYPE_F32, .rank = 2, .shape = {rows, g->features}};
     struct tensor out[2];
     struct err err = {0};
-    int out_count = 0;
+    struct runtime_call call = {
+        .in = &in, .in_count = 1, .wanted = both, .arena = arena, .out = out};
     in.data = (void *)(uintptr_t)(g->inputs + first * g->features);
-    assert_int_equal(runtime_trees.predict(model, &in, 1, both, arena, out, &out_count, &err),
-                     ERR_OK);
-    assert_int_equal(out_count, 2);
+    assert_int_equal(runtime_trees.predict(model, &call, &err), ERR_OK);
+    assert_int_equal(call.out_count, 2);
     assert_string_equal(out[0].name, "predict");
     assert_string_equal(out[1].name, "margin");
     assert_int_equal(out[0].shape[0], rows);

@@ -39,9 +39,14 @@ static char *edit(const char *from, const char *to)
     return text;
 }
 
+static enum err_code load_bytes(const void *bytes, size_t size, void **model, struct err *err)
+{
+    return runtime_trees.load(&(struct runtime_file){.bytes = bytes, .size = size}, model, err);
+}
+
 static enum err_code load_text(const char *text, void **model, struct err *err)
 {
-    return runtime_trees.load(text, strlen(text), model, err);
+    return load_bytes(text, strlen(text), model, err);
 }
 
 static float margin_of(const void *model, const float *row, int features)
@@ -51,11 +56,11 @@ static float margin_of(const void *model, const float *row, int features)
     struct tensor out[2];
     struct arena *arena = arena_new(1 << 16);
     struct err err = {0};
-    int out_count = 0;
+    struct runtime_call call = {
+        .in = &in, .in_count = 1, .wanted = wanted, .arena = arena, .out = out};
     in.data = (void *)(uintptr_t)row;
-    assert_int_equal(runtime_trees.predict(model, &in, 1, wanted, arena, out, &out_count, &err),
-                     ERR_OK);
-    assert_int_equal(out_count, 1);
+    assert_int_equal(runtime_trees.predict(model, &call, &err), ERR_OK);
+    assert_int_equal(call.out_count, 1);
     float margin = *(float *)out[0].data;
     arena_free(arena);
     return margin;
@@ -263,7 +268,7 @@ static void check_truncations(const char *bytes, size_t size)
         struct err err = {0};
         void *model = NULL;
         struct guard guard = guard_init(bytes, n);
-        enum err_code code = runtime_trees.load(guard.text.ptr, n, &model, &err);
+        enum err_code code = load_bytes(guard.text.ptr, n, &model, &err);
         guard_done(&guard);
         if (code == ERR_OK || err.msg[0] == '\0')
             fail_msg("the first %zu of %zu bytes were read as a model", n, size);
@@ -318,11 +323,11 @@ static void depth_has_a_limit(void **state)
     void *model = NULL;
     struct err err = {0};
     struct buf text = chain(1024);
-    assert_int_equal(runtime_trees.load(text.data, text.len, &model, &err), ERR_OK);
+    assert_int_equal(load_bytes(text.data, text.len, &model, &err), ERR_OK);
     runtime_trees.free(model);
     buf_done(&text);
     text = chain(1025);
-    assert_int_equal(runtime_trees.load(text.data, text.len, &model, &err), ERR_LIMIT);
+    assert_int_equal(load_bytes(text.data, text.len, &model, &err), ERR_LIMIT);
     assert_string_equal(err.msg, "tree 0 is deeper than 1024 splits");
     buf_done(&text);
 }
@@ -347,29 +352,26 @@ static void wrong_tensors_are_refused(void **state)
     struct err err = {0};
     struct tensor out[2];
     struct arena *arena = arena_new(64);
-    int out_count = -1;
     assert_int_equal(load_text(small, &model, &err), ERR_OK);
     struct tensor in = {.dtype = DTYPE_F64, .rank = 2, .shape = {1, 3}, .data = row};
-    assert_int_equal(runtime_trees.predict(model, &in, 1, NULL, arena, out, &out_count, &err),
-                     ERR_INVALID);
+    struct runtime_call call = {
+        .in = &in, .in_count = 1, .arena = arena, .out = out, .out_count = -1};
+    assert_int_equal(runtime_trees.predict(model, &call, &err), ERR_INVALID);
     assert_string_equal(err.msg, "the model takes FP32, not FP64");
     in.dtype = DTYPE_F32;
     in.shape[1] = 4;
-    assert_int_equal(runtime_trees.predict(model, &in, 1, NULL, arena, out, &out_count, &err),
-                     ERR_INVALID);
+    assert_int_equal(runtime_trees.predict(model, &call, &err), ERR_INVALID);
     in.shape[1] = 3;
-    assert_int_equal(runtime_trees.predict(model, &in, 2, NULL, arena, out, &out_count, &err),
-                     ERR_INVALID);
+    call.in_count = 2;
+    assert_int_equal(runtime_trees.predict(model, &call, &err), ERR_INVALID);
+    call.in_count = 1;
     in.shape[0] = 17;
-    assert_int_equal(runtime_trees.predict(model, &in, 1, NULL, arena, out, &out_count, &err),
-                     ERR_LIMIT);
+    assert_int_equal(runtime_trees.predict(model, &call, &err), ERR_LIMIT);
     in.shape[0] = (int64_t)1 << 40;
-    assert_int_equal(runtime_trees.predict(model, &in, 1, NULL, arena, out, &out_count, &err),
-                     ERR_LIMIT);
-    assert_int_equal(out_count, -1);
+    assert_int_equal(runtime_trees.predict(model, &call, &err), ERR_LIMIT);
+    assert_int_equal(call.out_count, -1);
     in.shape[0] = 0;
-    assert_int_equal(runtime_trees.predict(model, &in, 1, NULL, arena, out, &out_count, &err),
-                     ERR_OK);
+    assert_int_equal(runtime_trees.predict(model, &call, &err), ERR_OK);
     assert_int_equal(out[0].shape[0], 0);
     runtime_trees.free(model);
     runtime_trees.free(NULL);
