@@ -244,7 +244,7 @@ WHOLE      = $(1):unit $(1):cases $(1):replay $(1):integration
 check: programs venv ## unit tests, cases, fuzz corpora, tidy, format: under two minutes
 	@$(RUN_TESTS) $(CHECKS)
 
-test: programs venv build/venv-triage/.requirements compile_commands.json ## check, integration, all of it under asan and tsan, short fuzzing
+test: programs venv build/venv-triage/.requirements build/venv-clients/.requirements compile_commands.json ## check, integration, all of it under asan and tsan, short fuzzing
 	$(if $(filter release,$(MODE)),$(call IN_MODE,debug))
 	$(if $(filter release,$(MODE)),$(call IN_MODE,asan))
 	$(if $(filter release,$(MODE)),$(call IN_MODE,tsan))
@@ -271,6 +271,10 @@ $(VENV)/.requirements: tests/requirements.txt
 # What train.py was run with: `make test` trains the example again and compares the bytes.
 build/venv-triage/.requirements: examples/triage/requirements.txt
 	$(call install_python,build/venv-triage,$<)
+
+# Clients that want other versions of what build/venv has.
+build/venv-clients/.requirements: tests/clients/requirements.txt
+	$(call install_python,build/venv-clients,$<)
 
 # The programs that the bench compares with are heavy, so they are apart from the tests' clients.
 build/venv-bench/.requirements: tests/bench/requirements.txt
@@ -307,7 +311,7 @@ compile_commands.json: $(BUILD)/libraries.mk ## for editors and clang-tidy
 	@:
 
 clean: ## remove what was built; build/deps, build/apt and build/venv stay
-	rm -rf $(filter-out build/deps build/apt build/venv build/venv-bench build/venv-triage,$(wildcard $(BUILD)/*)) compile_commands.json
+	rm -rf $(filter-out build/deps build/apt build/venv build/venv-bench build/venv-clients build/venv-triage,$(wildcard $(BUILD)/*)) compile_commands.json
 
 help: ## this list
 	@echo "usage: make [target] [variable=value]"

@@ -79,7 +79,7 @@ enum route_run {
 };
 
 /* Whose error form answers. */
-enum route_form { FORM_PROBLEM, FORM_OIP };
+enum route_form { FORM_PROBLEM, FORM_OIP, FORM_MLFLOW };
 
 enum route_body { BODY_NONE, BODY_JSON, BODY_TENSORS, BODY_UPLOAD };
 

@@ -7,6 +7,10 @@
 handler_fn predict_rows;                                          /* predict_api.c */
 handler_fn oip_infer, oip_live, oip_ready, oip_server;            /* oip_api.c */
 handler_fn oip_models, oip_model, oip_model_ready;                /* oip_api.c */
+handler_fn v1_predict, v1_classify, v1_regress;                   /* v1_api.c */
+handler_fn v1_alive, v1_model, v1_metadata;                       /* v1_model_api.c */
+handler_fn invocations_post, invocations_ping;                    /* invocations_api.c */
+handler_fn invocations_version;                                   /* invocations_api.c */
 handler_fn livez, readyz, status_get;                             /* status_api.c */
 handler_fn metrics;                                               /* metrics_api.c */
 handler_fn openapi;                                               /* openapi_api.c */
@@ -33,8 +37,6 @@ handler_fn outcomes_get, orphans_get;                          /* feedback_api.c
 handler_fn quality_get;                                        /* quality_api.c */
 
 /* review */
-handler_fn serving_get_handler, serving_put_handler;           /* serving_api.c */
-handler_fn serving_delete_handler;                             /* serving_api.c */
 handler_fn review_rules_get_handler, review_rules_put_handler; /* review_api.c */
 handler_fn review_rules_delete, review_items_get;              /* review_api.c */
 handler_fn review_item_get_handler, review_held_get;           /* review_api.c */

@@ -60,17 +60,24 @@ static void put_body(struct json_writer *w, const struct route *route)
     json_end_object(w);
 }
 
+/* Under which media type each form of error is sent, and what it is. */
+static const struct {
+    const char *type, *schema;
+} errors[] = {
+    [FORM_PROBLEM] = {"application/problem+json", "Problem"},
+    [FORM_OIP] = {"application/json", "OipError"},
+    [FORM_MLFLOW] = {"application/json", "MlflowError"},
+};
+
 static void put_responses(struct json_writer *w, const struct route *route)
 {
+    char text[256];
+    snprintf(text, sizeof(text),
+             "{\"200\":{\"description\":\"done\"},\"default\":{\"description\":\"failed\","
+             "\"content\":{\"%s\":{\"schema\":{\"$ref\":\"#/components/schemas/%s\"}}}}}",
+             errors[route->form].type, errors[route->form].schema);
     json_key(w, "responses");
-    json_put_raw(w,
-                 route->form == FORM_OIP
-                     ? STR_LIT("{\"200\":{\"description\":\"done\"},\"default\":{\"description\":"
-                               "\"failed\",\"content\":{\"application/json\":{\"schema\":"
-                               "{\"$ref\":\"#/components/schemas/OipError\"}}}}}")
-                     : STR_LIT("{\"200\":{\"description\":\"done\"},\"default\":{\"description\":"
-                               "\"failed\",\"content\":{\"application/problem+json\":{\"schema\":"
-                               "{\"$ref\":\"#/components/schemas/Problem\"}}}}}"));
+    json_put_raw(w, str_of(text));
 }
 
 static void put_operation_id(struct json_writer *w, const struct route *route)
@@ -160,6 +167,9 @@ enum err_code openapi(struct call *call, struct err *err)
         STR_LIT("{\"securitySchemes\":{\"key\":{\"type\":\"http\",\"scheme\":\"bearer\"}},"
                 "\"schemas\":{\"OipError\":{\"type\":\"object\",\"required\":[\"error\"],"
                 "\"properties\":{\"error\":{\"type\":\"string\"}}},"
+                "\"MlflowError\":{\"type\":\"object\",\"required\":[\"error_code\",\"message\"],"
+                "\"properties\":{\"error_code\":{\"type\":\"string\"},\"message\":{\"type\":"
+                "\"string\"}}},"
                 "\"Problem\":{\"type\":\"object\",\"required\":[\"title\",\"status\",\"code\","
                 "\"detail\"],\"properties\":{\"type\":{\"type\":\"string\"},\"title\":{\"type\":"
                 "\"string\"},\"status\":{\"type\":\"integer\"},\"code\":{\"type\":\"string\"},"

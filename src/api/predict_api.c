@@ -7,6 +7,7 @@
  */
 #include "api/handlers.h"
 #include "api/routing_key.h"
+#include "api/row_json.h"
 #include "base/check.h"
 #include "runtime/answer.h"
 
@@ -62,37 +63,6 @@ static struct str find_key(const struct request *req, const char *name)
 
 /* ---- fill ---- */
 
-static void put_value(struct rows *rows, int64_t row, const struct contract_field *field,
-                      yyjson_val *value)
-{
-    switch (yyjson_get_type(value)) {
-    case YYJSON_TYPE_NUM:
-        if (field->is_text && yyjson_is_int(value) && yyjson_get_num(value) < 0x1p63)
-            rows_put_i64(rows, row, field, yyjson_get_sint(value)); /* a key keeps its digits */
-        else
-            rows_put_f64(rows, row, field, yyjson_get_num(value));
-        break;
-    case YYJSON_TYPE_STR:
-        rows_put_str(rows, row, field, json_str(value));
-        break;
-    case YYJSON_TYPE_BOOL:
-        rows_put_bool(rows, row, field, yyjson_get_bool(value));
-        break;
-    case YYJSON_TYPE_NULL:
-        rows_put_missing(rows, row, field);
-        break;
-    default: {
-        /* An object or a list where one value belongs: said with its JSON text. */
-        struct buf text;
-        buf_init(&text, 256);
-        json_write(&text, value);
-        const char *copy = text.is_full ? NULL : arena_copy(rows->arena, text.data, text.len);
-        rows_put_wrong(rows, row, field, copy ? copy : "an object or a list");
-        buf_done(&text);
-    }
-    }
-}
-
 static bool is_input(const struct contract_field *field)
 {
     return field->column >= 0;
@@ -140,7 +110,7 @@ static enum err_code fill_row(struct rows *rows, int64_t row, yyjson_val *object
             return err_set(err, ERR_INVALID, "row %lld has the field '%s' twice", (long long)row,
                            field->name);
         seen[at / 64] |= UINT64_C(1) << (at % 64);
-        put_value(rows, row, field, value);
+        row_put_json(rows, row, field, value);
     }
     return ERR_OK;
 }

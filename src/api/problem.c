@@ -1,7 +1,8 @@
 /* problem.c - errors as callers see them; the only map from codes to HTTP statuses.
  *
  * Own routes answer application/problem+json (RFC 9457), /v2 the Open Inference Protocol's
- * {"error": "text"}, where a hint follows the text after a semicolon.
+ * {"error": "text"}, MLflow's paths {"error_code", "message"}; there a hint follows the text after
+ * a semicolon.
  */
 #include "api/api.h"
 #include "base/check.h"
@@ -135,6 +136,43 @@ static bool is_oip(const struct call *call)
     return str_equal(path, STR_LIT("/v2")) || str_starts_with(path, STR_LIT("/v2/"));
 }
 
+/* Codes as mlflow.protos.databricks_pb2 has them. */
+static const char *mlflow_code(int status)
+{
+    switch (status) {
+    case 400:
+        return "BAD_REQUEST";
+    case 401:
+        return "UNAUTHENTICATED";
+    case 403:
+        return "PERMISSION_DENIED";
+    case 404:
+        return "RESOURCE_DOES_NOT_EXIST";
+    case 501:
+        return "NOT_IMPLEMENTED";
+    case 503:
+        return "TEMPORARILY_UNAVAILABLE";
+    case 504:
+        return "DEADLINE_EXCEEDED";
+    default:
+        return status < 500 ? "INVALID_PARAMETER_VALUE" : "INTERNAL_ERROR";
+    }
+}
+
+static void write_mlflow(struct http_response *response, int status, const struct err *err)
+{
+    struct json_writer w = {.out = &response->body};
+    char text[ERR_MSG_BYTES + ERR_HINT_BYTES + 4];
+    snprintf(text, sizeof(text), "%s%s%s", err->msg, err->hint[0] ? "; " : "", err->hint);
+    response->status = status;
+    response->content_type = "application/json";
+    buf_clear(&response->body);
+    json_begin_object(&w);
+    json_member_text(&w, "error_code", mlflow_code(status));
+    json_member_text(&w, "message", text);
+    json_end_object(&w);
+}
+
 void problem_write(struct call *call, const struct err *err)
 {
     struct http_response *response = &call->x->response;
@@ -146,11 +184,15 @@ void problem_write(struct call *call, const struct err *err)
         http_add_header(response, "WWW-Authenticate", STR_LIT("Bearer"));
     if (status == 503)
         http_add_header(response, "Retry-After", STR_LIT("1"));
-    if (!is_oip(call)) {
+    bool is_mlflow = call->route && call->route->form == FORM_MLFLOW;
+    if (!is_oip(call) && !is_mlflow) {
         problem_write_json(response, status, err, call);
         return;
     }
     if (err->code == ERR_VIOLATION)
-        status = 400; /* what OIP clients expect of a bad tensor */
-    problem_write_oip(response, status, err->msg, err->hint);
+        status = 400; /* what OIP clients expect of a bad tensor, and MLflow's of bad rows */
+    if (is_mlflow)
+        write_mlflow(response, status, err);
+    else
+        problem_write_oip(response, status, err->msg, err->hint);
 }

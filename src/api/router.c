@@ -12,6 +12,7 @@ struct compiled_route {
     enum http_method method;
     int segment_count;
     struct str segments[ROUTE_SEGMENTS_MAX]; /* ptr NULL: a parameter */
+    struct str suffixes[ROUTE_SEGMENTS_MAX]; /* of a parameter: "{model}:predict" -> ":predict" */
 };
 
 /* A thread's callers mostly ask for one path again and again. */
@@ -53,6 +54,16 @@ static enum http_method method_of(const char *name)
     return HTTP_METHOD_OTHER;
 }
 
+static void compile_param(struct str *segment, struct str *suffix)
+{
+    const char *close =
+        segment->len && segment->ptr[0] == '{' ? memchr(segment->ptr, '}', segment->len) : NULL;
+    if (!close)
+        return;
+    *suffix = (struct str){close + 1, segment->len - (size_t)(close + 1 - segment->ptr)};
+    segment->ptr = NULL;
+}
+
 static void compile_routes(void)
 {
     for (const struct route *route = routes; route->method; route++) {
@@ -62,9 +73,14 @@ static void compile_routes(void)
         to->segment_count = cut(str_of(route->path), to->segments);
         assert(to->method != HTTP_METHOD_OTHER && to->segment_count > 0);
         for (int i = 0; i < to->segment_count; i++)
-            if (to->segments[i].len && to->segments[i].ptr[0] == '{')
-                to->segments[i].ptr = NULL;
+            compile_param(&to->segments[i], &to->suffixes[i]);
     }
+}
+
+/* A parameter is never empty. */
+static bool is_param_value(struct str segment, struct str suffix)
+{
+    return segment.len > suffix.len && str_ends_with(segment, suffix);
 }
 
 static bool path_matches(const struct compiled_route *route, const struct str *segments, int count)
@@ -73,7 +89,8 @@ static bool path_matches(const struct compiled_route *route, const struct str *s
         return false;
     for (int i = 0; i < count; i++) {
         bool is_param = route->segments[i].ptr == NULL;
-        if (is_param ? segments[i].len == 0 : !str_equal(route->segments[i], segments[i]))
+        if (is_param ? !is_param_value(segments[i], route->suffixes[i])
+                     : !str_equal(route->segments[i], segments[i]))
             return false;
     }
     return true;
@@ -87,9 +104,9 @@ static enum err_code take_params(const struct compiled_route *route, const struc
         if (route->segments[i].ptr)
             continue;
         struct str *param = &match->params[count++];
-        *param = segments[i];
-        if (memchr(segments[i].ptr, '%', segments[i].len)) {
-            enum err_code rc = http_decode_path(segments[i], arena, param, err);
+        *param = (struct str){segments[i].ptr, segments[i].len - route->suffixes[i].len};
+        if (memchr(param->ptr, '%', param->len)) {
+            enum err_code rc = http_decode_path(*param, arena, param, err);
             if (rc)
                 return rc;
         }

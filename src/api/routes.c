@@ -33,6 +33,48 @@ const struct route routes[] = {
     {"GET", "/v2/models/{model}/versions/{version}/ready", oip_model_ready, SCOPE_PREDICT, RUN_DATA,
      FORM_OIP, BODY_NONE, "Is the version ready?"},
 
+    /* KServe's V1 protocol and TensorFlow Serving */
+    {"POST", "/v1/models/{model}:predict", v1_predict, SCOPE_PREDICT, RUN_DATA, FORM_OIP, BODY_JSON,
+     "Predict (KServe V1, TensorFlow Serving)"},
+    {"POST", "/v1/models/{model}:classify", v1_classify, SCOPE_PREDICT, RUN_DATA, FORM_OIP,
+     BODY_JSON, "Probabilities of classes (TensorFlow Serving)"},
+    {"POST", "/v1/models/{model}:regress", v1_regress, SCOPE_PREDICT, RUN_DATA, FORM_OIP, BODY_JSON,
+     "One number a row (TensorFlow Serving)"},
+    {"POST", "/v1/models/{model}/versions/{version}:predict", v1_predict, SCOPE_PREDICT, RUN_DATA,
+     FORM_OIP, BODY_JSON, "Predict with one version (TensorFlow Serving)"},
+    {"POST", "/v1/models/{model}/versions/{version}:classify", v1_classify, SCOPE_PREDICT, RUN_DATA,
+     FORM_OIP, BODY_JSON, "Probabilities of classes by one version (TensorFlow Serving)"},
+    {"POST", "/v1/models/{model}/versions/{version}:regress", v1_regress, SCOPE_PREDICT, RUN_DATA,
+     FORM_OIP, BODY_JSON, "One number a row by one version (TensorFlow Serving)"},
+    {"POST", "/v1/models/{model}/labels/{alias}:predict", v1_predict, SCOPE_PREDICT, RUN_DATA,
+     FORM_OIP, BODY_JSON, "Predict with the version of an alias (TensorFlow Serving)"},
+    {"GET", "/", v1_alive, SCOPE_PUBLIC, RUN_DATA, FORM_OIP, BODY_NONE,
+     "Is the server alive? (KServe V1)"},
+    {"GET", "/v1/models", oip_models, SCOPE_PREDICT, RUN_DATA, FORM_OIP, BODY_NONE,
+     "Names of the models (KServe V1)"},
+    {"GET", "/v1/models/{model}", v1_model, SCOPE_PREDICT, RUN_DATA, FORM_OIP, BODY_NONE,
+     "Is the model ready, and which versions? (KServe V1, TensorFlow Serving)"},
+    {"GET", "/v1/models/{model}/versions/{version}", v1_model, SCOPE_PREDICT, RUN_DATA, FORM_OIP,
+     BODY_NONE, "Status of one version (TensorFlow Serving)"},
+    {"GET", "/v1/models/{model}/labels/{alias}", v1_model, SCOPE_PREDICT, RUN_DATA, FORM_OIP,
+     BODY_NONE, "Status of an alias's version (TensorFlow Serving)"},
+    {"GET", "/v1/models/{model}/metadata", v1_metadata, SCOPE_PREDICT, RUN_DATA, FORM_OIP,
+     BODY_NONE, "Inputs and outputs (TensorFlow Serving)"},
+    {"GET", "/v1/models/{model}/versions/{version}/metadata", v1_metadata, SCOPE_PREDICT, RUN_DATA,
+     FORM_OIP, BODY_NONE, "Inputs and outputs of one version (TensorFlow Serving)"},
+
+    /* MLflow's scoring server and SageMaker */
+    {"POST", "/invocations", invocations_post, SCOPE_PREDICT, RUN_DATA, FORM_MLFLOW, BODY_TENSORS,
+     "Predict (MLflow, SageMaker)"},
+    {"POST", "/models/{model}/invoke", invocations_post, SCOPE_PREDICT, RUN_DATA, FORM_MLFLOW,
+     BODY_TENSORS, "Predict (SageMaker multi-model)"},
+    {"GET", "/ping", invocations_ping, SCOPE_PUBLIC, RUN_DATA, FORM_MLFLOW, BODY_NONE,
+     "Are there models, all ready? (MLflow, SageMaker)"},
+    {"GET", "/health", invocations_ping, SCOPE_PUBLIC, RUN_DATA, FORM_MLFLOW, BODY_NONE,
+     "Are there models, all ready? (MLflow)"},
+    {"GET", "/version", invocations_version, SCOPE_PUBLIC, RUN_DATA, FORM_MLFLOW, BODY_NONE,
+     "Version of the server (MLflow)"},
+
     /* the process */
     {"GET", "/livez", livez, SCOPE_PUBLIC, RUN_DATA, FORM_PROBLEM, BODY_NONE,
      "The process answers"},
@@ -104,14 +146,6 @@ const struct route routes[] = {
      BODY_NONE, "Realised and estimated quality, by version, day and slice"},
     {"GET", "/api/models/{model}/report", report_get, SCOPE_OBSERVE, RUN_SLOW, FORM_PROBLEM,
      BODY_NONE, "What the last release or rollback changed"},
-
-    /* serving */
-    {"GET", "/api/models/{model}/serving", serving_get_handler, SCOPE_OBSERVE, RUN_FAST,
-     FORM_PROBLEM, BODY_NONE, "How a model is served: instances, batching, queue"},
-    {"PUT", "/api/models/{model}/serving", serving_put_handler, SCOPE_OPERATE, RUN_FAST,
-     FORM_PROBLEM, BODY_JSON, "Set how a model is served: the file itself, YAML or JSON"},
-    {"DELETE", "/api/models/{model}/serving", serving_delete_handler, SCOPE_OPERATE, RUN_FAST,
-     FORM_PROBLEM, BODY_NONE, "Serve a model by the presets again"},
 
     /* review */
     {"GET", "/api/models/{model}/review", review_rules_get_handler, SCOPE_OBSERVE, RUN_FAST,

@@ -76,7 +76,7 @@ static void what_is_nowhere_is_not_found(void **state)
 {
     (void)state;
     static const char *const paths[] = {
-        "",         "/",     "//v2",    "/v2/",      "/v2/../",
+        "",         "//",    "//v2",    "/v2/",      "/v2/../",
         "/predict", "livez", "/livez/", "/predict/", "/a/b/c/d/e/f/g/h/i/j",
         "*"};
     for (size_t i = 0; i < sizeof(paths) / sizeof(paths[0]); i++) {
@@ -84,6 +84,18 @@ static void what_is_nowhere_is_not_found(void **state)
         assert_null(match.route);
         assert_false(match.is_path_known);
     }
+}
+
+static void a_parameter_ends_before_its_verb(void **state)
+{
+    (void)state;
+    assert_int_equal(find(HTTP_METHOD_POST, "/v1/models/a:b:predict"), ERR_OK);
+    assert_string_equal(match.route->path, "/v1/models/{model}:predict");
+    assert_true(str_equal_c(match.params[0], "a:b"));
+    assert_int_equal(find(HTTP_METHOD_POST, "/v1/models/:predict"), ERR_OK);
+    assert_null(match.route);
+    assert_int_equal(find(HTTP_METHOD_POST, "/v1/models/x/versions/3:predict"), ERR_OK);
+    assert_true(str_equal_c(match.params[1], "3"));
 }
 
 static void every_row_names_a_scope_and_a_handler(void **state)
@@ -105,6 +117,7 @@ int main(void)
         cmocka_unit_test(another_method_is_told_which_are_allowed),
         cmocka_unit_test(head_takes_the_row_of_get),
         cmocka_unit_test(what_is_nowhere_is_not_found),
+        cmocka_unit_test(a_parameter_ends_before_its_verb),
         cmocka_unit_test(every_row_names_a_scope_and_a_handler),
     };
     return cmocka_run_group_tests(tests, set_up, tear_down);
