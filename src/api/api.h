@@ -108,7 +108,7 @@ struct call {
     struct str traceparent; /* as the caller sent it; empty when absent or malformed */
     uint64_t span_id;       /* of our part of that trace; 0 without one */
     struct actor actor;
-    bool has_narrow_key;         /* the caller's API key lacks the scope observe */
+    unsigned scopes;             /* what the caller may; all without a key */
     struct violation *violation; /* for the reply, when the error is a broken contract */
     const char *violation_model;
     int64_t violation_version;
@@ -151,6 +151,12 @@ enum err_code call_query_i64(struct call *call, const char *name, int64_t min, i
 /* A query parameter as a time: RFC 3339 or a date; *wall_us untouched when absent. */
 enum err_code call_query_time(struct call *call, const char *name, int64_t *wall_us,
                               struct err *err);
+
+/* Has the caller one of these scopes, or all? */
+static inline bool call_may(const struct call *call, unsigned scopes)
+{
+    return call->scopes & (scopes | SCOPE_ADMIN);
+}
 
 /* Start a JSON reply: the writer appends to the response body. */
 struct json_writer call_json(struct call *call, int status);

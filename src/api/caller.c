@@ -112,6 +112,13 @@ const char *caller_uid_name(uid_t uid, struct arena *arena)
     return arena_printf(arena, "uid:%u", (unsigned)uid);
 }
 
+/* Of a route's scopes the one that allows least. */
+static const char *least_scope(const struct call *call)
+{
+    unsigned needed = call->route->scope;
+    return scope_name((enum scope)(needed & (~needed + 1)));
+}
+
 static enum err_code check_scope(const struct call *call, unsigned scopes, struct err *err)
 {
     unsigned needed = call->route->scope;
@@ -120,7 +127,7 @@ static enum err_code check_scope(const struct call *call, unsigned scopes, struc
     err_set(err, ERR_DENIED, "%s may not do this: %s %s needs the scope '%s'", call->actor.name,
             call->route->method, call->route->path, scope_name((enum scope)needed));
     return err_hint(err, "make a key that may: slipway key create NAME --scope %s",
-                    scope_name((enum scope)needed));
+                    least_scope(call));
 }
 
 /* A worker may still read the name when the connection, and its cache with it, is gone. */
@@ -180,7 +187,7 @@ static enum err_code accept_key(struct call *call, struct str token, struct err 
         return err_hint(err,
                         "send 'Authorization: Bearer slw_...'; make a key on the server's "
                         "machine: slipway key create NAME --scope %s",
-                        scope_name((enum scope)call->route->scope));
+                        least_scope(call));
     }
     if (!is_remembered(known, call, token)) {
         const struct auth_key *key = auth_keys_find(call->snapshot->keys, token, clock_wall_us());
@@ -191,7 +198,7 @@ static enum err_code accept_key(struct call *call, struct str token, struct err 
         known = remember(call, key, token);
     }
     name_actor(call, known->name, "http");
-    call->has_narrow_key = !(known->scopes & (SCOPE_OBSERVE | SCOPE_ADMIN));
+    call->scopes = known->scopes;
     return check_scope(call, known->scopes, err);
 }
 
@@ -205,7 +212,7 @@ static bool is_open(const struct call *call)
 enum err_code caller_authenticate(struct call *call, struct err *err)
 {
     name_actor(call, "anonymous", "http");
-    call->has_narrow_key = false;
+    call->scopes = ALL_SCOPES;
     if (call->route->scope & SCOPE_PUBLIC)
         return ERR_OK;
     if (call->x->peer->is_unix)

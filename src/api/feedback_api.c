@@ -78,7 +78,7 @@ static void put_result(struct json_writer *w, const struct call *call, const str
     json_key(w, "result");
     json_put_text(w, outcome_result_name(o->result));
     if (o->predicted)
-        put_predicted(w, o, call->has_narrow_key && o->prediction_id.len == 0);
+        put_predicted(w, o, !call_may(call, SCOPE_OPERATE) && o->prediction_id.len == 0);
     if (o->result == OUTCOME_REFUSED) {
         json_key(w, "reason");
         json_put_text(w, o->reason);

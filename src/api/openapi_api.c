@@ -111,7 +111,7 @@ static void put_operation(struct json_writer *w, const struct route *route)
     json_key(w, "summary");
     json_put_text(w, route->summary);
     json_key(w, "x-slipway-scope");
-    json_put_text(w, scope_name((enum scope)route->scope));
+    json_put_text(w, scope_name(route->scope));
     json_key(w, "security");
     json_put_raw(w, route->scope & SCOPE_PUBLIC ? STR_LIT("[]") : STR_LIT("[{\"key\":[]}]"));
     put_parameters(w, route->path);

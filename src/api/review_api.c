@@ -205,7 +205,7 @@ static void write_held(struct call *call, const char *id, const struct review_it
 {
     bool is_open = false;
     for (int i = 0; i < count; i++)
-        is_open |= items[i].mode == REVIEW_HOLD && items[i].state == REVIEW_OPEN;
+        is_open |= items[i].state == REVIEW_OPEN;
     struct json_writer w = call_json(call, 200);
     json_begin_object(&w);
     json_key(&w, "id");
@@ -217,10 +217,26 @@ static void write_held(struct call *call, const char *id, const struct review_it
     json_key(&w, "predictions");
     json_begin_array(&w);
     for (int i = 0; i < count; i++)
-        if (items[i].mode == REVIEW_HOLD)
-            review_write_held(&w, &items[i]);
+        review_write_held(&w, &items[i]);
     json_end_array(&w);
     json_end_object(&w);
+}
+
+/* Who waits for it; and who may read review items. */
+static bool may_ask(const struct call *call, const struct review_item *item)
+{
+    return call_may(call, SCOPE_REVIEW_OR_OPERATE) ||
+           (item->asked_by[0] && strcmp(item->asked_by, call->actor.name) == 0);
+}
+
+/* Of the items those that are held and that the caller may ask about. */
+static int keep_own(const struct call *call, struct review_item *items, int count)
+{
+    int kept = 0;
+    for (int i = 0; i < count; i++)
+        if (items[i].mode == REVIEW_HOLD && may_ask(call, &items[i]))
+            items[kept++] = items[i];
+    return kept;
 }
 
 static enum err_code not_held(const char *id, struct err *err)
@@ -233,18 +249,18 @@ static enum err_code not_held(const char *id, struct err *err)
 enum err_code review_held_get(struct call *call, struct err *err)
 {
     struct review_item *items;
-    int count = 0, held = 0;
+    int count = 0;
     const char *id = arena_copy(call->arena, call->params[0].ptr, call->params[0].len);
     if (!id)
         return err_set(err, ERR_LIMIT, "the request does not fit its memory");
     struct store *store = control_read_begin(call->node->control);
     enum err_code rc = review_items_of(store, id, call->arena, &items, &count, err);
     control_read_end(call->node->control);
-    for (int i = 0; i < count && !rc; i++)
-        held += items[i].mode == REVIEW_HOLD;
-    if (!rc && held == 0)
-        return not_held(id, err);
-    if (!rc)
-        write_held(call, id, items, count);
-    return rc;
+    if (rc)
+        return rc;
+    count = keep_own(call, items, count);
+    if (count == 0)
+        return not_held(id, err); /* and no word of those of others */
+    write_held(call, id, items, count);
+    return ERR_OK;
 }

@@ -14,14 +14,21 @@
 #include "event/audit.h"
 #include "store/store.h"
 
-/* What a route needs. Every route row names one; there is no default. ADMIN includes all. */
+/* What a route needs. Every route row names one; there is no default. ADMIN includes all.
+ *
+ * OBSERVE is what a scraper and a dashboard get: numbers about many rows, never the inputs of one
+ * or what came true about it. Review items are for who decides them or runs the place; kept
+ * predictions, outcomes of one and data sets for the latter only, since a reviewer who can look up
+ * the model's answer is not blind. */
 enum scope {
     SCOPE_PUBLIC = 1 << 0,  /* liveness only: no key needed */
     SCOPE_PREDICT = 1 << 1, /* ask models, read their metadata */
-    SCOPE_OBSERVE = 1 << 2, /* metrics, history, audit: read everything */
-    SCOPE_REVIEW = 1 << 3,  /* answer review items */
-    SCOPE_OPERATE = 1 << 4, /* register, move aliases, roll back */
+    SCOPE_OBSERVE = 1 << 2, /* metrics, states, statistics, history, audit; no rows */
+    SCOPE_REVIEW = 1 << 3,  /* read and answer review items */
+    SCOPE_OPERATE = 1 << 4, /* register, move aliases, roll back; read rows */
     SCOPE_ADMIN = 1 << 5,   /* keys, backup, gc */
+    /* for a route that two kinds of callers need */
+    SCOPE_REVIEW_OR_OPERATE = SCOPE_REVIEW | SCOPE_OPERATE,
 };
 const char *scope_name(enum scope scope);
 /* "predict,observe" -> bits. ERR_INVALID names the unknown one and lists all. */

@@ -15,11 +15,13 @@ static const struct {
 
 const char *scope_name(enum scope scope)
 {
+    if (scope == SCOPE_REVIEW_OR_OPERATE)
+        return "review or operate";
     for (size_t i = 0; i < ARRAY_LEN(scopes_all); i++) {
         if (scopes_all[i].scope == scope)
             return scopes_all[i].name;
     }
-    assert(!"a scope has one bit");
+    assert(!"a scope is one of the enum");
     return NULL;
 }
 

@@ -10,7 +10,7 @@
 #define SQL_INSERT                                                                                 \
     "INSERT INTO review_items (" REVIEW_ITEM_COLUMNS ") VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, "  \
     "?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18, ?19, ?20, ?21, ?22, ?23, ?24, ?25, ?26, "    \
-    "?27, ?28, ?29, ?30, ?31, ?32, ?33, ?34, ?35, ?36, ?37, ?38, ?39, ?40)"
+    "?27, ?28, ?29, ?30, ?31, ?32, ?33, ?34, ?35, ?36, ?37, ?38, ?39, ?40, ?41)"
 #define SQL_LAST_ID "SELECT COALESCE(MAX(id), 0) FROM review_items"
 #define SQL_OPEN_COUNT "SELECT COUNT(*) FROM review_items WHERE state = 'open'"
 #define SQL_ID_OF "SELECT id FROM review_items WHERE prediction_id = ?1"
@@ -268,6 +268,7 @@ enum err_code review_item_make(const struct record *record, int64_t row,
         .reason = "",
         .label = "",
         .gold_label = "",
+        .asked_by = "",
     };
     if (!make_texts(&facts, rules, arena, item) || !take_rule(rules, match, arena, item))
         return err_set(err, ERR_LIMIT, "row %lld does not fit a review item of %d bytes",

@@ -56,6 +56,7 @@ bool review_item_read(struct store_rows *rows, struct arena *arena, struct revie
         .reason = store_text_copy(rows, 17, arena, &is_full),
         .label = store_text_copy(rows, 37, arena, &is_full),
         .gold_label = store_text_copy(rows, 39, arena, &is_full),
+        .asked_by = store_text_copy(rows, 40, arena, &is_full),
     };
     read_numbers(rows, item);
     read_rule(rows, item);

@@ -16,7 +16,7 @@
     "predicted_us, inputs, answer, answer_label, choices, business_key, rule, rules_revision, "    \
     "reason, probability, is_random, is_blind, mode, on_expiry, stakes, reviewers_rule, "          \
     "reviewers, tolerance, gold_share, lease_us, undo_us, sla_us, created_us, due_us, state, "     \
-    "is_escalated, is_late, decision_count, label, closed_us, gold_label"
+    "is_escalated, is_late, decision_count, label, closed_us, gold_label, asked_by"
 
 #define REVIEW_ITEM_VALUES(item)                                                                   \
     {STORE_INT((item)->id),                                                                        \
@@ -58,7 +58,8 @@
      STORE_INT((item)->decision_count),                                                            \
      STORE_CSTR((item)->label),                                                                    \
      STORE_INT((item)->closed_us),                                                                 \
-     STORE_CSTR((item)->gold_label)}
+     STORE_CSTR((item)->gold_label),                                                               \
+     STORE_CSTR((item)->asked_by)}
 
 /* False at the arena's limit. */
 bool review_item_read(struct store_rows *rows, struct arena *arena, struct review_item *item);

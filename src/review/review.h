@@ -79,6 +79,7 @@ struct review_item {
     const char *label;          /* DECIDED: the label; else "" */
     int64_t closed_us;          /* 0 while open */
     const char *gold_label;     /* the known answer; "" when it is none */
+    const char *asked_by;       /* HOLD: the actor who waits for the answer; else "" */
 };
 
 /* ---- rules ---- */

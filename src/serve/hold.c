@@ -76,16 +76,24 @@ static enum err_code make_items(struct hold *hold, struct err *err)
     for (int64_t row = 0; row < req->row_count; row++) {
         if (!req->held[row].rule)
             continue;
-        enum err_code rc =
-            review_item_make(&hold->record, row, req->endpoint->review, &req->held[row], req->arena,
-                             &hold->items[hold->count++], err);
+        struct review_item *item = &hold->items[hold->count++];
+        enum err_code rc = review_item_make(&hold->record, row, req->endpoint->review,
+                                            &req->held[row], req->arena, item, err);
         if (rc)
             return rc;
+        item->asked_by = hold->actor->name;
     }
     return ERR_OK;
 }
 
-/* Request ids are the caller's: nobody may get what was decided about other inputs. */
+/* Request ids are the caller's: nobody may get what was decided about other inputs, or for others.
+ */
+static bool is_same(const struct review_item *a, const struct review_item *b)
+{
+    return strcmp(a->inputs, b->inputs) == 0 && strcmp(a->model, b->model) == 0 &&
+           strcmp(a->asked_by, b->asked_by) == 0 && a->mode == b->mode;
+}
+
 static enum err_code check_same(struct store *store, const struct review_item *item,
                                 struct arena *arena, struct err *err)
 {
@@ -94,9 +102,10 @@ static enum err_code check_same(struct store *store, const struct review_item *i
     enum err_code rc = review_items_of(store, item->prediction_id, arena, &others, &count, err);
     for (int i = 0; i < count && !rc; i++)
         if (strcmp(others[i].prediction_id, item->prediction_id) == 0 &&
-            (strcmp(others[i].inputs, item->inputs) != 0 ||
-             strcmp(others[i].model, item->model) != 0 || others[i].mode != REVIEW_HOLD)) {
-            err_set(err, ERR_CONFLICT, "prediction %s is under review already, with other inputs",
+            !is_same(&others[i], item)) {
+            err_set(err, ERR_CONFLICT,
+                    "prediction %s is under review already, with other inputs or for another "
+                    "caller",
                     item->prediction_id);
             rc = err_hint(err, "give each request an X-Request-Id of its own, or none");
         }

@@ -20,7 +20,8 @@ enum err_code hold_choose(struct request *req, struct err *err);
 
 /* Make the items of req->held durable and write the reply's body: rows that are held with their
  * item, the others with their answer. Not on a data or the control thread. The same request again
- * (same id, same inputs) gets the items it has; ERR_CONFLICT when the id was used for others. */
+ * (same id, inputs and actor) gets the items it has; ERR_CONFLICT when the id was used for others.
+ * The actor is noted: only he is told what became of them. */
 enum err_code hold_store(struct control *control, const struct request *req,
                          const struct actor *actor, struct err *err);
 

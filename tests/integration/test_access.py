@@ -66,9 +66,20 @@ def test_every_route_refuses_who_may_not(triage, keyed):
                 wrong.append((method, path, name, got, 401))
         for name in SCOPES[:-1]:
             got = status(triage.url, method, path, keyed[name])
-            if (got == 403) != (name != scope):
+            if (got == 403) != (name not in scope.split(" or ")):
                 wrong.append((method, path, name, got, scope))
     assert not wrong
+
+
+@pytest.mark.parametrize("scope,path", [
+    ("operate", "/api/models/triage/predictions"), ("operate", "/api/predictions/none-0"),
+    ("operate", "/api/outcomes/none-0"), ("operate", "/api/models/triage/review/datasets/1"),
+    ("review or operate", "/api/review/items"), ("review or operate", "/api/review/items/1")])
+def test_rows_are_not_for_a_scraper(triage, keyed, scope, path):
+    """A key that may only observe gets numbers about rows, never the inputs of one."""
+    problem = Api(triage.url, keyed["observe"]).get(path, 403).json()
+    assert f"needs the scope '{scope}'" in problem["detail"]
+    assert Api(triage.url, keyed["observe"]).get("/metrics").status_code == 200
 
 
 def test_admin_may_do_everything(triage, keyed):

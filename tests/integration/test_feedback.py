@@ -73,7 +73,7 @@ def test_a_key_means_the_newest_prediction_with_it(api):
 def test_a_key_tells_no_id_to_who_may_not_read_predictions(server, api):
     first = predict(api)[3]
     keys = {name: server.cli("key", "create", name, "--scope", scope, "--json").json["key"]
-            for name, scope in (("narrow", "predict"), ("wide", "predict,observe"))}
+            for name, scope in (("narrow", "predict"), ("wide", "predict,operate"))}
     by_key = {"model": "churn", "key": "C0003", "label": "stays"}
     narrow, wide = (Api(server.url, keys[name]) for name in ("narrow", "wide"))
     hidden = say(narrow, by_key)["results"][0]

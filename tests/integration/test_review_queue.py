@@ -104,6 +104,36 @@ def test_a_held_answer_waits_and_is_told_when_decided(server):
     assert held["predictions"][0]["state"] == "held"
 
 
+def test_what_is_held_for_one_caller_is_told_to_no_other(server):
+    """Ids are guessed, logged and passed on: they are no secrets."""
+    open_api = Api(server.url)
+    register_triage(open_api, 1)
+    set_rules(open_api, HOLD % "default")
+    made = {name: server.cli("key", "create", name, "--scope", scope, "--json").json["key"]
+            for name, scope in (("shop", "predict"), ("bank", "predict"), ("graph", "observe"),
+                                ("desk", "predict,review"))}
+    shop, bank, graph, desk = (Api(server.url, made[name]) for name in made)
+    named = {"X-Request-Id": "order-7"}
+    url = shop.call("POST", "/predict/triage", 202, json=SURE, headers=named).json()["status_url"]
+    assert shop.get(url).json()["state"] == "held"
+    assert bank.get(url, 404).json()["detail"] == "no held prediction has the id 'order-7'"
+    assert bank.get(url + "-0", 404).json()["code"] == "not_found"
+    graph.get(url, 403)
+    # The same words under the same id are no way in.
+    assert "another caller" in bank.call("POST", "/predict/triage", 409, json=SURE,
+                                         headers=named).json()["detail"]
+    shop.call("POST", "/predict/triage", 202, json=SURE, headers=named)
+    item = shop.get(url).json()["predictions"][0]["item"]
+    act(desk, item, "decide", label="benign")
+    for api in (shop, desk):
+        assert api.get(url).json()["predictions"][0]["label"] == "benign"
+    bank.get(url, 404)
+    # A key is replaced by one of the same name.
+    server.cli("key", "revoke", "shop")
+    again = server.cli("key", "create", "shop", "--scope", "predict", "--json").json["key"]
+    assert Api(server.url, again).get(url).json()["state"] == "done"
+
+
 def test_what_is_acknowledged_survives_a_kill(queue):
     api = queue.api
     set_rules(api, HOLD % "reject")
@@ -217,10 +247,10 @@ def test_twenty_reviewers_at_once_share_the_queue(queue):
     assert not failures
     assert len(seen) == len(set(seen)) == 60
     assert all(i["state"] == "decided" for i in items(admin, limit=1000))
-    # A reviewer decides; he neither sets rules nor reads the lists.
+    # A reviewer decides; he neither sets rules nor reads what was answered.
     me = Api(queue.url, keys[0])
     me.call("PUT", "/api/models/triage/review", 403, data=ALL.encode())
-    me.get("/api/review/items", 403)
+    me.get("/api/models/triage/predictions", 403)
 
 
 def test_the_terminal_asks_card_by_card(queue):

@@ -50,6 +50,7 @@ static void scopes_are_read_and_written(void **state)
                         "public,predict,observe,review,operate,admin");
     assert_string_equal(scope_format(0, f->arena), "");
     assert_string_equal(scope_name(SCOPE_REVIEW), "review");
+    assert_string_equal(scope_name(SCOPE_REVIEW_OR_OPERATE), "review or operate");
 }
 
 static void an_unknown_scope_is_named_and_all_are_listed(void **state)
