@@ -7,6 +7,7 @@ sizes     functions and files stay below LIMITS; a longer one is named in EXCEPT
 banned    calls that have a safer word here, and SQL put together from text
 lines     no line over COLUMNS, no tab, no space at the end
 words     nothing that says unfinished, no path of one machine
+schema    scripts of src/store/sql are NNNN_what.sql, numbered from 1 without a gap or a second one
 """
 import json
 import pathlib
@@ -187,6 +188,23 @@ def check_source(path, text, problems):
         check_layers(path, code, problems)
 
 
+def check_schema(files, problems):
+    """Two branches that each took the next number meet here, not in somebody's store."""
+    scripts = [p for p in files if p.suffix == ".sql" and p.parent == ROOT / "src/store/sql"]
+    names = {}
+    for path in scripts:
+        match = re.fullmatch(r"(\d{4})_[a-z0-9_]+", path.stem)
+        if not match:
+            problems.add(path, 0, "a script is named NNNN_what.sql")
+            continue
+        names.setdefault(int(match[1]), []).append(path)
+    for number, paths in names.items():
+        for path in paths[1:]:
+            problems.add(path, 0, f"{paths[0].name} has this number; {max(names) + 1:04} is free")
+    for number in sorted(set(range(1, max(names, default=0))) - set(names)):
+        problems.add(ROOT / "src/store/sql", 0, f"no script has the number {number:04}")
+
+
 def main():
     problems = Problems()
     files = tracked()
@@ -203,6 +221,7 @@ def main():
         elif path.relative_to(ROOT).parts[0] in SCRIPTS:
             check_script_head(path, text, problems)
     check_functions(sources, problems)
+    check_schema(files, problems)
     print("\n".join(problems.found) or f"tidy: {len(files)} files, nothing to say")
     sys.exit(1 if problems.found else 0)
 

@@ -47,6 +47,22 @@ def test_includes_point_down(tidy, path, include, complaint):
     assert f"{path}:2: " in out and complaint in out
 
 
+def script(number, what):
+    return {f"src/store/sql/{number}_{what}.sql": f"-- {number}_{what} - a table.\n"}
+
+
+def test_scripts_of_the_schema_are_numbered_in_order(tidy):
+    good = {**script("0001", "first"), **script("0002", "second")}
+    status, out = tidy(good)
+    assert status == 0, out
+    status, out = tidy(script("0002", "two"))
+    assert status == 1
+    assert "0002_two.sql: 0002_second.sql has this number; 0003 is free" in out
+    status, out = tidy({**script("0004", "late"), "src/store/sql/5_x.sql": "-- 5_x - y.\n"})
+    assert "src/store/sql: no script has the number 0003" in out
+    assert "5_x.sql: a script is named NNNN_what.sql" in out
+
+
 def test_a_folder_that_is_no_layer(tidy):
     assert "none of the layers" in tidy({"src/utils/a.c": source("a.c", "int x;")})[1]
 
