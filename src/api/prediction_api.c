@@ -17,7 +17,7 @@ enum {
     PAGE_BYTES_MAX = 8 * 1024 * 1024, /* a page ends behind the row that passes it */
     SHOWN_ROWS_MAX = 1000,
     ERASED_IDS_MAX = 1000 * 1000,
-    ERASE_PART_IDS = 2000, /* of one transaction */
+    ERASE_PART_IDS = 500, /* of one transaction */
     ERASE_MEMORY_BYTES_MAX = 512 * 1024 * 1024,
     ERASE_KEY_BYTES_MAX = 64 * 1024,
 };
@@ -269,7 +269,9 @@ struct erase {
     int count;
     bool is_over_limit;
     int done; /* of the ids, so far */
-    int64_t part_items;
+    int64_t part_items, part_outcomes;
+    struct str part_key; /* under which outcomes are filed */
+    bool is_key_done;
     int64_t outcome_count, item_count; /* removed with them */
     struct record_erased erased;
 };
@@ -301,8 +303,6 @@ static enum err_code append_event(struct call *call, struct store *store, const 
     json_put_text(&w, digest);
     json_key(&w, "rows");
     json_put_i64(&w, e->count);
-    json_key(&w, "outcomes");
-    json_put_i64(&w, e->outcome_count);
     json_end_object(&w);
     struct audit_event event = {
         .actor = call->actor.name,
@@ -317,49 +317,63 @@ static enum err_code append_event(struct call *call, struct store *store, const 
     return rc;
 }
 
-/* Feedback is filed under the key as it came, or as the record kept it. */
-static enum err_code erase_outcomes(struct call *call, struct store *store, struct erase *e,
-                                    struct err *err)
-{
-    char pseudonym[PSEUDONYM_BYTES];
-    int64_t plain = 0, hidden = 0;
-    record_store_pseudonym(call->node->records, e->key, pseudonym);
-    enum err_code rc = outcome_erase(store, e->model, e->key, &plain, err);
-    if (!rc)
-        rc = outcome_erase(store, e->model, (struct str){pseudonym, sizeof(pseudonym)}, &hidden,
-                           err);
-    e->outcome_count = plain + hidden;
-    return rc;
-}
-
-/* The first part makes the event and takes what hangs on the key; the others go on with items. */
+/* The first part makes the event; the others go on with what hangs on the rows' ids. */
 static enum err_code erase_part(struct control *control, struct store *store, void *arg,
                                 struct err *err)
 {
     struct erase *e = arg;
-    int64_t items = 0;
+    const char *const *ids = e->ids + e->done;
     int count = e->count - e->done < ERASE_PART_IDS ? e->count - e->done : ERASE_PART_IDS;
     (void)control;
-    enum err_code rc =
-        count ? review_erase(store, e->ids + e->done, count, clock_wall_us(), &items, err) : ERR_OK;
-    e->part_items = items;
-    if (!rc && e->done == 0)
-        rc = erase_outcomes(e->call, store, e, err);
+    enum err_code rc = review_erase(store, ids, count, clock_wall_us(), &e->part_items, err);
+    if (!rc)
+        rc = outcome_erase_ids(store, e->model, ids, count, &e->part_outcomes, err);
     if (!rc && e->done == 0)
         rc = append_event(e->call, store, e, err);
     return rc;
 }
 
-static enum err_code erase_in_store(struct erase *e, struct err *err)
+static enum err_code erase_by_id(struct erase *e, struct err *err)
 {
     enum err_code rc;
     do {
-        struct control_op op = {.fn = erase_part, .arg = e};
+        struct control_op op = {.fn = erase_part, .arg = e, .is_bulk = true};
         rc = control_execute(e->call->node->control, &op, err);
         e->item_count += e->part_items;
+        e->outcome_count += e->part_outcomes;
         e->done += ERASE_PART_IDS;
     } while (!rc && e->done < e->count);
     return rc;
+}
+
+static enum err_code erase_key_part(struct control *control, struct store *store, void *arg,
+                                    struct err *err)
+{
+    struct erase *e = arg;
+    (void)control;
+    return outcome_erase_key(store, e->model, e->part_key, e->arena, &e->part_outcomes,
+                             &e->is_key_done, err);
+}
+
+static enum err_code erase_by_key(struct erase *e, struct str key, struct err *err)
+{
+    enum err_code rc;
+    e->part_key = key;
+    do {
+        struct control_op op = {.fn = erase_key_part, .arg = e, .is_bulk = true};
+        rc = control_execute(e->call->node->control, &op, err);
+        e->outcome_count += e->part_outcomes;
+    } while (!rc && !e->is_key_done);
+    return rc;
+}
+
+/* Feedback is filed under the key as it came, or as the record kept it. */
+static enum err_code erase_outcomes(struct erase *e, struct err *err)
+{
+    char pseudonym[PSEUDONYM_BYTES];
+    record_store_pseudonym(e->call->node->records, e->key, pseudonym);
+    enum err_code rc = erase_by_key(e, e->key, err);
+    return rc ? rc : erase_by_key(e, (struct str){pseudonym, sizeof(pseudonym)}, err);
 }
 
 static enum err_code read_erase(struct call *call, struct erase *e, struct err *err)
@@ -403,7 +417,8 @@ static void write_erased(struct call *call, const struct erase *e)
 }
 
 /* What hangs on the rows goes first, while their ids are known; after a failure behind it the same
- * request erases the rows that are left. */
+ * request erases the rows that are left. What is filed under the key goes last: feedback that comes
+ * while rows are erased may still have found one. */
 enum err_code predictions_erase(struct call *call, struct err *err)
 {
     struct erase e = {.call = call};
@@ -418,9 +433,11 @@ enum err_code predictions_erase(struct call *call, struct err *err)
     if (!rc && e.is_over_limit)
         rc = err_set(err, ERR_LIMIT, "more than %d rows are this subject's", ERASED_IDS_MAX);
     if (!rc)
-        rc = erase_in_store(&e, err);
+        rc = erase_by_id(&e, err);
     if (!rc)
         rc = record_store_erase(records, e.model, e.field, e.key, &e.erased, err);
+    if (!rc)
+        rc = erase_outcomes(&e, err);
     arena_free(e.arena);
     if (!rc)
         write_erased(call, &e);

@@ -239,7 +239,9 @@ static void start_intake(struct node *node)
     outcomes_add_sink(node->outcomes, &(struct outcome_sink){.name = "watch",
                                                              .arg = node->intake->watch,
                                                              .take = outcome_watch_take});
+    node->intake->keep_us = node->options->outcome_keep_ms * 1000;
     ticker_add(node->ticker, "orphans", INTAKE_RETRY_MS, intake_retry, node->intake);
+    ticker_add(node->ticker, "old outcomes", INTAKE_PRUNE_MS, intake_prune, node->intake);
     node->intake->tallies = tallies_new();
     recorder_add_sink(node->recorder, &(struct record_sink){.name = "tallies",
                                                             .arg = node->intake->tallies,

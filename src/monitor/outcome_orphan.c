@@ -31,9 +31,10 @@
 #define SQL_WAIT "UPDATE orphans SET next_try_us = ?2 WHERE seq = ?1"
 #define SQL_REFUSE "UPDATE orphans SET refusal = ?2 WHERE seq = ?1"
 #define SQL_DELETE "DELETE FROM orphans WHERE seq = ?1"
-#define SQL_PRUNE                                                                                  \
-    "DELETE FROM orphans WHERE refusal <> '' AND received_us < ?1 AND "                            \
-    "seq IN (SELECT seq FROM orphans ORDER BY seq LIMIT ?2)"
+#define OLD                                                                                        \
+    "refusal <> '' AND received_us < ?1 AND seq IN (SELECT seq FROM orphans ORDER BY seq LIMIT ?2)"
+#define SQL_HAS_OLD "SELECT COUNT(*) FROM orphans WHERE " OLD
+#define SQL_PRUNE "DELETE FROM orphans WHERE " OLD
 #define SQL_COUNTS                                                                                 \
     "SELECT COALESCE(SUM(CASE WHEN refusal = '' THEN 1 ELSE 0 END), 0), "                          \
     "COALESCE(SUM(CASE WHEN refusal = '' THEN 0 ELSE 1 END), 0) FROM orphans"
@@ -211,14 +212,6 @@ static enum err_code settle_one(struct outcome_run *run, struct outcome *o, stru
     return store_exec(run->store, SQL_DELETE, params, 1, NULL, err);
 }
 
-/* Of the oldest orphans those that were refused and are too old to be asked about. */
-static enum err_code prune_refused(struct outcome_run *run, struct err *err)
-{
-    const struct store_value params[] = {STORE_INT(run->now_us - ORPHAN_KEEP_US),
-                                         STORE_INT(ORPHAN_BATCH_MAX)};
-    return store_exec(run->store, SQL_PRUNE, params, 2, NULL, err);
-}
-
 enum err_code outcome_orphan_settle(struct store *store, struct outcome *list, int count,
                                     struct arena *arena, struct err *err)
 {
@@ -228,8 +221,31 @@ enum err_code outcome_orphan_settle(struct store *store, struct outcome *list, i
         if (rc)
             return rc;
     }
-    return prune_refused(&run, err);
+    return ERR_OK;
 }
+
+/* ---- age ---- */
+
+enum err_code outcome_orphan_has_old(struct store *store, int64_t now_us, bool *has_old,
+                                     struct err *err)
+{
+    int64_t count = 0;
+    const struct store_value params[] = {STORE_INT(now_us - ORPHAN_KEEP_US),
+                                         STORE_INT(ORPHAN_BATCH_MAX)};
+    enum err_code rc = registry_read_number(store, SQL_HAS_OLD, params, 2, 0, &count, err);
+    *has_old = count > 0;
+    return rc;
+}
+
+enum err_code outcome_orphan_prune(struct store *store, int64_t now_us, int64_t *count,
+                                   struct err *err)
+{
+    const struct store_value params[] = {STORE_INT(now_us - ORPHAN_KEEP_US),
+                                         STORE_INT(ORPHAN_BATCH_MAX)};
+    return store_exec(store, SQL_PRUNE, params, 2, count, err);
+}
+
+/* ---- counts ---- */
 
 static enum err_code read_counts(struct store_rows *rows, void *arg, struct err *err)
 {

@@ -1,4 +1,4 @@
-/* outcome_read.c - the history of a prediction's outcomes, and forgetting a subject. */
+/* outcome_read.c - the history of a prediction's outcomes. */
 #include "monitor/outcome_store.h"
 
 #include "registry/registry_check.h"
@@ -7,13 +7,6 @@
     "SELECT seq, name, kind, state, label, source, actor, feedback_id, value, version, at_us, "    \
     "received_us, model FROM outcomes WHERE prediction_id = ?1 AND (?2 = '' OR model = ?2) "       \
     "ORDER BY seq"
-#define SQL_ERASE_OUTCOMES                                                                         \
-    "DELETE FROM outcomes WHERE EXISTS (SELECT 1 FROM predicted p WHERE p.id = "                   \
-    "outcomes.prediction_id AND p.model = outcomes.model AND p.business_key = ?1 AND "             \
-    "(?2 = '' OR p.model = ?2))"
-#define SQL_ERASE_PREDICTED                                                                        \
-    "DELETE FROM predicted WHERE business_key = ?1 AND (?2 = '' OR model = ?2)"
-#define SQL_ERASE_ORPHANS "DELETE FROM orphans WHERE business_key = ?1 AND (?2 = '' OR model = ?2)"
 
 struct row_list {
     struct arena *arena;
@@ -56,25 +49,4 @@ enum err_code outcome_history(struct store *store, const char *model, struct str
     *rows = list.rows;
     *count = rc ? 0 : list.count;
     return rc;
-}
-
-enum err_code outcome_erase(struct store *store, const char *model, struct str key, int64_t *count,
-                            struct err *err)
-{
-    static const char *const statements[] = {SQL_ERASE_OUTCOMES, SQL_ERASE_PREDICTED,
-                                             SQL_ERASE_ORPHANS};
-    const struct store_value params[] = {STORE_STR(key), STORE_CSTR(model ? model : "")};
-    int64_t total = 0;
-    if (key.len == 0)
-        return err_set(err, ERR_INVALID, "whose outcomes are to be erased? the key is empty");
-    for (size_t i = 0; i < sizeof(statements) / sizeof(*statements); i++) {
-        int64_t changed = 0;
-        enum err_code rc = store_exec(store, statements[i], params, 2, &changed, err);
-        if (rc)
-            return rc;
-        total += changed;
-    }
-    if (count)
-        *count = total;
-    return ERR_OK;
 }

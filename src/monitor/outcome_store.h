@@ -62,10 +62,16 @@ enum err_code outcome_orphan_due(struct store *store, int64_t now_us, struct are
                                  struct outcome **list, int *count, struct err *err);
 
 /* After the lookup, inside a transaction: those with `predicted` set are submitted and their orphan
- * is removed (or keeps its refusal); the others wait longer each time, until ORPHAN_KEEP_US.
- * Refused ones of that age among the ORPHAN_BATCH_MAX oldest go too. */
+ * is removed (or keeps its refusal); the others wait longer each time, until ORPHAN_KEEP_US. */
 enum err_code outcome_orphan_settle(struct store *store, struct outcome *list, int count,
                                     struct arena *arena, struct err *err);
+
+/* Refused ones are kept for who asks why, for ORPHAN_KEEP_US: those past it go, of the
+ * ORPHAN_BATCH_MAX oldest. The first only looks. */
+enum err_code outcome_orphan_has_old(struct store *store, int64_t now_us, bool *has_old,
+                                     struct err *err);
+enum err_code outcome_orphan_prune(struct store *store, int64_t now_us, int64_t *count,
+                                   struct err *err);
 
 struct orphan_counts {
     int64_t waiting, refused;
@@ -88,9 +94,26 @@ enum err_code outcome_history(struct store *store, const char *model, struct str
                               struct arena *arena, struct outcome_row **rows, int *count,
                               struct err *err);
 
-/* Forget a subject: predictions with this business key, their outcomes, and orphans that wait for
- * it. Model NULL is every model. *count (may be NULL): rows removed. */
-enum err_code outcome_erase(struct store *store, const char *model, struct str key, int64_t *count,
-                            struct err *err);
+/* ---- outcome_forget.c ---- */
+
+enum { OUTCOME_FORGET_MAX = 500 }; /* predictions that one call looks up and forgets */
+
+/* Forget predictions of a model by their ids: what was predicted, all that was said about them, and
+ * orphans that name them. *count: rows removed. */
+enum err_code outcome_erase_ids(struct store *store, const char *model, const char *const *ids,
+                                int id_count, int64_t *count, struct err *err);
+
+/* The same for what is filed under a business key, with the orphans that wait for it. *is_done
+ * false: call it again, in another transaction. */
+enum err_code outcome_erase_key(struct store *store, const char *model, struct str key,
+                                struct arena *arena, int64_t *count, bool *is_done,
+                                struct err *err);
+
+/* Forget predictions answered before a time with their outcomes; some of them at a call. Nothing is
+ * left when *count is 0. The first tells whether there is anything to do, without a transaction. */
+enum err_code outcome_has_old(struct store *store, int64_t before_us, bool *has_old,
+                              struct err *err);
+enum err_code outcome_prune(struct store *store, int64_t before_us, struct arena *arena,
+                            int64_t *count, struct err *err);
 
 #endif

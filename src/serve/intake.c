@@ -7,7 +7,7 @@
 #include "base/clock.h"
 #include "base/log.h"
 
-enum { RETRY_ARENA_BYTES_MAX = 64 * 1024 * 1024 };
+enum { RETRY_ARENA_BYTES_MAX = 64 * 1024 * 1024, PRUNE_ARENA_BYTES_MAX = 4 * 1024 * 1024 };
 
 struct intake_op {
     struct outcome *outcomes;
@@ -140,6 +140,86 @@ void intake_retry(void *arg)
     if (retry(intake, arena, &n, &err))
         log_warn("orphaned outcomes not looked for, they stay", "count=%d reason=%s", n, err.msg);
     arena_free(arena);
+}
+
+/* ---- age ---- */
+
+/* A clock that is set a year ahead must not take a year of outcomes along. */
+static bool is_clock_trusted(struct intake *intake)
+{
+    int64_t wall_us = clock_wall_us(), monotonic_us = clock_monotonic_us();
+    int64_t step_us = (wall_us - intake->wall_us) - (monotonic_us - intake->monotonic_us);
+    bool is_first = intake->wall_us == 0;
+    intake->wall_us = wall_us;
+    intake->monotonic_us = monotonic_us;
+    if (!is_first && step_us > INTAKE_CLOCK_STEP_US) {
+        intake->paused_until_us = monotonic_us + INTAKE_CLOCK_PAUSE_US;
+        log_warn("clock stepped ahead, old outcomes are kept for a day more", "step_seconds=%lld",
+                 (long long)(step_us / CLOCK_SECOND_US));
+    }
+    return monotonic_us >= intake->paused_until_us;
+}
+
+struct pruning {
+    int64_t before_us, now_us;
+    struct arena *arena;
+    int64_t count;
+};
+
+static enum err_code has_old(const struct intake *intake, const struct pruning *work, bool *has_old,
+                             struct err *err)
+{
+    struct store *store = control_read_begin(intake->control);
+    enum err_code rc = outcome_has_old(store, work->before_us, has_old, err);
+    if (!rc && !*has_old)
+        rc = outcome_orphan_has_old(store, work->now_us, has_old, err);
+    control_read_end(intake->control);
+    return rc;
+}
+
+static enum err_code prune_some(struct control *control, struct store *store, void *arg,
+                                struct err *err)
+{
+    struct pruning *work = arg;
+    int64_t orphans = 0;
+    (void)control;
+    enum err_code rc = outcome_prune(store, work->before_us, work->arena, &work->count, err);
+    if (!rc)
+        rc = outcome_orphan_prune(store, work->now_us, &orphans, err);
+    work->count += orphans;
+    return rc;
+}
+
+static enum err_code prune(struct intake *intake, struct pruning *work, int64_t *total,
+                           struct err *err)
+{
+    bool is_old = false;
+    enum err_code rc = has_old(intake, work, &is_old, err);
+    work->count = is_old;
+    for (int i = 0; i < INTAKE_PRUNE_BATCHES_MAX && !rc && work->count; i++) {
+        struct control_op op = {.fn = prune_some, .arg = work, .is_bulk = true};
+        arena_reset(work->arena);
+        rc = control_execute(intake->control, &op, err);
+        *total += rc ? 0 : work->count;
+    }
+    return rc;
+}
+
+void intake_prune(void *arg)
+{
+    struct intake *intake = arg;
+    struct err err = {0};
+    int64_t total = 0, now_us = clock_wall_us();
+    if (!is_clock_trusted(intake))
+        return;
+    struct pruning work = {.before_us = intake->keep_us ? now_us - intake->keep_us : INT64_MIN,
+                           .now_us = now_us,
+                           .arena = arena_new(PRUNE_ARENA_BYTES_MAX)};
+    if (prune(intake, &work, &total, &err))
+        log_warn("old outcomes not forgotten, tried again", "reason=%s", err.msg);
+    else if (total)
+        log_debug("old outcomes forgotten", "rows=%lld", (long long)total);
+    arena_free(work.arena);
 }
 
 /* ---- tallies ---- */

@@ -3,6 +3,7 @@
  *     feedback -> recorder_sync -> lookup of each prediction -> control_execute(outcome_submit)
  *              -> outcomes_publish to the sinks -> counted
  *     once a second: orphans whose turn it is go the same way
+ *     every ten seconds: outcomes of predictions past their age go, with what was predicted
  */
 #ifndef SLIPWAY_SERVE_INTAKE_H
 #define SLIPWAY_SERVE_INTAKE_H
@@ -14,7 +15,15 @@
 #include "monitor/tally.h"
 #include "serve/control.h"
 
-enum { INTAKE_RETRY_MS = 1000 };
+enum {
+    INTAKE_RETRY_MS = 1000,
+    INTAKE_PRUNE_MS = 10 * 1000,
+    INTAKE_PRUNE_BATCHES_MAX = 10, /* of OUTCOME_FORGET_MAX, each a transaction, at a time */
+};
+/* The clock stepped when it went this much further than time did; then nothing is forgotten by it
+ * for a day, in which somebody may set it right. */
+#define INTAKE_CLOCK_STEP_US (INT64_C(3600) * 1000000)
+#define INTAKE_CLOCK_PAUSE_US (INT64_C(24) * 3600 * 1000000)
 
 struct intake {
     struct control *control;
@@ -25,6 +34,9 @@ struct intake {
     struct tallies *tallies;                       /* NULL in-process */
     atomic_bool is_saving;                         /* one at a time */
     int64_t pruned_span;                           /* in which old tallies were removed last */
+    int64_t keep_us;                               /* of predictions with outcomes; 0: for ever */
+    int64_t wall_us, monotonic_us;                 /* when pruning looked at the clocks last */
+    int64_t paused_until_us;                       /* monotonic: the clock has stepped */
     _Atomic uint64_t counts[OUTCOME_RESULT_COUNT]; /* outcomes taken, by their result */
     _Atomic uint64_t joined_count;                 /* orphans that found their prediction */
 };
@@ -36,6 +48,9 @@ enum err_code intake_take(struct intake *intake, struct outcome *outcomes, int c
 
 /* For the ticker: look for the predictions of orphans again. `arg` is the intake. */
 void intake_retry(void *arg);
+
+/* For the ticker: forget what is past its age. `arg` is the intake. */
+void intake_prune(void *arg);
 
 /* For the ticker: keep what versions answered since the last time. `arg` is the intake. */
 void intake_save(void *arg);

@@ -404,12 +404,16 @@ static void a_row_too_large_is_refused_alone(void **state)
     due[0].predicted = &large;
     assert_ok(f, outcome_orphan_settle(f->store, due, count, f->arena, &f->err));
     assert_int_equal(count_of(f, "SELECT COUNT(*) FROM orphans WHERE refusal <> ''"), 1);
-    clock_set_for_test(-1, NOW_US + ORPHAN_KEEP_US);
-    assert_ok(f, outcome_orphan_settle(f->store, NULL, 0, f->arena, &f->err));
-    assert_int_equal(count_of(f, "SELECT COUNT(*) FROM orphans"), 1);
-    clock_set_for_test(-1, NOW_US + ORPHAN_KEEP_US + 1);
-    assert_ok(f, outcome_orphan_settle(f->store, NULL, 0, f->arena, &f->err));
-    assert_int_equal(count_of(f, "SELECT COUNT(*) FROM orphans"), 0);
+    int64_t last_us = NOW_US + ORPHAN_KEEP_US, pruned = 0;
+    bool has_old = true;
+    assert_ok(f, outcome_orphan_has_old(f->store, last_us, &has_old, &f->err));
+    assert_false(has_old);
+    assert_ok(f, outcome_orphan_prune(f->store, last_us, &pruned, &f->err));
+    assert_int_equal(pruned, 0);
+    assert_ok(f, outcome_orphan_has_old(f->store, last_us + 1, &has_old, &f->err));
+    assert_true(has_old);
+    assert_ok(f, outcome_orphan_prune(f->store, last_us + 1, &pruned, &f->err));
+    assert_int_equal(pruned, 1);
 }
 
 static void copy_orphans(struct fixture *f, const char *refusal, int64_t first, int64_t last)
@@ -450,25 +454,124 @@ static void the_truth_of_a_shadow_is_that_of_its_row(void **state)
     assert_int_equal(count_of(f, "SELECT version FROM outcomes"), 2);
 }
 
-static void a_subject_is_erased_with_everything(void **state)
+/* "r-0" of C1 and "r-1" of C2, with a label each. */
+static void two_subjects(struct fixture *f)
 {
-    struct fixture *f = *state;
-    int64_t count = 0;
     struct predicted p = answered("r-0"), other = answered("r-1");
     other.key = STR_LIT("C2");
     submit_label(f, &p, "yes", 0);
     submit_label(f, &other, "yes", 0);
+}
+
+static struct outcome orphan_of(const char *model, const char *id, const char *key)
+{
     struct outcome orphan = label_of(NULL, "yes", 0);
-    orphan.prediction_id = (struct str){0};
-    orphan.key = STR_LIT("C1");
+    orphan.model = model;
+    orphan.prediction_id = str_of(id);
+    orphan.key = str_of(key);
+    return orphan;
+}
+
+static void a_subject_is_erased_with_everything(void **state)
+{
+    struct fixture *f = *state;
+    int64_t count = 0;
+    bool is_done = false;
+    two_subjects(f);
+    struct outcome orphan = orphan_of("churn", "", "C1");
     submit(f, &orphan, 1);
-    assert_ok(f, outcome_erase(f->store, NULL, STR_LIT("C1"), &count, &f->err));
+    assert_ok(f, outcome_erase_key(f->store, "churn", STR_LIT("C1"), f->arena, &count, &is_done,
+                                   &f->err));
     assert_int_equal(count, 3);
+    assert_true(is_done);
     assert_int_equal(count_of(f, "SELECT COUNT(*) FROM predicted"), 1);
     assert_int_equal(count_of(f, "SELECT COUNT(*) FROM outcomes WHERE prediction_id = 'r-1'"), 1);
     assert_int_equal(count_of(f, "SELECT COUNT(*) FROM orphans"), 0);
-    assert_fails(f, outcome_erase(f->store, NULL, STR_LIT(""), &count, &f->err), ERR_INVALID,
-                 "key is empty");
+    assert_fails(
+        f, outcome_erase_key(f->store, "churn", STR_LIT(""), f->arena, &count, &is_done, &f->err),
+        ERR_INVALID, "key is empty");
+}
+
+/* Feedback by id that found no prediction has no key, but says the same about the same person. */
+static void orphans_of_an_erased_id_go_too(void **state)
+{
+    struct fixture *f = *state;
+    int64_t count = 0;
+    const char *ids[] = {"r-0", "gone-0"};
+    two_subjects(f);
+    struct outcome orphans[] = {orphan_of("churn", "gone-0", ""), orphan_of("", "gone-0", ""),
+                                orphan_of("churn", "gone-1", "")};
+    submit(f, orphans, 3);
+    assert_ok(f, outcome_erase_ids(f->store, "churn", ids, 2, &count, &f->err));
+    assert_int_equal(count, 4); /* predicted and label of r-0, two orphans */
+    assert_int_equal(count_of(f, "SELECT COUNT(*) FROM orphans"), 1);
+    assert_int_equal(count_of(f, "SELECT COUNT(*) FROM predicted WHERE id = 'r-0'"), 0);
+    assert_int_equal(count_of(f, "SELECT COUNT(*) FROM outcomes"), 1);
+}
+
+static void many_predictions_of_a_subject_go_in_parts(void **state)
+{
+    struct fixture *f = *state;
+    int64_t count = 0;
+    bool is_done = true;
+    two_subjects(f);
+    const struct store_value params[] = {STORE_INT(OUTCOME_FORGET_MAX)};
+    assert_ok(f, store_exec(f->store,
+                            "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE "
+                            "i < ?1) INSERT INTO predicted SELECT 'm-' || i, model, version, arm, "
+                            "rollout, has_key, key_hash, business_key, at_us, is_suspect, answer, "
+                            "class_index, class_count, value, probabilities, segments FROM n, "
+                            "predicted WHERE id = 'r-0'",
+                            params, 1, NULL, &f->err));
+    assert_ok(f, outcome_erase_key(f->store, "churn", STR_LIT("C1"), f->arena, &count, &is_done,
+                                   &f->err));
+    assert_false(is_done);
+    assert_ok(f, outcome_erase_key(f->store, "churn", STR_LIT("C1"), f->arena, &count, &is_done,
+                                   &f->err));
+    assert_true(is_done);
+    assert_int_equal(count_of(f, "SELECT COUNT(*) FROM predicted"), 1);
+}
+
+/* How the store finds what it removes: a plan that scans is one that blocks the control thread. */
+static void forgetting_reads_no_whole_table(void **state)
+{
+    struct fixture *f = *state;
+    const char *queries[] = {
+        "DELETE FROM outcomes WHERE prediction_id = 'x' AND model = 'm'",
+        "DELETE FROM orphans WHERE prediction_id = 'x' AND model IN ('m', '')",
+        "DELETE FROM orphans WHERE prediction_id = '' AND business_key = 'x' AND model = 'm'",
+        "SELECT DISTINCT model, id FROM predicted WHERE model = 'm' AND business_key = 'x'",
+    };
+    for (size_t i = 0; i < sizeof(queries) / sizeof(*queries); i++) {
+        struct store_rows *rows;
+        bool has_row = false;
+        char sql[256];
+        snprintf(sql, sizeof(sql), "EXPLAIN QUERY PLAN %s", queries[i]);
+        assert_ok(f, store_query(f->store, sql, NULL, 0, &rows, &f->err));
+        assert_ok(f, store_next(rows, &has_row, &f->err));
+        assert_true(has_row);
+        assert_true(str_starts_with(store_text(rows, 3), STR_LIT("SEARCH")));
+        store_rows_done(rows);
+    }
+}
+
+/* Answered a day ago, one label; the other model has an older one. */
+static void what_is_past_its_age_goes_with_its_outcomes(void **state)
+{
+    struct fixture *f = *state;
+    int64_t count = -1, answered_us = NOW_US - DAY_US;
+    bool has_old = true;
+    two_subjects(f);
+    assert_ok(f, outcome_has_old(f->store, answered_us, &has_old, &f->err));
+    assert_false(has_old);
+    assert_ok(f, outcome_prune(f->store, answered_us, f->arena, &count, &f->err));
+    assert_int_equal(count, 0);
+    assert_ok(f, outcome_has_old(f->store, answered_us + 1, &has_old, &f->err));
+    assert_true(has_old);
+    assert_ok(f, outcome_prune(f->store, answered_us + 1, f->arena, &count, &f->err));
+    assert_int_equal(count, 4);
+    assert_int_equal(count_of(f, "SELECT COUNT(*) FROM predicted"), 0);
+    assert_int_equal(count_of(f, "SELECT COUNT(*) FROM outcomes"), 0);
 }
 
 #define test(name) cmocka_unit_test_setup_teardown(name, setup, close_all)
@@ -496,6 +599,10 @@ int main(void)
         test(orphans_are_bounded_by_those_that_wait),
         test(the_truth_of_a_shadow_is_that_of_its_row),
         test(a_subject_is_erased_with_everything),
+        test(orphans_of_an_erased_id_go_too),
+        test(many_predictions_of_a_subject_go_in_parts),
+        test(forgetting_reads_no_whole_table),
+        test(what_is_past_its_age_goes_with_its_outcomes),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
