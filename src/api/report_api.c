@@ -121,7 +121,6 @@ static enum err_code find_arms(struct store *store, const struct report *r, stru
     const struct tally_query query = {
         .model = r->model,
         .rollout = r->rollout,
-        .from_us = now_us - TALLY_KEEP_US,
         .to_us = now_us + 1,
     };
     *arms = (struct arms){.rollout = r->rollout};

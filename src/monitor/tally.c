@@ -13,13 +13,15 @@
 struct live {
     struct tally tally;
     const struct record_schema *schema;
+    int64_t run_us; /* no other tally of its span has it, saved or not */
     bool is_changed;
     bool is_saving; /* written in the transaction that is going on */
 };
 
 struct tallies {
     pthread_mutex_t lock; /* of everything */
-    int64_t run_us;
+    int64_t
+        next_run_us; /* of the next tally: begin of this process, a microsecond more each time */
     int count;
     struct live *live[TALLIES_MAX]; /* [count] owned */
     struct live *last;              /* the one that counted last; NULL: none */
@@ -32,7 +34,7 @@ struct tallies *tallies_new(void)
     if (!t)
         abort();
     pthread_mutex_init(&t->lock, NULL);
-    t->run_us = clock_wall_us();
+    t->next_run_us = clock_wall_us();
     return t;
 }
 
@@ -102,7 +104,9 @@ static struct live *find(struct tallies *t, const struct record *r)
             return t->last = t->live[i];
     if (t->count == TALLIES_MAX)
         return NULL;
-    return t->last = t->live[t->count++] = live_new(r, start_us);
+    t->last = t->live[t->count++] = live_new(r, start_us);
+    t->last->run_us = t->next_run_us++; /* the clock may come back to a span that was saved */
+    return t->last;
 }
 
 static void count_row(struct tally *tally, const struct record *r, int64_t row)
@@ -183,7 +187,7 @@ static bool take_changed(struct tallies *t, int i, struct tally_row *row)
     bool is_taken = false;
     pthread_mutex_lock(&t->lock);
     if (i < t->count && (t->live[i]->is_changed || t->live[i]->is_saving)) {
-        tally_row_write(row, &t->live[i]->tally, t->run_us);
+        tally_row_write(row, &t->live[i]->tally, t->live[i]->run_us);
         t->live[i]->is_changed = false;
         t->live[i]->is_saving = true;
         is_taken = true;

@@ -19,11 +19,11 @@
 #include "store/store.h"
 
 #define TALLY_SPAN_US (INT64_C(600) * 1000000)
-#define TALLY_KEEP_US (INT64_C(400) * 24 * 3600 * 1000000)
 
 enum {
     TALLIES_MAX = 512, /* in memory at once; what comes on top is counted */
     TALLY_SAVE_MS = 5000,
+    TALLY_DAYS_KEPT = 400, /* of each model the newest in which it answered */
 };
 
 struct tally {
@@ -77,7 +77,8 @@ enum err_code tally_each(struct store *store, const struct tally_query *query, t
 /* into += one; latencies and scores too when both have the same classes. */
 void tally_add(struct tally *into, const struct tally *one);
 
-/* Remove spans that began before `before_us`. */
-enum err_code tally_prune(struct store *store, int64_t before_us, struct err *err);
+/* Remove spans before the newest TALLY_DAYS_KEPT days (UTC) in which their model answered. Days are
+ * counted by what is there: a clock that is wrong removes nothing. */
+enum err_code tally_prune(struct store *store, struct arena *arena, struct err *err);
 
 #endif

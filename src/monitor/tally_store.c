@@ -21,7 +21,14 @@
     "latency, latency_ns, class_count, scores, value_sum, value_squares FROM tallies "             \
     "WHERE model = ?1 AND start_us >= ?2 AND start_us < ?3 AND (?4 = 0 OR version = ?4) AND "      \
     "(?5 = 0 OR rollout = ?5) ORDER BY start_us, version, arm"
-#define SQL_PRUNE "DELETE FROM tallies WHERE start_us < ?1"
+#define SQL_MODELS "SELECT name FROM models"
+/* From day to day by the index; no row when there are fewer. */
+#define SQL_FIRST_KEPT                                                                             \
+    "WITH RECURSIVE day (n, from_us) AS (SELECT 1, (SELECT MAX(start_us) FROM tallies WHERE "      \
+    "model = ?1) / ?2 * ?2 UNION ALL SELECT n + 1, (SELECT MAX(start_us) FROM tallies WHERE "      \
+    "model = ?1 AND start_us < from_us) / ?2 * ?2 FROM day WHERE n < ?3 AND from_us IS NOT NULL) " \
+    "SELECT from_us FROM day WHERE n = ?3 AND from_us IS NOT NULL"
+#define SQL_PRUNE "DELETE FROM tallies WHERE model = ?1 AND start_us < ?2"
 
 enum { CELLS_BYTES_MAX = 4 * 1024 * 1024 };
 
@@ -208,8 +215,40 @@ void tally_add(struct tally *into, const struct tally *one)
         into->scores[i] += one->scores[i];
 }
 
-enum err_code tally_prune(struct store *store, int64_t before_us, struct err *err)
+/* ---- age ---- */
+
+struct model_list {
+    struct arena *arena;
+    const char **names;
+    int count;
+};
+
+static enum err_code read_model(struct store_rows *rows, void *arg, struct err *err)
 {
-    const struct store_value params[] = {STORE_INT(before_us)};
-    return store_exec(store, SQL_PRUNE, params, 1, NULL, err);
+    struct model_list *c = arg;
+    bool is_full = false;
+    c->names = store_list_grow(c->arena, c->names, c->count, sizeof(*c->names));
+    if (c->names)
+        c->names[c->count++] = store_text_copy(rows, 0, c->arena, &is_full);
+    return c->names && !is_full ? ERR_OK : err_set(err, ERR_LIMIT, "no room to read models");
+}
+
+static enum err_code prune_model(struct store *store, const char *model, struct err *err)
+{
+    int64_t first_us = INT64_MIN;
+    const struct store_value query[] = {STORE_CSTR(model), STORE_INT(24 * 6 * TALLY_SPAN_US),
+                                        STORE_INT(TALLY_DAYS_KEPT)};
+    enum err_code rc =
+        registry_read_number(store, SQL_FIRST_KEPT, query, 3, INT64_MIN, &first_us, err);
+    const struct store_value params[] = {STORE_CSTR(model), STORE_INT(first_us)};
+    return rc || first_us == INT64_MIN ? rc : store_exec(store, SQL_PRUNE, params, 2, NULL, err);
+}
+
+enum err_code tally_prune(struct store *store, struct arena *arena, struct err *err)
+{
+    struct model_list list = {.arena = arena};
+    enum err_code rc = registry_each_row(store, SQL_MODELS, NULL, 0, read_model, &list, err);
+    for (int i = 0; i < list.count && !rc; i++)
+        rc = prune_model(store, list.names[i], err);
+    return rc;
 }

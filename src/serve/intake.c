@@ -8,6 +8,7 @@
 #include "base/log.h"
 
 enum { RETRY_ARENA_BYTES_MAX = 64 * 1024 * 1024, PRUNE_ARENA_BYTES_MAX = 4 * 1024 * 1024 };
+#define DAY_US (INT64_C(24) * 3600 * CLOCK_SECOND_US)
 
 struct intake_op {
     struct outcome *outcomes;
@@ -224,28 +225,40 @@ void intake_prune(void *arg)
 
 /* ---- tallies ---- */
 
-/* Old spans are looked for when a new one begins. */
+struct saving {
+    struct intake *intake;
+    bool is_pruning; /* once a day, and with the first save */
+    struct arena *arena;
+};
+
 static enum err_code save(struct control *control, struct store *store, void *arg, struct err *err)
 {
-    struct intake *intake = arg;
-    int64_t now_us = clock_wall_us(), span = now_us / TALLY_SPAN_US;
+    const struct saving *work = arg;
     (void)control;
-    enum err_code rc = tallies_save(intake->tallies, store, err);
-    if (rc || span == intake->pruned_span)
-        return rc;
-    intake->pruned_span = span;
-    return tally_prune(store, now_us - TALLY_KEEP_US, err);
+    enum err_code rc = tallies_save(work->intake->tallies, store, err);
+    return rc || !work->is_pruning ? rc : tally_prune(store, work->arena, err);
+}
+
+static enum err_code save_and_prune(struct intake *intake, struct err *err)
+{
+    int64_t day = clock_wall_us() / DAY_US;
+    struct saving work = {intake, day != intake->pruned_day, arena_new(PRUNE_ARENA_BYTES_MAX)};
+    struct control_op op = {.fn = save, .arg = &work};
+    enum err_code rc = control_execute(intake->control, &op, err);
+    if (!rc)
+        intake->pruned_day = day; /* what was not committed is done again */
+    arena_free(work.arena);
+    return rc;
 }
 
 void intake_save(void *arg)
 {
     struct intake *intake = arg;
     struct err err = {0};
-    struct control_op op = {.fn = save, .arg = intake};
     if (!intake->tallies || tallies_changed(intake->tallies) == 0 ||
         atomic_exchange(&intake->is_saving, true))
         return;
-    if (control_execute(intake->control, &op, &err))
+    if (save_and_prune(intake, &err))
         log_warn("tallies not saved, tried again", "reason=%s", err.msg);
     else
         tallies_saved(intake->tallies, clock_wall_us());

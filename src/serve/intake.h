@@ -33,7 +33,7 @@ struct intake {
     struct outcome_watch *watch;                   /* NULL in-process */
     struct tallies *tallies;                       /* NULL in-process */
     atomic_bool is_saving;                         /* one at a time */
-    int64_t pruned_span;                           /* in which old tallies were removed last */
+    int64_t pruned_day;                            /* in which old tallies were removed last */
     int64_t keep_us;                               /* of predictions with outcomes; 0: for ever */
     int64_t wall_us, monotonic_us;                 /* when pruning looked at the clocks last */
     int64_t paused_until_us;                       /* monotonic: the clock has stepped */

@@ -757,8 +757,9 @@ static void cool_down(struct rollout_engine *engine)
         rc = control_execute(engine->config.control, &op, &err);
     }
     if (rc)
-        log_warn("versions not let go", "reason=%s", err.msg);
-    engine->cooled_us = now_us;
+        log_warn("versions not let go, tried again", "reason=%s", err.msg);
+    else
+        engine->cooled_us = now_us;
     arena_free(arena);
 }
 

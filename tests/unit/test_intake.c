@@ -3,6 +3,7 @@
 #include "serve/intake.h"
 
 #include "base/clock.h"
+#include "record_fixture.h"
 #include "registry/registry_check.h"
 #include "store_fixture.h"
 
@@ -159,12 +160,53 @@ static void a_refused_orphan_goes_by_the_clock_alone(void **state)
     end(&f);
 }
 
+static enum err_code run_sql(struct control *control, struct store *store, void *arg,
+                             struct err *err)
+{
+    (void)control;
+    return store_script(store, arg, err);
+}
+
+static void run_script(struct intake_fixture *f, char *sql)
+{
+    struct control_op op = {.fn = run_sql, .arg = sql};
+    assert_ok(f, control_execute(f->control, &op, &f->err));
+}
+
+/* One day too many, and the first try to remove it fails: what is not done is not forgotten. */
+static void old_tallies_go_although_the_first_try_failed(void **state)
+{
+    static char days[] =
+        "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 401) INSERT INTO "
+        "tallies SELECT 'churn', 1, '', 0, (19000 + i) * 86400000000, 0, 1, 0, 0, 1, 0, '', 0, 1, "
+        "'', 0, 0 FROM n";
+    static char hide[] = "ALTER TABLE models RENAME TO hidden";
+    static char show[] = "ALTER TABLE hidden RENAME TO models";
+    struct intake_fixture f;
+    struct fixture_record fixture;
+    (void)state;
+    begin(&f);
+    f.intake.tallies = tallies_new();
+    run_script(&f, days);
+    fixture_record_make(&fixture, 1, 1);
+    tallies_take(f.intake.tallies, &fixture.record);
+    run_script(&f, hide);
+    intake_save(&f.intake);
+    run_script(&f, show);
+    assert_int_equal(count_of(&f, "SELECT COUNT(*) FROM tallies"), 401);
+    intake_save(&f.intake);
+    assert_int_equal(count_of(&f, "SELECT COUNT(*) FROM tallies"), 400);
+    tallies_free(f.intake.tallies);
+    end(&f);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(outcomes_are_forgotten_at_their_age),
         cmocka_unit_test(a_clock_that_steps_takes_nothing_along),
         cmocka_unit_test(a_refused_orphan_goes_by_the_clock_alone),
+        cmocka_unit_test(old_tallies_go_although_the_first_try_failed),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -6,6 +6,7 @@
 #include "base/clock.h"
 #include "monitor/tally_store.h"
 #include "registry/registry.h"
+#include "registry/registry_check.h"
 #include "store_fixture.h"
 
 #define DAY_US (INT64_C(24) * 3600 * CLOCK_SECOND_US)
@@ -128,6 +129,64 @@ static void two_runs_of_one_hour_add_up(void **state)
         tallies_free(t);
     }
     assert_int_equal(sum_of(f, scores).rows, 2);
+}
+
+/* Saved, forgotten when its span has passed, and there it is again. */
+static void a_clock_that_comes_back_adds_up(void **state)
+{
+    struct fixture *f = *state;
+    struct record_schema schema = schema_of(2);
+    int64_t scores[2 * ESTIMATE_BINS] = {0};
+    struct tallies *t = tallies_new();
+    answer(t, &schema, NOW_US, 0.75f, ARM_NONE);
+    save(f, t);
+    clock_set_for_test(-1, NOW_US + 3 * TALLY_SPAN_US);
+    answer(t, &schema, NOW_US + 3 * TALLY_SPAN_US, 0.75f, ARM_NONE);
+    save(f, t);
+    clock_set_for_test(-1, NOW_US);
+    answer(t, &schema, NOW_US, 0.25f, ARM_NONE);
+    save(f, t);
+    assert_int_equal(sum_of(f, scores).rows, 3);
+    tallies_free(t);
+}
+
+static int64_t tally_count(struct fixture *f, const char *model)
+{
+    int64_t count = -1;
+    const struct store_value params[] = {STORE_CSTR(model)};
+    assert_ok(f, registry_read_number(f->store, "SELECT COUNT(*) FROM tallies WHERE model = ?1",
+                                      params, 1, 0, &count, &f->err));
+    return count;
+}
+
+static void put_days(struct fixture *f, const char *model, int64_t first_day, int count)
+{
+    const struct store_value params[] = {STORE_CSTR(model), STORE_INT(first_day), STORE_INT(count)};
+    assert_ok(f, store_exec(f->store,
+                            "WITH RECURSIVE n(i) AS (SELECT 0 UNION ALL SELECT i + 1 FROM n WHERE "
+                            "i + 1 < 2 * ?3) INSERT INTO tallies SELECT ?1, 1, '', 0, (?2 + i / 2) "
+                            "* 86400000000 + i % 2 * 600000000, 0, 1, 0, 0, 1, 0, '', 0, 1, '', 0, "
+                            "0 FROM n",
+                            params, 3, NULL, &f->err));
+}
+
+/* Two spans a day. "churn" answered on 399 days and, by a wrong clock, on two in 2080. */
+static void the_newest_days_of_a_model_are_kept(void **state)
+{
+    struct fixture *f = *state;
+    assert_ok(f, store_begin(f->store, &f->err));
+    assert_ok(f, model_ensure(f->store, "fraud", "me@example.org", NULL, &tester, &f->err));
+    assert_ok(f, store_commit(f->store, &f->err));
+    put_days(f, "churn", 20000, TALLY_DAYS_KEPT - 1);
+    put_days(f, "churn", 40177, 2);
+    put_days(f, "fraud", 100, 3);
+    assert_ok(f, tally_prune(f->store, f->arena, &f->err));
+    assert_int_equal(tally_count(f, "churn"), 2 * TALLY_DAYS_KEPT);
+    assert_int_equal(tally_count(f, "fraud"), 6);
+    const struct tally_query query = {.model = "churn", .to_us = INT64_C(20001) * 86400000000};
+    struct tally sum = {0};
+    assert_ok(f, tally_each(f->store, &query, add_up, &sum, &f->err));
+    assert_int_equal(sum.rows, 0); /* the oldest day went */
 }
 
 static void a_failed_commit_is_saved_again(void **state)
@@ -324,6 +383,8 @@ int main(void)
     const struct CMUnitTest tests[] = {
         test(answers_are_counted_once_whatever_is_saved_when),
         test(two_runs_of_one_hour_add_up),
+        test(a_clock_that_comes_back_adds_up),
+        test(the_newest_days_of_a_model_are_kept),
         test(a_failed_commit_is_saved_again),
         test(cells_are_read_as_they_were_written),
         test(quality_comes_with_its_coverage),
