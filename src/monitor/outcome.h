@@ -81,6 +81,10 @@ struct outcome {
     bool is_wrong;   /* LABEL of a class: the answer was another one */
     int label_class; /* LABEL of a class: its index; else -1 */
     double error;    /* LABEL that is a number: the answer minus the truth, else 0 */
+    struct {         /* CORRECTED: what was said before */
+        bool is_wrong;
+        double value;
+    } replaced;
     char reason[OUTCOME_REASON_BYTES];
 };
 

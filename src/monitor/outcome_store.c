@@ -417,6 +417,14 @@ static enum err_code confirm(struct outcome_run *run, struct outcome *o, const s
                                    : ERR_OK;
 }
 
+static bool was_wrong(const struct outcome *o, const struct known *known)
+{
+    char number[STR_NUMBER_BYTES];
+    const struct predicted *p = o->predicted;
+    return o->kind == OUTCOME_LABEL && p->is_class &&
+           !is_class_label(str_of(known->label), class_text(p, p->class_index, number));
+}
+
 static enum err_code correct(struct outcome_run *run, struct outcome *o, const struct known *known,
                              struct err *err)
 {
@@ -425,6 +433,8 @@ static enum err_code correct(struct outcome_run *run, struct outcome *o, const s
     if (!rc)
         rc = put_outcome(run, o, "current", err);
     o->result = OUTCOME_CORRECTED;
+    o->replaced.is_wrong = was_wrong(o, known);
+    o->replaced.value = known->value;
     return rc;
 }
 

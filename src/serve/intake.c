@@ -59,11 +59,11 @@ static enum err_code join(const struct intake *intake, struct outcome *o,
     if (!predicted)
         return err_set(err, ERR_LIMIT, "no room for what was predicted");
     enum err_code rc = look_up(intake, o, arena, predicted, err);
-    if (rc == ERR_CONFLICT)
-        outcome_refuse(o, "%.200s", err->msg);
+    if (rc == ERR_CONFLICT || rc == ERR_LIMIT)
+        outcome_refuse(o, "%.200s", err->msg); /* alone; an orphan waits on */
     if (!rc)
         o->predicted = predicted;
-    if (rc != ERR_NOT_FOUND && rc != ERR_CONFLICT)
+    if (rc && rc != ERR_NOT_FOUND && rc != ERR_CONFLICT && rc != ERR_LIMIT)
         return rc;
     err->code = ERR_OK;
     return ERR_OK;

@@ -228,15 +228,28 @@ static bool is_outcome_event(const struct rollout_event *event, const struct out
     }
 }
 
+/* Evidence is not taken back, so a prediction whose first word was an event has been counted. One
+ * that turns out bad only by a correction has its event now; of each key still the first counts. */
+static bool was_event(const struct rollout_event *event, const struct outcome *outcome)
+{
+    if (outcome->result != OUTCOME_CORRECTED)
+        return false;
+    if (outcome->kind == OUTCOME_LABEL)
+        return outcome->replaced.is_wrong;
+    return outcome->kind == OUTCOME_EVENT || outcome->replaced.value > event->above;
+}
+
 static bool count_outcome(struct live *live, const struct outcome *outcome)
 {
     const struct predicted *predicted = outcome->predicted;
     bool is_deciding = false;
-    for (int i = 0; i < live->spec->check_count; i++)
-        if (is_outcome_event(&live->spec->checks[i].event, outcome) &&
+    for (int i = 0; i < live->spec->check_count; i++) {
+        const struct rollout_event *event = &live->spec->checks[i].event;
+        if (is_outcome_event(event, outcome) && !was_event(event, outcome) &&
             add_event(live, i, theta_at(live, predicted->at_us), side_of(predicted->arm),
                       predicted->has_key ? &predicted->key_hash : NULL))
             is_deciding = true;
+    }
     return is_deciding;
 }
 
@@ -245,8 +258,6 @@ static void take_outcome(void *arg, const struct outcome *outcome)
     struct rollout_engine *engine = arg;
     const struct predicted *predicted = outcome->predicted;
     bool is_deciding = false;
-    if (outcome->result == OUTCOME_CORRECTED)
-        return; /* its first word was counted, and evidence is not taken back */
     if (!predicted || predicted->rollout == 0 ||
         (predicted->arm != ARM_STABLE && predicted->arm != ARM_CANARY))
         return;

@@ -125,6 +125,26 @@ def test_a_canary_that_turns_callers_away_is_rolled_back_by_default(api):
     assert number >= 5 and {ask(api, f"after-{i}") for i in range(30)} == {"1"}
 
 
+def test_a_label_corrected_to_a_wrong_answer_is_an_event_once(api):
+    """What was said first decides nothing; nor does a second correction of the same prediction."""
+    register_churn(api)
+    start(api, guards=[{"event": {"outcome": "label"}}], steps=[canary("50%"), PROMOTE])
+    wait_until(lambda: "evidence" in status(api))
+    reply = api.predict("churn", ROW, headers={"X-Routing-Key": "k"})["predictions"][0]
+    right, wrong = reply["label"], "leaves" if reply["label"] == "stays" else "stays"
+
+    def events():
+        counted = status(api)["evidence"]["checks"][0]["counted"]
+        return counted["canary"] + counted["stable"]
+
+    for hour, (label, expected) in enumerate([(right, 0), (wrong, 1), (right, 1), (wrong, 1)]):
+        at = f"2026-01-01T{hour:02}:00:00Z"
+        done = api.post("/feedback", {"id": reply["id"], "label": label, "at": at}).json()
+        assert done["results"][0]["result"] == ("corrected" if hour else "accepted")
+        wait_until(lambda: events() >= expected)
+        assert events() == expected
+
+
 def test_a_promotion_moves_the_champion_and_can_be_taken_back(api):
     register_churn(api)
     start(api, steps=[canary(min="0s", min_keys=10), PROMOTE])

@@ -90,6 +90,38 @@ static void take(struct intake_fixture *f, struct outcome *list, int count)
     assert_ok(f, intake_take(&f->intake, list, count, &tester, f->folder->arena, &f->err));
 }
 
+static void a_prediction_too_large_to_read_is_refused_alone(void **state)
+{
+    struct intake_fixture f;
+    (void)state;
+    begin(&f);
+    struct outcome list[] = {label("huge-0"), label("a-0")};
+    take(&f, list, 2);
+    assert_int_equal(list[0].result, OUTCOME_REFUSED);
+    assert_string_equal(list[0].reason, "no room for what was predicted");
+    assert_int_equal(list[1].result, OUTCOME_ACCEPTED);
+    end(&f);
+}
+
+/* The others of its batch find theirs. */
+static void an_orphan_too_large_to_read_waits_alone(void **state)
+{
+    struct intake_fixture f;
+    (void)state;
+    begin(&f);
+    f.intake.lookup = NULL;
+    struct outcome list[] = {label("huge-0"), label("a-0")};
+    take(&f, list, 2);
+    f.intake.lookup = &f.lookup;
+    clock_set_for_test(2 * CLOCK_SECOND_US, NOW_US + 2 * CLOCK_SECOND_US);
+    intake_retry(&f.intake);
+    assert_int_equal(count_of(&f, "SELECT COUNT(*) FROM outcomes"), 1);
+    assert_int_equal(count_of(&f, "SELECT COUNT(*) FROM orphans WHERE prediction_id = 'huge-0' "
+                                  "AND refusal = '' AND next_try_us > 0"),
+                     1);
+    end(&f);
+}
+
 static void outcomes_are_forgotten_at_their_age(void **state)
 {
     struct intake_fixture f;
@@ -203,6 +235,8 @@ static void old_tallies_go_although_the_first_try_failed(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(a_prediction_too_large_to_read_is_refused_alone),
+        cmocka_unit_test(an_orphan_too_large_to_read_waits_alone),
         cmocka_unit_test(outcomes_are_forgotten_at_their_age),
         cmocka_unit_test(a_clock_that_steps_takes_nothing_along),
         cmocka_unit_test(a_refused_orphan_goes_by_the_clock_alone),
