@@ -35,6 +35,11 @@ enum err_code forest_init(struct forest *forest, const struct forest_size *size,
         rc = check_size("nodes", size->nodes, 0, FOREST_NODES_MAX, err);
     if (!rc)
         rc = check_size("category codes", size->categories, 0, FOREST_NODES_MAX, err);
+    if (!rc)
+        rc = check_size("linear terms", size->terms, 0, FOREST_NODES_MAX, err);
+    if (!rc)
+        rc = check_size("numbers at leaves", size->vectors * size->leaf_width, 0, FOREST_NODES_MAX,
+                        err);
     if (rc)
         return rc;
     *forest = (struct forest){
@@ -43,13 +48,20 @@ enum err_code forest_init(struct forest *forest, const struct forest_size *size,
         .trees_max = (int)size->trees,
         .nodes_max = (int)size->nodes,
         .categories_max = (uint32_t)size->categories,
+        .leaf_width = size->leaf_width > 1 ? (int)size->leaf_width : 1,
         .arena = arena,
     };
+    if (size->leaf_width > 1)
+        forest->vectors = arena_calloc(arena, (size_t)(size->vectors * size->leaf_width),
+                                       sizeof(*forest->vectors));
+    forest->terms = arena_calloc(arena, (size_t)size->terms, sizeof(*forest->terms));
+    forest->plains = arena_calloc(arena, (size_t)size->terms, sizeof(*forest->plains));
     forest->base = arena_calloc(arena, (size_t)size->outputs, sizeof(*forest->base));
     forest->trees = arena_calloc(arena, (size_t)size->trees, sizeof(*forest->trees));
     forest->nodes = arena_calloc(arena, (size_t)size->nodes, sizeof(*forest->nodes));
     forest->categories = arena_calloc(arena, (size_t)size->categories, sizeof(*forest->categories));
-    if (!forest->base || !forest->trees || !forest->nodes || !forest->categories)
+    if (!forest->base || !forest->trees || !forest->nodes || !forest->categories ||
+        !forest->terms || !forest->plains || (size->leaf_width > 1 && !forest->vectors))
         return err_set(err, ERR_LIMIT, "no room for %lld nodes", (long long)size->nodes);
     return ERR_OK;
 }
@@ -95,6 +107,48 @@ static enum err_code meet_child(struct copy *c, int32_t parent, int32_t child, c
     return ERR_OK;
 }
 
+/* The numbers a leaf adds to each output. */
+static enum err_code copy_vector(struct copy *c, int32_t source, size_t slot,
+                                 struct forest_node *node)
+{
+    struct forest *f = c->forest;
+    size_t width = (size_t)f->leaf_width;
+    if ((slot + 1) * width > c->tree->leaf_value_count)
+        return refuse(c, source, "a leaf without values");
+    const float *from = c->tree->leaf_values + slot * width;
+    for (size_t i = 0; i < width; i++)
+        if (!isfinite(from[i]))
+            return refuse(c, source, "the leaf's value is not a finite number");
+    node->set = f->vector_count * (uint32_t)width;
+    memcpy(f->vectors + node->set, from, width * sizeof(*from));
+    f->vector_count++;
+    return ERR_OK;
+}
+
+/* A leaf that is linear in the row; `node->value` is what it is when a feature is missing. */
+static enum err_code copy_terms(struct copy *c, int32_t source, size_t slot,
+                                struct forest_node *node)
+{
+    const struct tree_arrays *t = c->tree;
+    struct forest *f = c->forest;
+    int32_t at = slot ? t->term_ends[slot - 1] : 0, end = t->term_ends[slot];
+    node->set = f->term_count;
+    node->count = (uint32_t)(end - at);
+    if (at < end)
+        f->plains[node->set] = node->value;
+    node->value = t->constants[slot];
+    if (!isfinite(node->value))
+        return refuse(c, source, "the leaf's constant is not a finite number");
+    for (; at < end; at++) {
+        int32_t feature = t->term_features[at];
+        if (feature < 0 || feature >= f->feature_count || !isfinite(t->coefficients[at]))
+            return refuse(c, source, "a linear leaf with a term that is none");
+        f->terms[f->term_count++] =
+            (struct forest_term){.coefficient = t->coefficients[at], .feature = (uint32_t)feature};
+    }
+    return ERR_OK;
+}
+
 static enum err_code copy_leaf(struct copy *c, int32_t source, struct forest_node *node)
 {
     const struct tree_arrays *t = c->tree;
@@ -106,19 +160,51 @@ static enum err_code copy_leaf(struct copy *c, int32_t source, struct forest_nod
     } else if (t->right[source] != -1) {
         return refuse(c, source, "has a right child but no left one");
     }
+    if (c->forest->leaf_width > 1)
+        return copy_vector(c, source, slot, node);
     size_t at = slot * t->leaf_stride + t->leaf_offset;
     if (at >= t->leaf_value_count)
         return refuse(c, source, "a leaf without a value");
-    node->value = t->leaf_values[at] * t->weight;
+    node->value = t->wide_leaves ? t->wide_leaves[at] : (double)(t->leaf_values[at] * t->weight);
     if (!isfinite(node->value))
         return refuse(c, source, "the leaf's value is not a finite number");
-    return ERR_OK;
+    return t->constants ? copy_terms(c, source, slot, node) : ERR_OK;
 }
 
 static int compare_codes(const void *a, const void *b)
 {
     uint32_t x = *(const uint32_t *)a, y = *(const uint32_t *)b;
     return (x > y) - (x < y);
+}
+
+static float value_of_bits(uint32_t bits)
+{
+    float value;
+    memcpy(&value, &bits, sizeof(value));
+    return value;
+}
+
+static int compare_values(const void *a, const void *b)
+{
+    float x = value_of_bits(*(const uint32_t *)a), y = value_of_bits(*(const uint32_t *)b);
+    return (x > y) - (x < y);
+}
+
+/* The codes of a set, or its values, in order. */
+static enum err_code copy_codes(struct copy *c, int32_t source, const int32_t *from,
+                                const struct forest_node *node)
+{
+    bool are_codes = node->split == SPLIT_CODES;
+    uint32_t *to = c->forest->categories + node->set;
+    for (uint32_t i = 0; i < node->count; i++) {
+        if (are_codes && (from[i] < 0 || from[i] >= FOREST_CATEGORY_END))
+            return refuse(c, source, "a category that is no code from 0 to 16777215");
+        if (!are_codes && isnan(value_of_bits((uint32_t)from[i])))
+            return refuse(c, source, "the split's value is not a number");
+        to[i] = (uint32_t)from[i];
+    }
+    qsort(to, node->count, sizeof(*to), are_codes ? compare_codes : compare_values);
+    return ERR_OK;
 }
 
 static enum err_code copy_set(struct copy *c, int32_t source, struct forest_node *node)
@@ -134,14 +220,9 @@ static enum err_code copy_set(struct copy *c, int32_t source, struct forest_node
     assert(f->category_count + count <= f->categories_max);
     node->set = f->category_count;
     node->count = (uint32_t)count;
-    for (int64_t i = begin; i < begin + count; i++) {
-        if (t->set_codes[i] < 0 || t->set_codes[i] >= FOREST_CATEGORY_END)
-            return refuse(c, source, "a category that is no code from 0 to 16777215");
-        f->categories[f->category_count++] = (uint32_t)t->set_codes[i];
-    }
-    qsort(f->categories + node->set, (size_t)count, sizeof(*f->categories), compare_codes);
-    f->has_categorical = true;
-    return ERR_OK;
+    f->category_count += (uint32_t)count;
+    f->has_sets = true;
+    return copy_codes(c, source, t->set_codes + begin, node);
 }
 
 static enum err_code copy_split(struct copy *c, int32_t source, struct forest_node *node)
@@ -153,10 +234,12 @@ static enum err_code copy_split(struct copy *c, int32_t source, struct forest_no
                        (long long)t->index, source, feature, c->forest->feature_count);
     node->feature = (uint16_t)feature;
     node->is_missing_left = t->default_left[source] != 0;
-    node->is_categorical = t->split_types && t->split_types[source] == 1;
-    if (node->is_categorical)
+    if (t->split_types &&
+        (t->split_types[source] == SPLIT_CODES || t->split_types[source] == SPLIT_VALUES)) {
+        node->split = (uint8_t)t->split_types[source];
         return copy_set(c, source, node);
-    node->value = t->thresholds[source];
+    }
+    node->value = t->wide_thresholds ? t->wide_thresholds[source] : (double)t->thresholds[source];
     if (isnan(node->value))
         return refuse(c, source, "the split's threshold is not a number");
     if (node->value == -INFINITY)
@@ -265,4 +348,16 @@ enum err_code forest_seal(struct forest *forest, struct err *err)
     forest->trees = sorted;
     forest->first_tree = first;
     return ERR_OK;
+}
+
+bool forest_is_plain(const struct forest *forest)
+{
+    return !forest->has_sets && forest->term_count == 0 && forest->leaf_width == 1 &&
+           forest->total == TOTAL_SUM;
+}
+
+float forest_threshold(const struct forest_node *node)
+{
+    float nearest = (float)node->value;
+    return (double)nearest < node->value ? nextafterf(nearest, INFINITY) : nearest;
 }

@@ -5,12 +5,14 @@
  * row left when
  *
  *     the feature is missing (NaN)   and is_missing_left
- *     numeric split                  and x < value, in float32
- *     categorical split              and the code is not in the node's set, or is no code at all
- *                                    (negative, 2^24 and more); 3.7 is the code 3
+ *     SPLIT_NUMBER                   and x < value, exactly, also where value is no float32
+ *     SPLIT_CODES                    and the code is not in the node's set, or is no code at all
+ *                                    (below code_low, 2^24 and more); 3.7 is the code 3
+ *     SPLIT_VALUES                   and x is none of the values in the node's set
  *
- * and right otherwise. margin[o] = base[o] + the leaves of output o's trees, added in float32 in
- * the order of the file.
+ * and right otherwise. A leaf adds a number to the margin of its tree's output, a number for each
+ * output, or a sum of products with the row. Margins begin at base[o] and take the leaves of
+ * output o's trees in the order of the file, in float32 or in double.
  *
  * Everything lives in the arena given to forest_init().
  */
@@ -33,14 +35,31 @@ enum {
     FOREST_CATEGORY_END = 1 << 24, /* codes are below; float32 holds all of them exactly */
 };
 
+/* Where zero_missing says so, numbers from -FOREST_ZERO to it are missing. */
+#define FOREST_ZERO 1e-35f
+
+enum forest_split { SPLIT_NUMBER, SPLIT_CODES, SPLIT_VALUES };
+
+/* What becomes of the leaves of one output's trees. */
+enum forest_total { TOTAL_SUM, TOTAL_MIN, TOTAL_MAX };
+
 struct forest_node {
-    float value;  /* of a leaf: what it adds; of a numeric split: its threshold */
+    double value; /* of a leaf: what it adds; of a split of numbers: its threshold */
     int32_t left; /* index in forest.nodes, the right child follows it; 0: this is a leaf */
-    uint32_t set,
-        count; /* categorical split: its codes are forest.categories[set ...], ascending */
+
+    /* A split by codes or values: they are forest.categories[set ... + count], ascending (values as
+     * the bits of their float32, in the order of the numbers). A leaf of a forest with leaf_width:
+     * forest.vectors[set ...]. A leaf of one with terms: forest.terms[set ... + count]. */
+    uint32_t set, count;
     uint16_t feature;
     bool is_missing_left;
-    bool is_categorical;
+    uint8_t split; /* enum forest_split */
+};
+
+/* A part of what a linear leaf adds: coefficient * x[feature]. */
+struct forest_term {
+    double coefficient;
+    uint32_t feature;
 };
 
 struct forest_tree {
@@ -63,9 +82,24 @@ struct forest {
     struct forest_node *nodes;
     uint32_t category_count;
     uint32_t *categories;
+    uint8_t *zero_missing; /* [feature_count] 1: numbers of FOREST_ZERO are NaN; NULL: nowhere */
+    float code_low;        /* the smallest number that is code 0; 0 at first */
+
+    enum forest_total total;
+    bool is_double;     /* leaves are added in double, else in float32 */
+    bool has_threshold; /* in double: a threshold that is no float32 */
+    int leaf_width;     /* numbers of a leaf: 1, or one for each output */
+    float *vectors;     /* [vector_count, leaf_width] when that is more than 1 */
+    uint32_t vector_count;
+
+    /* Linear leaves: value + the sum of the terms, in order; plain[set] instead where one of the
+     * features is NaN. */
+    struct forest_term *terms;
+    double *plains; /* [term_count] by the first of a leaf's terms */
+    uint32_t term_count;
 
     int depth; /* of the deepest tree */
-    bool has_categorical;
+    bool has_sets;
     bool has_low_threshold; /* a threshold of -infinity: only "missing" is left of it */
 
     int trees_max, nodes_max;
@@ -76,6 +110,8 @@ struct forest {
 /* Room for that many of each; ERR_LIMIT past the limits above. base is zero. */
 struct forest_size {
     int64_t features, outputs, trees, nodes, categories;
+    int64_t vectors, leaf_width; /* 0: leaves have one number */
+    int64_t terms;
 };
 enum err_code forest_init(struct forest *forest, const struct forest_size *size,
                           struct arena *arena, struct err *err);
@@ -84,12 +120,13 @@ enum err_code forest_init(struct forest *forest, const struct forest_size *size,
 struct tree_arrays {
     int64_t index; /* for messages */
     size_t node_count;
-    const int32_t *left, *right; /* child indexes; left -1: a leaf */
-    const int32_t *parents;      /* NULL: not known */
-    const int32_t *features;     /* of splits */
-    const float *thresholds;     /* of numeric splits */
-    const int32_t *default_left; /* missing goes left */
-    const int32_t *split_types;  /* 1: categorical; NULL: none is */
+    const int32_t *left, *right;   /* child indexes; left -1: a leaf */
+    const int32_t *parents;        /* NULL: not known */
+    const int32_t *features;       /* of splits */
+    const float *thresholds;       /* of splits of numbers */
+    const double *wide_thresholds; /* instead of them */
+    const int32_t *default_left;   /* missing goes left */
+    const int32_t *split_types;    /* enum forest_split; NULL: all are SPLIT_NUMBER */
 
     /* The leaf at node i adds leaf_values[slot * leaf_stride + leaf_offset] * weight, where slot
      * is i, or leaf_slots[i] when leaf_slots is not NULL. */
@@ -97,11 +134,18 @@ struct tree_arrays {
     size_t leaf_value_count, leaf_stride, leaf_offset;
     const int32_t *leaf_slots;
     float weight;
+    const double *wide_leaves; /* instead of leaf_values, without weight */
 
     /* Node set_nodes[k] has the codes set_codes[set_begins[k] ... + set_counts[k]]. */
     size_t set_count, set_code_count;
     const int32_t *set_nodes, *set_begins, *set_counts; /* [set_count] */
-    const int32_t *set_codes;                           /* [set_code_count] */
+    const int32_t *set_codes; /* [set_code_count] of SPLIT_VALUES: the bits of a float32 */
+
+    /* Linear leaves, by slot; NULL: there are none. term_ends[slot - 1] ... term_ends[slot]. */
+    const double *constants;
+    const int32_t *term_ends;
+    const int32_t *term_features;
+    const double *coefficients;
 };
 
 /* Check and copy the tree that adds to `output`. `scratch` is reset. Fails with ERR_INVALID that
@@ -113,5 +157,11 @@ enum err_code forest_add_tree(struct forest *forest, const struct tree_arrays *t
 
 /* All trees are there: order them by output. */
 enum err_code forest_seal(struct forest *forest, struct err *err);
+
+/* Splits of numbers, leaves of one number, summed: what every tier can do. */
+bool forest_is_plain(const struct forest *forest);
+
+/* The float32 t for which x < t is x < node->value for every float32 x. */
+float forest_threshold(const struct forest_node *node);
 
 #endif

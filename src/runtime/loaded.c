@@ -92,7 +92,8 @@ static enum err_code choose_runtime(struct loaded *loaded, const char *name, con
     }
     return err_hint(err,
                     "runtimes here: %s; XGBoost models are saved with "
-                    "save_model('model.ubj') or ('model.json')",
+                    "save_model('model.ubj') or ('model.json'), LightGBM's with "
+                    "save_model('model.txt')",
                     list);
 }
 

@@ -1,7 +1,8 @@
 /* tier.h - one way of scoring a forest: the table each engine fills in.
  *
  * All tiers give the same bits: every margin is base[o] plus the leaves of output o's trees in
- * float32, in the order of the forest. They differ in what they can take and how fast they are.
+ * float32 (in double when the forest says so), in the order of the forest. They differ in what they
+ * can take and how fast they are.
  */
 #ifndef SLIPWAY_RUNTIME_TIER_H
 #define SLIPWAY_RUNTIME_TIER_H
@@ -11,6 +12,15 @@
 #include <stdint.h>
 
 #include "runtime/forest.h"
+
+/* rows is what splits look at. Linear leaves look at the numbers as they came: wide when it is not
+ * NULL, else plain. Each is [count, feature_count]. */
+struct tier_rows {
+    int64_t count;
+    const float *rows;
+    const float *plain;
+    const double *wide;
+};
 
 struct tier {
     const char *name;
@@ -22,9 +32,9 @@ struct tier {
      * free(); *bytes is its size. NULL when the machine is out of memory. */
     void *(*build)(const struct forest *forest, size_t *bytes);
 
-    /* rows [row_count, feature_count] -> margins [row_count, output_count]. Scratch is on the
-     * stack and at most TIER_SCRATCH_BYTES. From many threads at once. */
-    void (*score)(const void *built, const float *rows, int64_t row_count, float *margins);
+    /* rows -> margins [count, output_count], double when the forest's are. Scratch is on the stack
+     * and at most TIER_SCRATCH_BYTES. From many threads at once. */
+    void (*score)(const void *built, const struct tier_rows *rows, void *margins);
 };
 
 enum { TIER_SCRATCH_BYTES = 640 * 1024, TIER_ALIGN = 64 };

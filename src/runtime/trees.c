@@ -1,15 +1,16 @@
 /* trees.c - the runtime "trees": load a file, choose a tier, score batches. */
 #include "runtime/trees.h"
 
-#include <stdio.h>
+#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "base/check.h"
 #include "runtime/tier.h"
-#include "runtime/trees_xgboost.h"
+#include "runtime/trees_model.h"
+#include "runtime/trees_wide.h"
 
-enum { MODEL_MAGIC = 0x54524545, OUTPUT_COUNT = 2, PREDICT = 0, MARGIN = 1 };
+enum { MODEL_MAGIC = 0x54524545 };
 
 /* Memory a file may ask for while it is read, and a model's names may take. */
 enum { READ_MEMORY_FACTOR = 64, READ_MEMORY_FREE = 1 << 20 };
@@ -20,11 +21,17 @@ struct trees {
     const struct tier *tier;
     void *built;
     size_t built_bytes;
-    const struct objective *objective;
-    int feature_count, output_count;
+    void *built_wide; /* for rows of doubles; NULL: they are rounded to float32 */
+    size_t built_wide_bytes;
+    const struct tier *tier_wide;
+    struct trees_wide wide;
+    struct trees_answer answer;
+    bool is_double; /* margins are */
+    int feature_count;
+    uint8_t *zero_missing; /* [feature_count] or NULL, as in struct forest */
     struct signature signature;
-    struct signature_tensor input, outputs[OUTPUT_COUNT];
-    struct arena *texts; /* owns what the signature points to */
+    struct signature_tensor input;
+    struct arena *texts; /* owns what the signature and the answer point to */
 };
 
 /* Fastest first. */
@@ -39,9 +46,19 @@ static const struct {
     {TREES_TIER_SPARSE, &tier_sparse},
 };
 
+static const struct trees_format *const formats[] = {&trees_lightgbm, &trees_xgboost};
+
+static const struct trees_format *find_format(const void *head, size_t size)
+{
+    for (size_t i = 0; i < ARRAY_LEN(formats); i++)
+        if (formats[i]->recognise(head, size))
+            return formats[i];
+    return NULL;
+}
+
 static bool recognise(const void *head, size_t size)
 {
-    return xgboost_recognise(head, size);
+    return find_format(head, size) != NULL;
 }
 
 /* --- loading ------------------------------------------------------------------------ */
@@ -65,54 +82,19 @@ static const char *const *copy_names(struct arena *arena, const char *const *nam
     return copy;
 }
 
-static const char *detail_of(struct arena *arena, const struct xgboost_model *file,
+static const char *detail_of(struct arena *arena, const struct trees_model *file,
                              const struct tier *tier)
 {
     const struct forest *f = &file->forest;
-    return arena_printf(arena, "%d trees, depth %d, %d nodes, tier %s, from XGBoost %d.%d.%d",
-                        f->tree_count, f->depth, f->node_count, tier->name, file->version[0],
-                        file->version[1], file->version[2]);
+    return arena_printf(arena, "%d trees, depth %d, %d nodes, tier %s, from %s", f->tree_count,
+                        f->depth, f->node_count, tier->name, file->writer);
 }
 
-static bool is_probability(const struct xgboost_model *file)
-{
-    enum objective_link link = file->objective->link;
-    return file->class_count > 1 && (link == LINK_LOGISTIC || link == LINK_SOFTMAX);
-}
-
-static struct signature_tensor tensor_of(const char *name, int64_t columns, bool is_on_request)
-{
-    return (struct signature_tensor){
-        .name = name,
-        .dtype = DTYPE_F32,
-        .rank = columns > 1 ? 2 : 1,
-        .shape = {-1, columns},
-        .is_on_request = is_on_request,
-    };
-}
-
-static void describe_tensors(struct trees *m)
-{
-    int predictions = objective_predictions(m->objective, m->output_count);
-    m->input = (struct signature_tensor){
-        .name = "input", .dtype = DTYPE_F32, .rank = 2, .shape = {-1, m->feature_count}};
-    m->outputs[PREDICT] = tensor_of("predict", predictions, false);
-    m->outputs[MARGIN] = tensor_of("margin", m->output_count, true);
-    m->signature.platform = "xgboost_trees";
-    m->signature.input_count = 1;
-    m->signature.inputs = &m->input;
-    m->signature.output_count = OUTPUT_COUNT;
-    m->signature.outputs = m->outputs;
-    m->signature.place = RUNTIME_INLINE;
-    m->signature.batch_rows_max = TREES_ROWS_MAX;
-}
-
-static enum err_code describe_model(struct trees *m, const struct xgboost_model *file,
-                                    struct err *err)
+static enum err_code describe_features(struct trees *m, const struct trees_model *file,
+                                       struct err *err)
 {
     size_t features = (size_t)m->feature_count;
     struct signature *s = &m->signature;
-    describe_tensors(m);
     s->feature_count = m->feature_count;
     s->feature_kinds =
         copy_array(m->texts, file->feature_kinds, features, sizeof(*file->feature_kinds));
@@ -120,14 +102,37 @@ static enum err_code describe_model(struct trees *m, const struct xgboost_model 
         copy_array(m->texts, file->category_counts, features, sizeof(*file->category_counts));
     if (file->feature_names)
         s->feature_names = copy_names(m->texts, file->feature_names, features);
-    s->class_count = file->class_count;
-    s->is_probability = is_probability(file);
-    s->objective = file->objective->name;
-    s->detail = detail_of(m->texts, file, m->tier);
-    if (!s->feature_kinds || !s->category_counts || !s->detail ||
+    if (file->forest.zero_missing)
+        m->zero_missing = copy_array(m->texts, file->forest.zero_missing, features, 1);
+    if (!s->feature_kinds || !s->category_counts ||
+        (file->forest.zero_missing && !m->zero_missing) ||
         (file->feature_names && !s->feature_names))
         return err_set(err, ERR_LIMIT, "no room for the names of %zu features", features);
     return ERR_OK;
+}
+
+static enum err_code describe_model(struct trees *m, const struct trees_model *file,
+                                    struct err *err)
+{
+    struct signature *s = &m->signature;
+    m->input = (struct signature_tensor){
+        .name = file->input_name, .dtype = DTYPE_F32, .rank = 2, .shape = {-1, m->feature_count}};
+    *s = (struct signature){
+        .platform = file->platform,
+        .input_count = 1,
+        .inputs = &m->input,
+        .output_count = m->answer.output_count,
+        .outputs = m->answer.outputs,
+        .place = RUNTIME_INLINE,
+        .batch_rows_max = TREES_ROWS_MAX,
+        .class_count = file->class_count,
+        .is_probability = file->is_probability,
+        .objective = file->objective,
+        .detail = detail_of(m->texts, file, m->tier),
+    };
+    if (!s->detail)
+        return err_set(err, ERR_LIMIT, "no room for the model's description");
+    return describe_features(m, file, err);
 }
 
 static enum err_code choose_tier(struct trees *m, const struct forest *forest,
@@ -154,45 +159,70 @@ static void free_model(void *model)
         return;
     CHECK_MAGIC(m, MODEL_MAGIC);
     free(m->built);
+    free(m->built_wide);
     arena_free(m->texts);
     m->magic = 0;
     free(m);
 }
 
-static enum err_code make_model(const struct xgboost_model *file, enum trees_tier tier,
-                                size_t memory, void **model, struct err *err)
+/* The same forest for rows of doubles. */
+static enum err_code make_wide(struct trees *m, struct forest *forest, struct arena *arena,
+                               struct err *err)
 {
-    struct trees *m = calloc(1, sizeof(*m));
-    if (!m)
-        abort();
-    m->magic = MODEL_MAGIC;
-    m->texts = arena_new(memory);
-    m->objective = file->objective;
+    enum err_code rc = trees_wide_make(forest, arena, m->texts, &m->wide, err);
+    if (rc)
+        return rc;
+    m->wide.zero_missing = m->zero_missing;
+    m->tier_wide = m->tier->fits(forest) ? m->tier : &tier_sparse;
+    m->built_wide = m->tier_wide->build(forest, &m->built_wide_bytes);
+    if (m->built_wide)
+        return ERR_OK;
+    return err_set(err, ERR_LIMIT, "the machine has no memory for a model of %d nodes",
+                   forest->node_count);
+}
+
+static enum err_code make_model(struct trees *m, struct trees_model *file, struct arena *arena,
+                                enum trees_tier tier, struct err *err)
+{
+    m->answer = file->answer;
+    m->is_double = file->forest.is_double;
     m->feature_count = file->forest.feature_count;
-    m->output_count = file->forest.output_count;
     enum err_code rc = choose_tier(m, &file->forest, tier, err);
     if (!rc)
         rc = describe_model(m, file, err);
-    if (rc)
-        free_model(m);
-    else
-        *model = m;
+    return rc || !file->takes_doubles ? rc : make_wide(m, &file->forest, arena, err);
+}
+
+static enum err_code read_model(struct trees *m, struct str bytes, enum trees_tier tier,
+                                struct err *err)
+{
+    const struct trees_format *format = find_format(bytes.ptr, bytes.len);
+    struct arena *arena = arena_new(READ_MEMORY_FREE + READ_MEMORY_FACTOR * bytes.len);
+    struct trees_model file;
+    format = format ? format : &trees_xgboost;
+    enum err_code rc = format->read(bytes, arena, m->texts, &file, err);
+    if (!rc)
+        rc = make_model(m, &file, arena, tier, err);
+    arena_free(arena);
     return rc;
 }
 
 enum err_code trees_load_tier(const void *bytes, size_t size, enum trees_tier tier, void **model,
                               struct err *err)
 {
-    struct xgboost_model file;
     if (size > TREES_FILE_BYTES_MAX)
         return err_set(err, ERR_LIMIT, "the file has %zu bytes, the limit is %d", size,
                        TREES_FILE_BYTES_MAX);
-    size_t memory = READ_MEMORY_FREE + READ_MEMORY_FACTOR * size;
-    struct arena *arena = arena_new(memory);
-    enum err_code rc = xgboost_read(bytes, size, arena, &file, err);
-    if (!rc)
-        rc = make_model(&file, tier, memory, model, err);
-    arena_free(arena);
+    struct trees *m = calloc(1, sizeof(*m));
+    if (!m)
+        abort();
+    m->magic = MODEL_MAGIC;
+    m->texts = arena_new(READ_MEMORY_FREE + READ_MEMORY_FACTOR * size);
+    enum err_code rc = read_model(m, (struct str){bytes, size}, tier, err);
+    if (rc)
+        free_model(m);
+    else
+        *model = m;
     return rc;
 }
 
@@ -219,7 +249,7 @@ static size_t memory_bytes(const void *model)
 {
     const struct trees *m = model;
     CHECK_MAGIC(m, MODEL_MAGIC);
-    return sizeof(*m) + m->built_bytes + arena_bytes(m->texts);
+    return sizeof(*m) + m->built_bytes + m->built_wide_bytes + arena_bytes(m->texts);
 }
 
 /* --- scoring ------------------------------------------------------------------------- */
@@ -229,8 +259,9 @@ static enum err_code check_input(const struct trees *m, const struct tensor *in,
 {
     if (in_count != 1)
         return err_set(err, ERR_INVALID, "the model takes one tensor, not %d", in_count);
-    if (in->dtype != DTYPE_F32)
-        return err_set(err, ERR_INVALID, "the model takes FP32, not %s", dtype_name(in->dtype));
+    if (in->dtype != DTYPE_F32 && in->dtype != DTYPE_F64)
+        return err_set(err, ERR_INVALID, "the model takes FP32 or FP64, not %s",
+                       dtype_name(in->dtype));
     if (in->rank != 2 || in->shape[0] < 0 || in->shape[1] != m->feature_count)
         return err_set(err, ERR_INVALID, "the model takes a tensor of shape [-1, %d]",
                        m->feature_count);
@@ -240,44 +271,78 @@ static enum err_code check_input(const struct trees *m, const struct tensor *in,
     return ERR_OK;
 }
 
-static struct tensor tensor_like(const struct signature_tensor *as, int64_t rows, float *data)
+/* A copy of the rows in which zeros that are missing are NaN. NULL: no room. */
+static const float *mark_zeros(const struct trees *m, const float *rows, int64_t row_count,
+                               struct arena *arena)
 {
-    struct tensor t = {.name = as->name, .dtype = DTYPE_F32, .rank = as->rank, .data = data};
-    t.shape[0] = rows;
-    if (as->rank == 2)
-        t.shape[1] = as->shape[1];
-    return t;
+    size_t features = (size_t)m->feature_count, count = (size_t)row_count * features;
+    float *copy = arena_alloc(arena, count * sizeof(*copy));
+    for (size_t at = 0; copy && at < count; at += features)
+        for (size_t i = 0; i < features; i++) {
+            bool is_zero = rows[at + i] >= -FOREST_ZERO && rows[at + i] <= FOREST_ZERO;
+            copy[at + i] = is_zero && m->zero_missing[i] ? NAN : rows[at + i];
+        }
+    return copy;
+}
+
+static const float *round_rows(const struct trees *m, const double *rows, int64_t row_count,
+                               struct arena *arena)
+{
+    size_t count = (size_t)row_count * (size_t)m->feature_count;
+    float *narrow = arena_alloc(arena, count * sizeof(*narrow));
+    for (size_t i = 0; narrow && i < count; i++)
+        narrow[i] = (float)rows[i];
+    return narrow;
+}
+
+/* Rows of doubles: ranks where the model compares doubles, else float32. False: no room. */
+static bool prepare_wide(const struct trees *m, const double *data, struct arena *arena,
+                         struct tier_rows *rows)
+{
+    if (!m->built_wide) {
+        rows->rows = rows->plain = round_rows(m, data, rows->count, arena);
+        return rows->rows != NULL;
+    }
+    size_t count = (size_t)rows->count * (size_t)m->feature_count;
+    float *ranks = arena_alloc(arena, count * sizeof(*ranks));
+    if (ranks)
+        trees_wide_rank(&m->wide, data, rows->count, ranks);
+    rows->rows = ranks;
+    rows->wide = data;
+    return ranks != NULL;
+}
+
+static bool prepare_rows(const struct trees *m, const struct tensor *in, struct arena *arena,
+                         struct tier_rows *rows)
+{
+    *rows = (struct tier_rows){.count = in->shape[0], .rows = in->data, .plain = in->data};
+    if (in->dtype == DTYPE_F64)
+        return prepare_wide(m, in->data, arena, rows);
+    if (m->zero_missing)
+        rows->rows = mark_zeros(m, in->data, rows->count, arena);
+    return !m->zero_missing || rows->rows;
 }
 
 static enum err_code predict(const void *model, struct runtime_call *call, struct err *err)
 {
     const struct trees *m = model;
     CHECK_MAGIC(m, MODEL_MAGIC);
-    const struct tensor *in = call->in;
-    const bool *wanted = call->wanted;
-    enum err_code rc = check_input(m, in, call->in_count, err);
+    struct tier_rows rows;
+    enum err_code rc = check_input(m, call->in, call->in_count, err);
     if (rc)
         return rc;
-    bool wants_predict = !wanted || wanted[PREDICT], wants_margin = wanted && wanted[MARGIN];
-    int64_t rows = in->shape[0];
-    size_t bytes = (size_t)rows * (size_t)m->output_count * sizeof(float);
-    float *margins = arena_alloc_aligned(call->arena, bytes, TIER_ALIGN);
-    /* Alone, predictions take the place of the margins they are made from. */
-    float *predictions = wants_predict && wants_margin
-                             ? arena_alloc_aligned(call->arena, bytes, TIER_ALIGN)
-                             : margins;
-    if (!margins || !predictions)
-        return err_set(err, ERR_LIMIT, "no room for the predictions of %lld rows", (long long)rows);
-    int count = 0;
-    m->tier->score(m->built, in->data, rows, margins);
-    if (wants_predict) {
-        objective_predict(m->objective, margins, rows, m->output_count, predictions);
-        call->out[count++] = tensor_like(&m->outputs[PREDICT], rows, predictions);
-    }
-    if (wants_margin)
-        call->out[count++] = tensor_like(&m->outputs[MARGIN], rows, margins);
-    call->out_count = count;
-    return ERR_OK;
+    int64_t row_count = call->in->shape[0];
+    size_t number = m->is_double ? sizeof(double) : sizeof(float);
+    size_t count = (size_t)row_count * (size_t)m->answer.margin_count;
+    void *margins = arena_alloc_aligned(call->arena, count * number, TIER_ALIGN);
+    if (!margins || !prepare_rows(m, call->in, call->arena, &rows))
+        return err_set(err, ERR_LIMIT, "no room for the predictions of %lld rows",
+                       (long long)row_count);
+    if (rows.wide)
+        m->tier_wide->score(m->built_wide, &rows, margins);
+    else
+        m->tier->score(m->built, &rows, margins);
+    return m->answer.run(&m->answer, margins, row_count, call, err);
 }
 
 /* One row of zeros touches the code and a part of every tree. */
@@ -288,7 +353,7 @@ static enum err_code warm(const void *model, struct err *err)
     size_t features = (size_t)m->feature_count;
     struct arena *arena = arena_new(SIZE_MAX);
     float *row = arena_calloc(arena, features, sizeof(*row));
-    struct tensor out[OUTPUT_COUNT];
+    struct tensor out[TREES_OUTPUTS_MAX];
     struct tensor in = {.dtype = DTYPE_F32, .rank = 2, .shape = {1, m->feature_count}, .data = row};
     struct runtime_call call = {.in = &in, .in_count = 1, .arena = arena, .out = out};
     enum err_code rc = predict(model, &call, err);

@@ -1,18 +1,19 @@
 /* trees.h - the runtime "trees": gradient-boosted trees and random forests, scored in-process.
  *
- *     file --trees_xgboost.c--> forest (checked) --tier.build--> trees_sparse | trees_heap |
- * trees_vbmi
+ *     file --format--> trees_model: forest (checked), answer --tier.build--> scored by a tier
  *
- * One input, "input" FP32 [-1, features]; NaN is "missing". Outputs: "predict" FP32 and, when it is
- * asked for, "margin" FP32, each [-1], or [-1, k] when a row has k of them:
+ * One input [-1, features], FP32 or FP64; NaN is "missing". FP64 is rounded to FP32, as XGBoost
+ * does it, unless the model compares doubles (LightGBM). Outputs of XGBoost and LightGBM models:
+ * "predict" FP32 and, when it is asked for, "margin", each [-1], or [-1, k] when a row has k:
  *
- *     binary:logistic            predict: the probability of class 1
- *     multi:softprob             predict: the probabilities of all classes
+ *     binary:logistic, binary    predict: the probability of class 1
+ *     multi:softprob, multiclass predict: the probabilities of all classes
  *     multi:softmax              predict: the index of the class; margin has k
  *     anything else              predict: the number, one per target
  *
- * Margins have the bits of XGBoost's own (Booster.predict(output_margin=True)), predictions agree
- * to 1e-6 relative; the cases are in tests/golden/trees/.
+ * Margins have the bits of the library's own: XGBoost's in FP32 (Booster.predict(output_margin=
+ * True)), LightGBM's in FP64 (Booster.predict(raw_score=True)). XGBoost's predictions agree to 1e-6
+ * relative, LightGBM's are its own rounded to FP32. The cases are in tests/golden/.
  */
 #ifndef SLIPWAY_RUNTIME_TREES_H
 #define SLIPWAY_RUNTIME_TREES_H

@@ -107,7 +107,7 @@ static size_t tree_bytes(const struct forest *f, bool is_wide)
 static bool fits(const struct forest *f)
 {
     struct slots slots;
-    if (f->has_categorical || f->has_low_threshold || f->depth > DEPTH_MAX ||
+    if (!forest_is_plain(f) || f->is_double || f->has_low_threshold || f->depth > DEPTH_MAX ||
         !slots_init(&slots, f))
         return false;
     size_t bytes = tree_bytes(f, slots.is_wide) * (size_t)f->tree_count;
@@ -145,7 +145,7 @@ static void fill_tree(const struct fill *fill, size_t t)
         for (size_t i = 0; i < level; i++) {
             const struct forest_node *node = &f->nodes[places[i]];
             size_t at = t * width + level + i;
-            fill->thresholds[at] = node->left ? node->value : INFINITY;
+            fill->thresholds[at] = node->left ? forest_threshold(node) : INFINITY;
             put_slot(fill, at, node);
             below[2 * i] = node->left ? node->left : places[i];
             below[2 * i + 1] = node->left ? node->left + 1 : places[i];
@@ -153,7 +153,7 @@ static void fill_tree(const struct fill *fill, size_t t)
         memcpy(places, below, 2 * level * sizeof(*places));
     }
     for (size_t i = 0; i < width; i++)
-        fill->leaves[t * width + i] = f->nodes[places[i]].value;
+        fill->leaves[t * width + i] = (float)f->nodes[places[i]].value;
 }
 
 static void *build_with(const struct forest *f, const struct slots *slots, size_t *bytes)
@@ -300,9 +300,12 @@ static void score_chunk(const struct heap *m, const float *x, int rows, float *m
         score_rows(m, x, rows, margins, false, m->depth);
 }
 
-static void score(const void *built, const float *rows, int64_t row_count, float *margins)
+static void score(const void *built, const struct tier_rows *in, void *out)
 {
     const struct heap *m = built;
+    const float *rows = in->rows;
+    const int64_t row_count = in->count;
+    float *margins = out;
     float x[SCRATCH_FLOATS];
     int chunk = m->slot_count ? SCRATCH_FLOATS / m->slot_count : ROWS_MAX;
     chunk = chunk < ROWS_MAX ? chunk : ROWS_MAX;

@@ -100,7 +100,7 @@ static bool collect_thresholds(struct survey *s)
     }
     for (int i = 0; i < f->node_count; i++)
         if (is_split(&f->nodes[i]))
-            *next[s->used_of[f->nodes[i].feature]]++ = f->nodes[i].value;
+            *next[s->used_of[f->nodes[i].feature]]++ = forest_threshold(&f->nodes[i]);
     for (int u = 0; u < s->used_count; u++) {
         s->threshold_counts[u] = make_distinct(s->thresholds[u], counts[u]);
         if (s->threshold_counts[u] > RANKS_THRESHOLDS_MAX)
@@ -114,9 +114,10 @@ static bool collect_thresholds(struct survey *s)
 static int rank_of(const struct survey *s, const struct forest_node *node)
 {
     int u = s->used_of[node->feature], low = 0, high = s->threshold_counts[u];
+    const float threshold = forest_threshold(node);
     while (low < high) {
         int middle = (low + high) / 2;
-        if (s->thresholds[u][middle] < node->value)
+        if (s->thresholds[u][middle] < threshold)
             low = middle + 1;
         else
             high = middle;
@@ -175,7 +176,7 @@ static bool fits(const struct forest *f)
 {
     struct survey survey;
     size_t bytes_max = BYTES_FREE + (size_t)BYTES_FACTOR * 16 * (size_t)f->node_count;
-    if (!has_instructions() || f->has_categorical || f->has_low_threshold ||
+    if (!has_instructions() || !forest_is_plain(f) || f->is_double || f->has_low_threshold ||
         f->depth > RANKS_DEPTH_MAX || tree_bytes(f) * (size_t)f->tree_count > bytes_max)
         return false;
     bool is_fit = survey_init(&survey, f);
@@ -325,7 +326,7 @@ static void fill_tree(struct fill *fill, size_t tree)
         memcpy(places, below, 2 * level * sizeof(*places));
     }
     for (size_t i = 0; i < fill->width; i++)
-        put_leaf(fill, tree, i, f->nodes[places[i]].value);
+        put_leaf(fill, tree, i, (float)f->nodes[places[i]].value);
 }
 
 static void fill_trees(struct fill *fill)
@@ -508,9 +509,12 @@ static void *build(const struct forest *forest, size_t *bytes)
     return block;
 }
 
-static void score(const void *built, const float *rows, int64_t row_count, float *margins)
+static void score(const void *built, const struct tier_rows *in, void *out)
 {
     const struct ranks *m = built;
+    const float *rows = in->rows;
+    int64_t row_count = in->count;
+    float *margins = out;
     while (row_count >= RANKS_BATCH_MIN) {
         int count = row_count < RANKS_BATCH ? (int)row_count : RANKS_BATCH;
         ranks_score_batch(m, rows, count, margins);

@@ -20,31 +20,34 @@
  * leaves in base_weights by node, 3.x in leaf_weights by the number in right_children. Such a tree
  * becomes one tree per output here.
  */
-#include "runtime/trees_xgboost.h"
+#include "runtime/trees_model.h"
 
 #include <stdio.h>
 #include <string.h>
 
 #include "base/check.h"
 #include "runtime/document.h"
+#include "runtime/objective.h"
 
-enum { HEAD_BYTES = 256, NAME_BYTES_MAX = 256 };
+enum { HEAD_BYTES = 256 };
 
 /* Memory a file may ask for while it is read: many times what real ones need. */
 enum { MEMORY_FACTOR = 64, MEMORY_FREE = 1 << 20 };
 
 struct reader {
     struct arena *arena;   /* the caller's: the model */
+    struct arena *keep;    /* the caller's: what outlives reading */
     struct arena *arrays;  /* one tree's arrays */
     struct arena *scratch; /* of forest_add_tree() */
     struct err *err;
-    struct xgboost_model *model;
+    struct trees_model *model;
+    const struct objective *objective;
     struct document_value learner, param, booster, trees, tree_info;
     int64_t outputs, tree_count; /* trees to read */
     const float *weights;        /* [tree_count] dart; NULL: all 1 */
 };
 
-bool xgboost_recognise(const void *head, size_t size)
+static bool recognise(const void *head, size_t size)
 {
     static const char member[] = "learner";
     const char *bytes = head;
@@ -59,7 +62,7 @@ bool xgboost_recognise(const void *head, size_t size)
 /* For messages. */
 static struct str shorten(struct str text)
 {
-    text.len = text.len < NAME_BYTES_MAX ? text.len : NAME_BYTES_MAX;
+    text.len = text.len < TREES_NAME_BYTES_MAX ? text.len : TREES_NAME_BYTES_MAX;
     return text;
 }
 
@@ -98,8 +101,8 @@ static enum err_code get_integer_opt(struct reader *r, struct document_value obj
 
 static enum err_code set_base(struct reader *r, int64_t output, double base_score)
 {
-    return objective_base_margin(r->model->objective, (float)base_score,
-                                 &r->model->forest.base[output], r->err);
+    return objective_base_margin(r->objective, (float)base_score, &r->model->forest.base[output],
+                                 r->err);
 }
 
 /* "5E-1", "[5E-1]" or "[5E-1,1E0,...]"; one number is for all outputs. */
@@ -491,10 +494,10 @@ static enum err_code read_texts(struct reader *r, const char *key, const char *c
     for (struct document_value v = document_first(array, &walk); document_kind(v);
          v = document_next(v, &walk), i++) {
         struct str text = document_text(v);
-        if (document_kind(v) != DOCUMENT_TEXT || text.len > NAME_BYTES_MAX || !str_is_utf8(text) ||
-            memchr(text.ptr, '\0', text.len))
+        if (document_kind(v) != DOCUMENT_TEXT || text.len > TREES_NAME_BYTES_MAX ||
+            !str_is_utf8(text) || memchr(text.ptr, '\0', text.len))
             return err_set(r->err, ERR_INVALID, "%s: element %zu is not a text of up to %d bytes",
-                           key, i, NAME_BYTES_MAX);
+                           key, i, TREES_NAME_BYTES_MAX);
         copy[i] = arena_copy(r->arena, text.ptr, text.len);
         if (!copy[i])
             return err_set(r->err, ERR_LIMIT, "no room for %s", key);
@@ -508,7 +511,7 @@ static void count_split_codes(const struct forest *f, int *counts)
 {
     for (int i = 0; i < f->node_count; i++) {
         const struct forest_node *node = &f->nodes[i];
-        if (!node->is_categorical)
+        if (node->split != SPLIT_CODES)
             continue;
         int count = (int)f->categories[node->set + node->count - 1] + 1;
         if (counts[node->feature] < count)
@@ -539,7 +542,7 @@ static enum err_code count_named_codes(struct reader *r, struct document_value m
 
 static enum err_code read_features(struct reader *r, struct document_value model)
 {
-    struct xgboost_model *m = r->model;
+    struct trees_model *m = r->model;
     size_t features = (size_t)m->forest.feature_count;
     const char *const *types = NULL;
     enum feature_kind *kinds = arena_calloc(r->arena, features, sizeof(*kinds));
@@ -571,8 +574,8 @@ static enum err_code read_objective(struct reader *r)
 {
     struct document_value objective = document_find(r->learner, "objective");
     struct str name = document_text(document_find(objective, "name"));
-    r->model->objective = objective_find(name);
-    if (r->model->objective)
+    r->objective = objective_find(name);
+    if (r->objective)
         return ERR_OK;
     err_set(r->err, ERR_UNSUPPORTED, "the objective '%.*s' is not one this program knows",
             STR_ARG(shorten(name)));
@@ -592,9 +595,9 @@ static enum err_code read_shape(struct reader *r, struct forest_size *size)
     if (rc)
         return rc;
     size->outputs = classes > 1 ? classes : targets > 1 ? targets : 1;
-    enum objective_task task = r->model->objective->task;
+    enum objective_task task = r->objective->task;
     if (task == TASK_CLASSES && classes < 2)
-        return err_set(r->err, ERR_INVALID, "%s with %lld classes", r->model->objective->name,
+        return err_set(r->err, ERR_INVALID, "%s with %lld classes", r->objective->name,
                        (long long)classes);
     r->model->class_count = 1;
     if (task == TASK_BINARY && size->outputs == 1)
@@ -605,17 +608,62 @@ static enum err_code read_shape(struct reader *r, struct forest_size *size)
     return ERR_OK;
 }
 
-static void read_version(struct document_value root, int version[3])
+static enum err_code read_version(struct reader *r, struct document_value root)
 {
     struct document_value array = document_find(root, "version");
     struct document_walk walk;
-    int i = 0;
+    int version[3] = {0}, i = 0;
     for (struct document_value v = document_first(array, &walk); document_kind(v) && i < 3;
          v = document_next(v, &walk)) {
         int64_t number = 0;
         if (integer_of(v, &number) && number >= 0 && number < 10000)
             version[i++] = (int)number;
     }
+    r->model->writer =
+        arena_printf(r->keep, "XGBoost %d.%d.%d", version[0], version[1], version[2]);
+    if (!r->model->writer)
+        return err_set(r->err, ERR_LIMIT, "no room for the version");
+    return ERR_OK;
+}
+
+/* --- answers ------------------------------------------------------------------------------- */
+
+enum { PREDICT = 0, MARGIN = 1 };
+
+/* Alone, predictions take the place of the margins they are made from. */
+static enum err_code run_answer(const struct trees_answer *answer, void *margins, int64_t rows,
+                                struct runtime_call *call, struct err *err)
+{
+    const bool *wanted = call->wanted;
+    bool wants_predict = !wanted || wanted[PREDICT], wants_margin = wanted && wanted[MARGIN];
+    size_t bytes = (size_t)rows * (size_t)answer->margin_count * sizeof(float);
+    float *predictions = wants_predict && wants_margin ? arena_alloc(call->arena, bytes) : margins;
+    if (!predictions)
+        return err_set(err, ERR_LIMIT, "no room for the predictions of %lld rows", (long long)rows);
+    int count = 0;
+    if (wants_predict) {
+        objective_predict(answer->detail, margins, rows, answer->margin_count, predictions);
+        call->out[count++] = trees_tensor(&answer->outputs[PREDICT], rows, predictions);
+    }
+    if (wants_margin)
+        call->out[count++] = trees_tensor(&answer->outputs[MARGIN], rows, margins);
+    call->out_count = count;
+    return ERR_OK;
+}
+
+static void set_answer(struct reader *r)
+{
+    struct trees_model *m = r->model;
+    enum objective_link link = r->objective->link;
+    int margins = m->forest.output_count;
+    m->platform = "xgboost_trees";
+    m->input_name = "input";
+    m->objective = r->objective->name;
+    m->is_probability = m->class_count > 1 && (link == LINK_LOGISTIC || link == LINK_SOFTMAX);
+    m->answer.run = run_answer;
+    m->answer.detail = r->objective;
+    trees_answer_numbers(&m->answer, objective_predictions(r->objective, margins), margins,
+                         DTYPE_F32);
 }
 
 static enum err_code read_model(struct reader *r)
@@ -656,20 +704,26 @@ static enum err_code read_learner(struct reader *r, struct document_value root)
     r->param = document_find(r->learner, "learner_model_param");
     if (document_kind(r->param) != DOCUMENT_OBJECT)
         return err_set(r->err, ERR_INVALID, "learner.learner_model_param is missing");
-    read_version(root, r->model->version);
-    return read_model(r);
+    enum err_code rc = read_version(r, root);
+    if (!rc)
+        rc = read_model(r);
+    if (!rc)
+        set_answer(r);
+    return rc;
 }
 
-enum err_code xgboost_read(const void *bytes, size_t size, struct arena *arena,
-                           struct xgboost_model *model, struct err *err)
+/* Reads trees up to and including `best_iteration` when the file has one, as the scikit-learn
+ * wrapper predicts. */
+static enum err_code read_file(struct str bytes, struct arena *arena, struct arena *keep,
+                               struct trees_model *model, struct err *err)
 {
-    size_t memory = MEMORY_FREE + MEMORY_FACTOR * size;
-    struct xgboost_model result = {0};
+    size_t memory = MEMORY_FREE + MEMORY_FACTOR * bytes.len;
+    struct trees_model result = {0};
     struct document_value root;
-    struct reader r = {.arena = arena, .err = err, .model = &result};
+    struct reader r = {.arena = arena, .keep = keep, .err = err, .model = &result};
     r.arrays = arena_new(memory);
     r.scratch = arena_new(memory);
-    enum err_code rc = document_read(bytes, size, arena, &root, err);
+    enum err_code rc = document_read(bytes.ptr, bytes.len, arena, &root, err);
     if (!rc)
         rc = read_learner(&r, root);
     arena_free(r.scratch);
@@ -678,3 +732,5 @@ enum err_code xgboost_read(const void *bytes, size_t size, struct arena *arena,
         *model = result;
     return rc;
 }
+
+const struct trees_format trees_xgboost = {recognise, read_file};

@@ -1,5 +1,5 @@
-/* trees_check.h - the property of both fuzz targets for model files: loading fails with a message,
- * or the model predicts the same bits in every tier that takes it. */
+/* trees_check.h - the property of the fuzz targets for model files of trees: loading fails with a
+ * message, or the model predicts the same bits in every tier that takes it. */
 #ifndef SLIPWAY_TESTS_FUZZ_TREES_CHECK_H
 #define SLIPWAY_TESTS_FUZZ_TREES_CHECK_H
 
@@ -45,14 +45,20 @@ static inline void trees_predict(const void *model, float *rows, int row_count, 
     assert(code == ERR_OK && call.out_count == 2);
 }
 
-/* Margins may overflow to infinities and so to NaN, whose bits say nothing. */
+/* The rows of `a` are the first of `b`. Margins may overflow to infinities and so to NaN, whose
+ * bits say nothing. */
 static inline void trees_compare(const struct tensor *a, const struct tensor *b)
 {
     const float *x = a->data, *y = b->data;
+    const double *wide_x = a->data, *wide_y = b->data;
     int64_t count = tensor_elements(a->shape, a->rank);
-    assert(count == tensor_elements(b->shape, b->rank));
-    for (int64_t i = 0; i < count; i++)
+    assert(a->dtype == b->dtype && (a->dtype == DTYPE_F32 || a->dtype == DTYPE_F64));
+    assert(count <= tensor_elements(b->shape, b->rank));
+    for (int64_t i = 0; a->dtype == DTYPE_F32 && i < count; i++)
         assert(memcmp(&x[i], &y[i], sizeof(float)) == 0 || (isnan(x[i]) && isnan(y[i])));
+    for (int64_t i = 0; a->dtype == DTYPE_F64 && i < count; i++)
+        assert(memcmp(&wide_x[i], &wide_y[i], sizeof(double)) == 0 ||
+               (isnan(wide_x[i]) && isnan(wide_y[i])));
 }
 
 static inline void trees_check_tiers(const uint8_t *data, size_t size, const void *best)
@@ -77,8 +83,7 @@ static inline void trees_check_tiers(const uint8_t *data, size_t size, const voi
         trees_compare(&expected[1], &out[1]);
         trees_compare(&expected[0], &out[0]);
         trees_predict(model, values, 1, arena, out);
-        assert(memcmp(expected[1].data, out[1].data, sizeof(float)) == 0 ||
-               isnan(*(float *)out[1].data));
+        trees_compare(&out[1], &expected[1]);
         runtime_trees.free(model);
     }
     arena_free(arena);

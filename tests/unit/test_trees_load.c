@@ -353,11 +353,11 @@ static void wrong_tensors_are_refused(void **state)
     struct tensor out[2];
     struct arena *arena = arena_new(64);
     assert_int_equal(load_text(small, &model, &err), ERR_OK);
-    struct tensor in = {.dtype = DTYPE_F64, .rank = 2, .shape = {1, 3}, .data = row};
+    struct tensor in = {.dtype = DTYPE_I64, .rank = 2, .shape = {1, 3}, .data = row};
     struct runtime_call call = {
         .in = &in, .in_count = 1, .arena = arena, .out = out, .out_count = -1};
     assert_int_equal(runtime_trees.predict(model, &call, &err), ERR_INVALID);
-    assert_string_equal(err.msg, "the model takes FP32, not FP64");
+    assert_string_equal(err.msg, "the model takes FP32 or FP64, not INT64");
     in.dtype = DTYPE_F32;
     in.shape[1] = 4;
     assert_int_equal(runtime_trees.predict(model, &call, &err), ERR_INVALID);

@@ -151,8 +151,10 @@ static void add_random_tree(const struct shape *shape, struct forest *forest, in
 static void make_forest(const struct shape *shape, struct arena *arena, struct forest *forest,
                         struct rand *rand)
 {
-    struct forest_size size = {shape->features, shape->outputs, shape->trees,
-                               (int64_t)shape->trees * NODES_MAX, 0};
+    struct forest_size size = {.features = shape->features,
+                               .outputs = shape->outputs,
+                               .trees = shape->trees,
+                               .nodes = (int64_t)shape->trees * NODES_MAX};
     struct arena *scratch = arena_new(ARENA_BYTES);
     struct err err = {0};
     size.categories = shape->has_categories ? 8 * size.nodes : 0;
@@ -199,8 +201,8 @@ static bool goes_left(const struct forest *f, const struct forest_node *node, fl
 {
     if (isnan(x))
         return node->is_missing_left;
-    if (!node->is_categorical)
-        return x < node->value;
+    if (node->split == SPLIT_NUMBER)
+        return (double)x < node->value;
     return x < 0 || x >= 16777216.0f || !set_has(f, node, (uint32_t)x);
 }
 
@@ -211,7 +213,7 @@ static float expected_margin(const struct forest *f, int output, const float *ro
         const struct forest_node *node = &f->nodes[f->trees[t].root];
         while (node->left)
             node = &f->nodes[node->left + !goes_left(f, node, row[node->feature])];
-        sum += node->value;
+        sum += (float)node->value;
     }
     return sum;
 }
@@ -231,7 +233,8 @@ static bool check_tier(const struct shape *shape, const struct forest *forest,
     for (size_t p = 0; p < sizeof(pieces) / sizeof(pieces[0]); p++) {
         for (int r = 0; r < ROWS; r += pieces[p]) {
             int count = ROWS - r < pieces[p] ? ROWS - r : pieces[p];
-            tier->score(built, rows + r * shape->features, count, margins + r * shape->outputs);
+            const struct tier_rows part = {.count = count, .rows = rows + r * shape->features};
+            tier->score(built, &part, margins + r * shape->outputs);
         }
         for (int i = 0; i < ROWS * shape->outputs; i++)
             if (memcmp(&margins[i], &expected[i], sizeof(float)) != 0)
