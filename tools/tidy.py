@@ -41,7 +41,7 @@ SQL = r"(?i)^\s*(SELECT\s.*\sFROM|INSERT\s+INTO|UPDATE\s+\w+\s+SET|DELETE\s+FROM
 UNFINISHED = re.compile(r"\b(TO" r"DO|FIX" r"ME|XX" r"X(?=:)|HA" r"CK|not imple" r"mented|"
                         r"for n" r"ow)\b")
 MACHINE_PATH = re.compile(r"(?<![\w.])/(home|root|work|Users)/[\w.-]+")
-SCRIPTS = ["tools", "tests", ".ci", "examples"]
+SCRIPTS = ["tools", "tests", ".ci", "examples", "python"]
 TEXT = {".c", ".h", ".def", ".sql", ".py", ".sh", ".md", ".mk", ".yaml", ".yml", ".txt", ".ini",
         ".case", ""}
 

@@ -37,6 +37,8 @@ handler_fn outcomes_get, orphans_get;                          /* feedback_api.c
 handler_fn quality_get;                                        /* quality_api.c */
 
 /* review */
+handler_fn serving_get_handler, serving_put_handler;           /* serving_api.c */
+handler_fn serving_delete_handler;                             /* serving_api.c */
 handler_fn review_rules_get_handler, review_rules_put_handler; /* review_api.c */
 handler_fn review_rules_delete, review_items_get;              /* review_api.c */
 handler_fn review_item_get_handler, review_held_get;           /* review_api.c */

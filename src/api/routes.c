@@ -147,6 +147,14 @@ const struct route routes[] = {
     {"GET", "/api/models/{model}/report", report_get, SCOPE_OBSERVE, RUN_SLOW, FORM_PROBLEM,
      BODY_NONE, "What the last release or rollback changed"},
 
+    /* serving */
+    {"GET", "/api/models/{model}/serving", serving_get_handler, SCOPE_OBSERVE, RUN_FAST,
+     FORM_PROBLEM, BODY_NONE, "How a model is served: instances, batching, queue"},
+    {"PUT", "/api/models/{model}/serving", serving_put_handler, SCOPE_OPERATE, RUN_FAST,
+     FORM_PROBLEM, BODY_JSON, "Set how a model is served: the file itself, YAML or JSON"},
+    {"DELETE", "/api/models/{model}/serving", serving_delete_handler, SCOPE_OPERATE, RUN_FAST,
+     FORM_PROBLEM, BODY_NONE, "Serve a model by the presets again"},
+
     /* review */
     {"GET", "/api/models/{model}/review", review_rules_get_handler, SCOPE_OBSERVE, RUN_FAST,
      FORM_PROBLEM, BODY_NONE, "The review rules of a model"},

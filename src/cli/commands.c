@@ -407,6 +407,18 @@ const struct command commands[] = {
         .example = "slipway model update churn --owner growth-team@example.org",
     },
     {
+        .name = "model serving",
+        .summary = "How a model is served: instances, batching, queue; show or set it",
+        .run = cli_model_serving,
+        .args = arg_model,
+        .flags = serving_flags,
+        .detail =
+            "The file has the keys instances, batching, queue and priority; what it leaves out "
+            "has its preset.",
+        .example = "slipway model serving churn\n"
+                   "slipway model serving churn --file serving.yaml",
+    },
+    {
         .name = "model card",
         .summary = "What the record says of a version, and what it does not: a model card",
         .run = cli_model_card,

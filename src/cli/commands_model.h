@@ -83,6 +83,13 @@ static const struct command_flag update_flags[] = {
 
 static const struct command_flag reason_flags[] = {FLAG_REASON, {0}};
 
+static const struct command_flag serving_flags[] = {
+    {.name = "file", .value = "FILE", .kind = WORD_FILE, .help = "Set what this YAML file says"},
+    {.name = "remove", .help = "Go back to the presets"},
+    {.name = "document", .help = "Show the file itself"},
+    {0},
+};
+
 /* ---- aliases ---- */
 
 static const struct command_arg alias_set_args[] = {

@@ -39,6 +39,7 @@ command_fn cli_review_undo, cli_review_gold, cli_review_held; /* review.c */
 command_fn cli_review_export;                                 /* review_export.c */
 command_fn cli_review_stats;                                  /* review_stats.c */
 command_fn cli_review_appeal;                                 /* review.c */
+command_fn cli_model_serving;                                 /* serving.c */
 command_fn cli_review_rules;                                  /* review.c */
 
 /* monitors */

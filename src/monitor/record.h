@@ -49,6 +49,7 @@ struct record_column {
     bool is_boolean;
     bool is_key, is_segment, is_timestamp;
     enum kept_as kept_as;
+    const struct ood_column *training; /* what training rows had in it (ood.h); NULL: unknown */
 };
 
 struct record_output {

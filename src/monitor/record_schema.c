@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "base/check.h"
+#include "monitor/ood.h"
 
 static const char *copy_text(const char *text, struct arena *arena)
 {
@@ -35,6 +36,7 @@ static struct record_column column_of_field(const struct contract_field *field,
         .is_segment = field->role == ROLE_SEGMENT,
         .is_timestamp = field->role == ROLE_TIMESTAMP,
         .kept_as = redact_choose(policy, field->classification, field->is_text),
+        .training = field->is_text ? NULL : ood_column_new(field, arena),
     };
 }
 

@@ -4,6 +4,7 @@
 #include <math.h>
 
 #include "base/check.h"
+#include "monitor/ood.h"
 #include "review/condition_node.h"
 
 enum { PLACE_NONE = 0x7fffffff, PLACE_TEXT = 1 << 30 };
@@ -124,6 +125,8 @@ static struct reading read_value(const struct condition_test *test,
         return read_answer(facts);
     case VALUE_VIOLATIONS:
         return read_number((float)facts->record->violation_count);
+    case VALUE_OOD:
+        return read_number((float)ood_of_row(facts->record, facts->row));
     case VALUE_FIELD:
         return read_field(test, facts);
     default:
@@ -203,6 +206,11 @@ struct condition_facts condition_facts_of(const struct record *record, int64_t r
 bool condition_needs_shadow(const struct condition *condition)
 {
     return condition->needs_shadow;
+}
+
+bool condition_needs_training(const struct condition *condition)
+{
+    return condition->needs_training;
 }
 
 struct str condition_name(const struct condition *condition, int i, bool *is_class)

@@ -3,7 +3,7 @@
  *     expression  = term { "or" term }
  *     term        = factor { "and" factor }
  *     factor      = "not" factor | "(" expression ")" | test
- *     test        = "suspect" | "disagrees_with_shadow"
+ *     test        = "suspect" | "disagrees_with_shadow" | "ood"
  *                 | value ( "<" | "<=" | ">" | ">=" ) number
  *                 | value ( "=" | "!=" ) literal
  *                 | value [ "not" ] "between" number "and" number          both ends included
@@ -13,6 +13,8 @@
  *                 | "score" "(" class ")"     probability of that class
  *                 | "answer"                  the class that was predicted, or the number
  *                 | "violations"              cells of the request that broke their contract
+ *                 | "ood"                     how unlike the training data the row is (ood.h); as
+ *                                             a test of its own it means ood >= 100
  *                 | field                     an input of the model
  *     literal     = number | text | "true" | "false"
  *
@@ -64,6 +66,9 @@ bool condition_holds(const struct condition *condition, const struct condition_f
 
 /* Does it ask whether a shadow disagrees? Then it is only known after the reply. */
 bool condition_needs_shadow(const struct condition *condition);
+
+/* Does it ask how unlike the training data a row is? Then the contract must have a profile. */
+bool condition_needs_training(const struct condition *condition);
 
 /* The i-th field or class it names, for a check against a contract; ptr NULL behind the last.
  * *is_class tells which. */

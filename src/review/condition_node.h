@@ -13,6 +13,7 @@ enum condition_value {
     VALUE_SCORE_OF, /* `name` is the class */
     VALUE_ANSWER,
     VALUE_VIOLATIONS,
+    VALUE_OOD,
     VALUE_FIELD, /* `name` is the field */
     VALUE_SUSPECT,
     VALUE_DISAGREES,
@@ -61,7 +62,7 @@ struct condition {
     int node_count, test_count;
     struct condition_node *nodes; /* [node_count] */
     struct condition_test *tests; /* [test_count] */
-    bool needs_shadow;
+    bool needs_shadow, needs_training;
 };
 
 #endif

@@ -2,6 +2,7 @@
  * condition.h; one function reads each of its lines.
  */
 #include "base/check.h"
+#include "monitor/ood.h"
 #include "review/condition_node.h"
 
 enum token_kind { TOKEN_END, TOKEN_WORD, TOKEN_NAME, TOKEN_TEXT, TOKEN_NUMBER, TOKEN_SIGN };
@@ -26,7 +27,7 @@ struct parser {
 static const char *const grammar_words[] = {
     "and",  "or",    "not",   "between", "in",         "is",      "missing",
     "true", "false", "score", "answer",  "violations", "suspect", "disagrees_with_shadow",
-    NULL};
+    "ood",  NULL};
 
 /* ---- tokens ---- */
 
@@ -281,6 +282,12 @@ static enum err_code take_between(struct parser *p, struct condition_test *test)
 
 /* ---- tests ---- */
 
+static bool is_verb(const struct parser *p)
+{
+    return is_word(p, "is") || is_word(p, "not") || is_word(p, "in") || is_word(p, "between") ||
+           (p->token.kind == TOKEN_SIGN && !is_sign(p, "(") && !is_sign(p, ")"));
+}
+
 static enum err_code take_name(struct parser *p, const char *what, struct str *name)
 {
     if (p->token.kind == TOKEN_WORD)
@@ -318,6 +325,11 @@ static enum err_code take_value(struct parser *p, struct condition_test *test)
         return take_score(p, test);
     if (is_word(p, "answer") || is_word(p, "violations")) {
         test->value = is_word(p, "answer") ? VALUE_ANSWER : VALUE_VIOLATIONS;
+        return advance(p);
+    }
+    if (is_word(p, "ood")) {
+        test->value = VALUE_OOD;
+        p->condition->needs_training = true;
         return advance(p);
     }
     test->value = VALUE_FIELD;
@@ -400,7 +412,10 @@ static enum err_code take_test(struct parser *p)
         return advance(p);
     }
     rc = take_value(p, test);
-    if (!rc)
+    if (!rc && test->value == VALUE_OOD && !is_verb(p)) {
+        test->verb = VERB_GREATER_EQUAL;
+        test->number = OOD_PRESET;
+    } else if (!rc)
         rc = take_verb(p, test, &is_negated);
     if (!rc && is_negated)
         rc = add_node(p, STEP_NOT, 0);

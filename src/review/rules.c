@@ -7,6 +7,7 @@
 #include "base/check.h"
 #include "base/hash.h"
 #include "base/yaml.h"
+#include "monitor/ood.h"
 
 enum { PLACE_BYTES = 160, NAME_SHOWN = 64, TREE_BYTES_MAX = 8 * 1024 * 1024 };
 
@@ -392,6 +393,15 @@ static enum err_code check_class(const struct contract *contract, struct str nam
     return err_hint(err, "its first class is '%.*s'", NAME_SHOWN, prediction->categories[0].ptr);
 }
 
+static bool has_profile(const struct contract *contract)
+{
+    for (int i = 0; i < contract->value_count; i++)
+        if (contract->values[i]->has_profile &&
+            contract->values[i]->profile.row_count >= OOD_ROWS_MIN)
+            return true;
+    return false;
+}
+
 enum err_code review_rules_check(const struct review_rules *rules, const struct contract *contract,
                                  struct err *err)
 {
@@ -401,6 +411,15 @@ enum err_code review_rules_check(const struct review_rules *rules, const struct 
         bool is_class = false;
         struct str name;
         snprintf(what, sizeof(what), "rule '%s', when", rule->name);
+        if (rule->when && condition_needs_training(rule->when) && !has_profile(contract)) {
+            err_set(err, ERR_INVALID,
+                    "%s: 'ood' asks what training rows were like, and the contract does not say",
+                    what);
+            return err_hint(err,
+                            "a contract made by slipway contract infer from %d rows or more "
+                            "has a slipwayReference for each field",
+                            OOD_ROWS_MIN);
+        }
         for (int n = 0; rule->when && (name = condition_name(rule->when, n, &is_class)).ptr; n++)
             if (is_class ? check_class(contract, name, what, err)
                          : check_field(contract, name, what, err))

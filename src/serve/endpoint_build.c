@@ -9,6 +9,7 @@
 #include "base/log.h"
 #include "review/review.h"
 #include "rollout/rollout_store.h"
+#include "serve/serving_store.h"
 
 enum { ENDPOINT_ARENA_BYTES_MAX = 4 * 1024 * 1024 };
 
@@ -91,6 +92,19 @@ static enum err_code add_review(struct endpoint *endpoint, struct store *store, 
     }
     endpoint->review = rules;
     return rc;
+}
+
+/* The same: a file that cannot be read any more leaves the presets. */
+static enum err_code add_serving(struct endpoint *endpoint, struct store *store, struct err *err)
+{
+    enum err_code rc =
+        serving_load(store, endpoint->name, endpoint->arena, &endpoint->serving, err);
+    if (rc != ERR_INVALID && rc != ERR_LIMIT)
+        return rc;
+    log_error("serving file not read, the presets hold", "model=%s reason=%s", endpoint->name,
+              err->msg);
+    endpoint->serving = &serving_preset;
+    return ERR_OK;
 }
 
 /* ---- the rollout ---- */
@@ -177,8 +191,10 @@ static enum err_code read_rows(struct endpoint *endpoint, struct store *store, c
     assert(endpoint->name && endpoint->owner && endpoint->aliases);
     for (int i = 0; i < count; i++)
         add_alias(endpoint, &aliases[i], finder);
-    enum err_code shared = add_rollout(endpoint, store, finder, scratch, err);
-    return shared ? shared : add_review(endpoint, store, err);
+    rc = add_rollout(endpoint, store, finder, scratch, err);
+    if (!rc)
+        rc = add_serving(endpoint, store, err);
+    return rc ? rc : add_review(endpoint, store, err);
 }
 
 enum err_code endpoint_build(struct store *store, const char *model,

@@ -22,6 +22,7 @@
 #include "review/rules.h"
 #include "rollout/choose.h"
 #include "runtime/loaded.h"
+#include "serve/serving_file.h"
 
 enum { ENDPOINT_ALIASES_MAX = 64 };
 
@@ -55,6 +56,7 @@ struct endpoint {
     int alias_count;
     struct endpoint_alias *aliases;    /* [alias_count] */
     const struct review_rules *review; /* which predictions people see; NULL: none */
+    const struct serving *serving;     /* how it is served; never NULL */
 };
 
 struct snapshot {

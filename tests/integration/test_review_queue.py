@@ -59,6 +59,17 @@ def queue(server):
     return server
 
 
+def test_a_row_unlike_the_training_data_is_seen_by_a_person(queue):
+    """A radius of 200 lies 51 deviations (3.62) above the mean (14.2): ood 1 / (30 x 1.6e-5)."""
+    api = queue.api
+    set_rules(api, "blind: 0\nrules: [{name: odd, when: ood > 1000}]")
+    rows = [dict(ROWS[0]), dict(ROWS[1], mean_radius=200), dict(ROWS[2])]
+    reply = api.predict("triage", {"rows": rows})
+    found = wait_for(lambda: items(api), "item")
+    assert [(i["prediction_id"], i["rule"]) for i in found] == \
+        [(reply["predictions"][1]["id"], "odd")]
+
+
 def test_answers_become_items_and_are_not_delayed(queue):
     api = queue.api
     reply = api.predict("triage", {"rows": ROWS[:3]})

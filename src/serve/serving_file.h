@@ -1,0 +1,55 @@
+/* serving_file.h - how a model is served: the serving file of a model, parsed.
+ *
+ *     instances: auto            calls of the model at once: a number, or as many as help
+ *     batching:
+ *       max_rows: 64             requests are joined up to this many rows; 1: never
+ *       max_delay: 0ms           how long an idle instance waits for more rows
+ *     queue:
+ *       max_requests: 1000       requests that may wait; further ones are refused at once
+ *       timeout: 30s             from a request's head to its answer, unless it asks for less
+ *     priority: 5                1..9 of requests that say nothing; 1 goes first
+ *
+ * Every key may be left out and has its preset then. A file that is taken is immutable and lives in
+ * the arena it was parsed into.
+ */
+#ifndef SLIPWAY_SERVE_SERVING_FILE_H
+#define SLIPWAY_SERVE_SERVING_FILE_H
+
+#include "base/arena.h"
+#include "base/err.h"
+#include "base/json.h"
+
+enum {
+    SERVING_BYTES_MAX = 64 * 1024, /* of the file */
+    SERVING_INSTANCES_MAX = 64,
+    SERVING_BATCH_ROWS_MAX = 65536,
+    SERVING_REQUESTS_MAX = 10000,
+    SERVING_PRIORITY_FIRST = 1, /* the most urgent */
+    SERVING_PRIORITY_LAST = 9,
+};
+
+struct serving {
+    int64_t revision;   /* the store's; 0: the model has no file */
+    int instances;      /* 0: as many as help */
+    int batch_rows_max; /* of joined requests; 1: never joined */
+    int64_t batch_delay_us;
+    int queue_requests_max;
+    int64_t timeout_us;
+    int priority; /* SERVING_PRIORITY_FIRST.._LAST */
+};
+
+/* What holds for a model without a file. */
+extern const struct serving serving_preset;
+
+/* Read a serving file (YAML or JSON). ERR_INVALID names the place. */
+enum err_code serving_parse(struct str document, struct arena *arena, struct serving **serving,
+                            struct err *err);
+
+/* The settings as members of the open object. */
+void serving_write(struct json_writer *w, const struct serving *serving);
+
+/* A time such as 250ms: a whole number with us, ms, s, m or h behind it, at most `max_us`; false on
+ * anything else. */
+bool serving_read_time(struct str text, int64_t max_us, int64_t *us);
+
+#endif

@@ -1,0 +1,27 @@
+/* serving_store.h - the serving file of a model in the store: every revision, the newest counts. */
+#ifndef SLIPWAY_SERVE_SERVING_STORE_H
+#define SLIPWAY_SERVE_SERVING_STORE_H
+
+#include "registry/registry.h"
+#include "serve/serving_file.h"
+
+struct serving_document {
+    int64_t revision; /* 0: the model never had one */
+    const char *text; /* "": the preset */
+};
+
+/* The newest; it lives in `arena`. */
+enum err_code serving_get(struct store *store, const char *model, struct arena *arena,
+                          struct serving_document *document, struct err *err);
+
+/* Read and parsed; the preset when there is none. */
+enum err_code serving_load(struct store *store, const char *model, struct arena *arena,
+                           const struct serving **serving, struct err *err);
+
+/* A new revision and its audit event model.serving; an empty document goes back to the preset. The
+ * caller has parsed it. Inside a transaction. */
+enum err_code serving_put(struct store *store, const char *model, struct str document,
+                          const struct actor *actor, int64_t now_us, int64_t *revision,
+                          struct err *err);
+
+#endif
