@@ -50,7 +50,7 @@ NO_COMPILE := help clean venv format format-check tidy
 TEST_GOALS := check test torture bench fuzz fuzz-programs programs clang-tidy $(NO_COMPILE)
 WITH_TESTS := $(filter-out help clean,$(filter $(TEST_GOALS),$(GOALS)))
 BOOTSTRAP  := tools/bootstrap$(if $(WITH_TESTS)$(CLANG), --test)
-LIBRARIES  := libuv libssl libcrypto sqlite3 yaml-0.1 libpcre2-8 zlib yyjson libllhttp
+LIBRARIES  := libuv libssl libcrypto sqlite3 yaml-0.1 libpcre2-8 zlib yyjson libllhttp libnghttp2
 PKG        := PKG_CONFIG_PATH=$(DEPS)/pkgconfig pkg-config
 
 # Make brings this file up to date before it reads anything else: the one place where

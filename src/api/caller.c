@@ -130,10 +130,11 @@ static enum err_code check_scope(const struct call *call, unsigned scopes, struc
                     least_scope(call));
 }
 
-/* A worker may still read the name when the connection, and its cache with it, is gone. */
+/* A worker may still read the name when the connection, and its cache with it, is gone; over HTTP/2
+ * another request may have put another key there. */
 static void name_actor(struct call *call, const char *name, const char *via)
 {
-    bool is_borrowed = call->route->run != RUN_DATA;
+    bool is_borrowed = call->route->run != RUN_DATA || call->x->peer->is_http2;
     const char *copy = is_borrowed ? arena_copy(call->arena, name, strlen(name)) : name;
     struct str id = call->request_id;
     call->actor = (struct actor){

@@ -133,6 +133,7 @@ static struct http_limits limits_of(const struct options *o)
         .inflated_bytes_max = o->http_inflated_bytes_max,
         .chunks_max = (int)o->http_chunks_max,
         .connections_max = (int)o->http_connections_max,
+        .streams_max = (int)o->http2_streams_max,
         .pipeline_max = (int)o->http_pipeline_max,
         .output_bytes_max = o->http_output_bytes_max,
         .memory_bytes_max = o->request_memory_bytes_max,

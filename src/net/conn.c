@@ -22,11 +22,9 @@
 #include "base/clock.h"
 #include "net/http_encoding.h"
 
-static void feed(struct http_conn *conn, const char *bytes, size_t size);
 static void go_on(struct http_conn *conn);
 static void flush(struct http_conn *conn);
 static void set_reading(struct http_conn *conn, bool is_reading);
-static void close_conn(struct http_conn *conn);
 
 /* ---- phases and their timeouts ---- */
 
@@ -66,9 +64,14 @@ static uint64_t now_ms(const struct http_conn *conn)
     return uv_now(loop_uv(conn->thread->loop));
 }
 
+uint64_t conn_now_ms(const struct http_conn *conn)
+{
+    return now_ms(conn);
+}
+
 /* Idle and waiting connections are not moved at once: the list they stand in finds them out when
  * their old deadline comes, so that an ordinary request touches no list. */
-static void enter(struct http_conn *conn, enum phase phase)
+void conn_enter(struct http_conn *conn, enum phase phase)
 {
     conn->phase = (uint8_t)phase;
     if (phase == PHASE_NONE)
@@ -85,7 +88,7 @@ static void time_out(struct http_conn *conn)
     counter_add(&conn->thread->stats.timeouts, 1);
     bool has_begun = conn->phase == PHASE_HEAD || conn->phase == PHASE_BODY;
     if (!has_begun || !conn->box) {
-        close_conn(conn);
+        conn_close(conn);
         return;
     }
     conn->thread->config->refuse(&late, &conn->box->x.response);
@@ -121,8 +124,10 @@ static void check_late(struct http_conn *conn, uint64_t now)
         enlist(conn, PHASE_IDLE, conn->touched_ms);
     else if (conn->phase == PHASE_WRITE && takes_its_reply(conn))
         enlist(conn, PHASE_WRITE, now);
-    else
+    else if (!conn->h2 || conn->phase == PHASE_WRITE || !h2_check_late(conn))
         time_out(conn);
+    else if (!conn->is_closing)
+        enlist(conn, (enum phase)conn->phase, now);
 }
 
 void conn_tick(struct http_thread *thread)
@@ -148,6 +153,7 @@ static void free_conn(struct http_conn *conn)
     buf_done(&conn->out);
     buf_done(&conn->writing);
     tls_free(conn->tls);
+    h2_free(conn->h2);
     thread->conn_count--;
     free(conn);
     http_thread_check_end(thread);
@@ -157,7 +163,7 @@ static void on_closed(uv_handle_t *handle)
 {
     struct http_conn *conn = CONTAINER_OF(handle, struct http_conn, handle);
     conn->is_closed = true;
-    if (!conn->is_kept)
+    if (!conn->kept_count)
         free_conn(conn);
 }
 
@@ -175,11 +181,10 @@ static void forget_conn(struct http_conn *conn)
 
 /* The exchange lives on without its client until its handler replies; so do peer and conn_user,
  * which the handler may be reading on another thread. */
-static void orphan(struct http_conn *conn)
+void conn_orphan(struct box *box)
 {
-    struct box *box = conn->box;
-    conn->box = NULL;
-    conn->is_kept = true;
+    struct http_conn *conn = box->x.conn;
+    conn->kept_count++;
     box->gone = conn;
     box->x.conn = NULL;
     if (box->x.cancel)
@@ -213,7 +218,7 @@ static void free_conn_user(struct http_conn *conn)
     conn->conn_user = NULL;
 }
 
-static void close_conn(struct http_conn *conn)
+void conn_close(struct http_conn *conn)
 {
     if (conn->is_closing)
         return;
@@ -223,13 +228,15 @@ static void close_conn(struct http_conn *conn)
     leave_again(conn);
     leave_unsent(conn);
     if (conn->box && conn->is_waiting)
-        orphan(conn);
+        conn_orphan(conn->box);
     else if (conn->box)
         give_box(conn->box);
     conn->box = NULL;
+    if (conn->h2)
+        h2_end(conn);
     drop_chunk(conn->thread, conn->held);
     conn->held = NULL;
-    if (!conn->is_kept)
+    if (!conn->kept_count)
         free_conn_user(conn);
     uv_close(&conn->handle, on_closed);
 }
@@ -246,19 +253,21 @@ static void on_shut(uv_shutdown_t *shutdown, int status)
 static void end(struct http_conn *conn)
 {
     if (!conn->is_cut_short || conn->phase == PHASE_LINGER) {
-        close_conn(conn);
+        conn_close(conn);
         return;
     }
     if (uv_shutdown(&conn->shutdown, &conn->stream, on_shut) != 0) {
-        close_conn(conn);
+        conn_close(conn);
         return;
     }
-    enter(conn, PHASE_LINGER);
+    conn_enter(conn, PHASE_LINGER);
     set_reading(conn, true);
 }
 
 static void after_write(struct http_conn *conn)
 {
+    if (conn->h2)
+        h2_pull(conn);
     if (conn->out.len) {
         flush(conn);
         return;
@@ -268,9 +277,14 @@ static void after_write(struct http_conn *conn)
         return;
     }
     if (conn->phase == PHASE_WRITE)
-        enter(conn, PHASE_IDLE);
+        conn_enter(conn, PHASE_IDLE);
+    if (conn->h2) {
+        h2_settle(conn);
+        go_on(conn);
+        return;
+    }
     if (conn->thread->is_draining && !conn->box && !conn->pending.len) {
-        close_conn(conn); /* what conn_drain_all left for this write */
+        conn_close(conn); /* what conn_drain_all left for this write */
         return;
     }
     if (!conn->is_waiting)
@@ -285,7 +299,7 @@ static void on_written(uv_write_t *write, int status)
     if (conn->is_closing)
         return;
     if (status < 0)
-        close_conn(conn);
+        conn_close(conn);
     else
         after_write(conn);
 }
@@ -298,12 +312,12 @@ static void write_later(struct http_conn *conn, size_t done)
     uv_buf_t rest = uv_buf_init(conn->writing.data + done, (unsigned)(conn->writing.len - done));
     conn->write.data = conn;
     if (uv_write(&conn->write, &conn->stream, &rest, 1, on_written) != 0) {
-        close_conn(conn);
+        conn_close(conn);
         return;
     }
     conn->is_writing = true;
     conn->mark = undelivered(conn);
-    enter(conn, PHASE_WRITE);
+    conn_enter(conn, PHASE_WRITE);
 }
 
 /* send(2) skips the file layer that write(2), which libuv uses, goes through. The library's send()
@@ -331,7 +345,7 @@ static void flush(struct http_conn *conn)
     }
     ssize_t n = send_now(conn->fd, conn->out.data, conn->out.len);
     if (n < 0 && errno != EAGAIN && errno != EINTR) {
-        close_conn(conn);
+        conn_close(conn);
         return;
     }
     counter_add(&conn->thread->stats.bytes_out, conn->out.len);
@@ -358,7 +372,7 @@ void conn_send_all(struct http_thread *thread)
 
 /* Replies of one round of the loop are sent together: the kernel's code for sending, and ours for
  * answering, each find the caches as they left them. */
-static void flush_soon(struct http_conn *conn)
+void conn_flush_soon(struct http_conn *conn)
 {
     struct http_thread *thread = conn->thread;
     if (conn->is_closing || conn->is_unsent)
@@ -373,7 +387,7 @@ static void flush_soon(struct http_conn *conn)
         conn_send_all(thread);
 }
 
-static void put_bytes(struct http_conn *conn, const void *bytes, size_t size)
+void conn_put(struct http_conn *conn, const void *bytes, size_t size)
 {
     if (!conn->tls)
         buf_append(&conn->out, bytes, size);
@@ -385,90 +399,22 @@ static void put_bytes(struct http_conn *conn, const void *bytes, size_t size)
 
 /* ---- the reply ---- */
 
-static void update_date(struct http_thread *thread, uint64_t now)
-{
-    time_t seconds = (time_t)(clock_wall_us() / CLOCK_SECOND_US);
-    struct tm parts;
-    gmtime_r(&seconds, &parts);
-    thread->date_second = now / 1000;
-    thread->date_bytes =
-        strftime(thread->date, sizeof(thread->date), "Date: %a, %d %b %Y %H:%M:%S GMT\r\n", &parts);
-}
-
-static void put_status_line(struct buf *head, int status)
-{
-    if (status == 200) {
-        buf_lit(head, "HTTP/1.1 200 OK\r\n");
-        return;
-    }
-    buf_lit(head, "HTTP/1.1 ");
-    buf_i64(head, status);
-    buf_char(head, ' ');
-    buf_text(head, http_status_text(status));
-    buf_lit(head, "\r\n");
-}
-
-static void put_head(struct http_conn *conn, struct buf *head, const struct http_response *response,
-                     size_t body_bytes, enum http_coding coding)
-{
-    struct http_thread *thread = conn->thread;
-    uint64_t now = now_ms(conn);
-    if (now / 1000 != thread->date_second || !thread->date_bytes)
-        update_date(thread, now);
-    put_status_line(head, response->status);
-    buf_append(head, thread->date, thread->date_bytes);
-    if (response->content_type) {
-        buf_lit(head, "Content-Type: ");
-        buf_text(head, response->content_type);
-        buf_lit(head, "\r\n");
-    }
-    if (response->status != 204 && response->status != 304) {
-        buf_lit(head, "Content-Length: ");
-        buf_u64(head, body_bytes);
-        buf_lit(head, "\r\n");
-    }
-    if (coding == HTTP_CODING_GZIP)
-        buf_lit(head, "Content-Encoding: gzip\r\nVary: Accept-Encoding\r\n");
-    else if (coding == HTTP_CODING_DEFLATE)
-        buf_lit(head, "Content-Encoding: deflate\r\nVary: Accept-Encoding\r\n");
-    buf_append(head, response->headers.data, response->headers.len);
-    if (conn->is_last)
-        buf_lit(head, "Connection: close\r\n");
-    buf_lit(head, "\r\n");
-}
-
-/* Compressed when the client asked for it and it pays. */
-static enum http_coding pack(struct box *box, struct buf *packed)
-{
-    const struct http_response *response = &box->x.response;
-    struct str accept = box->message.request->known.accept_encoding;
-    if (!accept.ptr || response->body.len < box->thread->config->limits.compress_bytes_min)
-        return HTTP_CODING_IDENTITY;
-    enum http_coding coding = http_choose_coding(accept);
-    if (coding == HTTP_CODING_IDENTITY || http_find_header(&box->x.request, "Range").ptr)
-        return HTTP_CODING_IDENTITY;
-    buf_init(packed, response->body.len);
-    return http_deflate(coding, buf_view(&response->body), packed) ? coding : HTTP_CODING_IDENTITY;
-}
-
 static void put_reply(struct http_conn *conn, struct box *box)
 {
     const struct http_response *response = &box->x.response;
     struct buf packed = {0}, head;
-    enum http_coding coding = pack(box, &packed);
+    enum http_coding coding = reply_pack(box, &packed);
     const struct buf *body = coding == HTTP_CODING_IDENTITY ? &response->body : &packed;
-    bool has_body = box->x.request.method != HTTP_METHOD_HEAD && response->status != 204 &&
-                    response->status != 304;
     if (conn->tls) {
         buf_init(&head, 2 * HEADER_BYTES_MAX);
-        put_head(conn, &head, response, body->len, coding);
-        put_bytes(conn, head.data, head.len);
+        reply_put_head(conn, &head, response, body->len, coding);
+        conn_put(conn, head.data, head.len);
         buf_done(&head);
     } else {
-        put_head(conn, &conn->out, response, body->len, coding);
+        reply_put_head(conn, &conn->out, response, body->len, coding);
     }
-    if (has_body && body->len)
-        put_bytes(conn, body->data, body->len);
+    if (reply_has_body(box) && body->len)
+        conn_put(conn, body->data, body->len);
     buf_done(&packed);
 }
 
@@ -477,12 +423,15 @@ static void end_orphan(struct box *box)
 {
     struct http_thread *thread = box->thread;
     struct http_conn *conn = box->gone;
-    conn->conn_user = box->x.conn_user;
-    conn->is_kept = false;
+    if (!conn->h2) /* several exchanges may have it there: admission has left it in the connection
+                    */
+        conn->conn_user = box->x.conn_user;
+    conn->kept_count--;
     box->gone = NULL;
     give_box(box);
-    free_conn_user(conn);
-    if (conn->is_closed)
+    if (conn->is_closing && !conn->kept_count)
+        free_conn_user(conn);
+    if (conn->is_closed && !conn->kept_count)
         free_conn(conn);
     http_thread_check_end(thread);
 }
@@ -498,13 +447,17 @@ void http_reply(struct http_exchange *x)
         end_orphan(box);
         return;
     }
+    if (conn->h2) {
+        h2_reply(box);
+        return;
+    }
     conn->conn_user = x->conn_user;
     if (x->response.is_closing || !box->message.is_keeping_alive || thread->is_draining)
         conn->is_last = true;
     counter_add(&thread->stats.requests, 1);
     put_reply(conn, box);
     conn->touched_ms = now_ms(conn);
-    enter(conn, PHASE_IDLE);
+    conn_enter(conn, PHASE_IDLE);
     if (box->is_in_feed)
         return; /* conn_feed goes on */
     conn->box = NULL;
@@ -518,15 +471,15 @@ void http_reply(struct http_exchange *x)
 
 /* ---- reading ---- */
 
-static void refuse(struct http_conn *conn, const struct http_refusal *refusal)
+void conn_refuse(struct box *box, const struct http_refusal *refusal)
 {
-    struct box *box = conn->box;
+    struct http_conn *conn = box->x.conn;
     counter_add(&conn->thread->stats.parse_errors, 1);
     conn->thread->config->refuse(refusal, &box->x.response);
     if (refusal->status == 415)
         http_add_header(&box->x.response, "Accept-Encoding", STR_LIT("gzip, deflate"));
     box->x.response.is_closing = true;
-    conn->is_cut_short = true;
+    conn->is_cut_short = !conn->h2;
     http_reply(&box->x);
 }
 
@@ -546,32 +499,35 @@ static int64_t start_time(struct http_thread *thread)
     return clock_monotonic_ns();
 }
 
+void conn_admit(struct box *box, struct http_admission *admission)
+{
+    struct http_conn *conn = box->x.conn;
+    *admission =
+        (struct http_admission){.body_bytes_max = conn->thread->config->limits.body_bytes_max};
+    box->x.start_ns = start_time(conn->thread);
+    conn->thread->config->admit(&box->x, admission);
+    conn->conn_user = box->x.conn_user;
+    if (admission->is_refused) {
+        box->x.response.is_closing = true;
+        conn->is_cut_short = !conn->h2;
+        http_reply(&box->x);
+    } else if (box->message.content_length > admission->body_bytes_max) {
+        conn_refuse(box, &too_large);
+    }
+}
+
 static void admit(struct http_conn *conn, bool is_body_here)
 {
     struct box *box = conn->box;
-    struct http_admission admission = {.body_bytes_max =
-                                           conn->thread->config->limits.body_bytes_max};
-    box->x.start_ns = start_time(conn->thread);
-    conn->thread->config->admit(&box->x, &admission);
-    conn->conn_user = box->x.conn_user;
-    if (admission.is_refused) {
-        box->x.response.is_closing = true;
-        conn->is_cut_short = true;
-        http_reply(&box->x);
-        return;
-    }
+    struct http_admission admission;
+    conn_admit(box, &admission);
     conn->parser.body_bytes_max = admission.body_bytes_max;
-    if (box->message.content_length > admission.body_bytes_max) {
-        refuse(conn, &too_large);
-        return;
-    }
-    if (box->message.is_expecting_continue && !is_body_here)
-        put_bytes(conn, "HTTP/1.1 100 Continue\r\n\r\n", 25);
+    if (!box->is_answered && box->message.is_expecting_continue && !is_body_here)
+        conn_put(conn, "HTTP/1.1 100 Continue\r\n\r\n", 25);
 }
 
-static bool unpack(struct http_conn *conn)
+static bool unpack(struct box *box)
 {
-    struct box *box = conn->box;
     struct err err = {0};
     struct http_refusal refusal = {.message = err.msg, .hint = err.hint};
     enum err_code rc = http_inflate(box->message.coding, box->x.request.body, &box->inflated, &err);
@@ -580,17 +536,18 @@ static bool unpack(struct http_conn *conn)
         return true;
     }
     refusal.status = rc == ERR_LIMIT ? 413 : 400;
-    refuse(conn, &refusal);
+    conn_refuse(box, &refusal);
     return false;
 }
 
-static void handle(struct http_conn *conn)
+void conn_handle(struct box *box)
 {
-    const struct http_message *message = &conn->box->message;
-    if (message->has_body && message->coding != HTTP_CODING_IDENTITY && !unpack(conn))
+    const struct http_message *message = &box->message;
+    if (message->has_body && message->coding != HTTP_CODING_IDENTITY && !unpack(box))
         return;
-    enter(conn, PHASE_NONE);
-    conn->thread->config->handle(&conn->box->x);
+    if (!box->x.conn->h2)
+        conn_enter(box->x.conn, PHASE_NONE);
+    box->thread->config->handle(&box->x);
 }
 
 static void begin(struct http_conn *conn)
@@ -606,10 +563,10 @@ static void wait_for_more(struct http_conn *conn)
     size_t body_bytes = conn->parser.body_bytes;
     if (conn->parser.state != HTTP_PARSE_IN_BODY) {
         if (conn->phase != PHASE_HEAD)
-            enter(conn, PHASE_HEAD);
+            conn_enter(conn, PHASE_HEAD);
     } else if (conn->phase != PHASE_BODY || body_bytes - conn->mark >= PROGRESS_BYTES) {
         conn->mark = body_bytes;
-        enter(conn, PHASE_BODY);
+        conn_enter(conn, PHASE_BODY);
     }
 }
 
@@ -632,10 +589,10 @@ static bool step(struct http_conn *conn, const char **bytes, size_t *size)
         admit(conn, *size > 0);
         break;
     case HTTP_PARSE_DONE:
-        handle(conn);
+        conn_handle(box);
         break;
     case HTTP_PARSE_BAD:
-        refuse(conn, &conn->parser.refusal);
+        conn_refuse(box, &conn->parser.refusal);
         break;
     }
     box->is_in_feed = false;
@@ -648,8 +605,11 @@ static bool step(struct http_conn *conn, const char **bytes, size_t *size)
     return event != HTTP_PARSE_MORE && !conn->is_waiting;
 }
 
+/* HTTP/2's clients make room by what they send, so it is read until the socket takes nothing. */
 static bool is_output_full(const struct http_conn *conn)
 {
+    if (conn->h2)
+        return conn->is_writing && conn->out.len >= H2_OUT_BYTES;
     return conn->out.len + conn->writing.len > conn->thread->config->limits.output_bytes_max;
 }
 
@@ -741,21 +701,66 @@ static bool is_complete(const struct http_conn *conn)
     return conn->box && conn->parser.state == HTTP_PARSE_IN_BODY && !conn->box->message.has_body;
 }
 
+/* HTTP/2 begins with a text that is no request of HTTP/1; its third byte says so. True: the
+ * connection speaks HTTP/2 from its first byte on. */
+static bool begins_h2(struct http_conn *conn, const char *bytes, size_t size)
+{
+    while (size && conn->preface_bytes < H2_PREFACE_BYTES) {
+        if (*bytes++ != h2_preface[conn->preface_bytes]) {
+            conn->preface_bytes = H2_PREFACE_NONE;
+            return false;
+        }
+        conn->preface_bytes++;
+        size--;
+    }
+    return conn->preface_bytes == H2_PREFACE_BYTES;
+}
+
+/* What came before these bytes went to the other parser. */
+static void start_h2(struct http_conn *conn, size_t bytes_before)
+{
+    if (conn->box)
+        give_box(conn->box);
+    conn->box = NULL;
+    conn->preface_bytes = H2_PREFACE_NONE;
+    conn_enter(conn, PHASE_IDLE);
+    h2_start(conn);
+    h2_feed(conn, h2_preface, bytes_before);
+}
+
+static void feed_http1(struct http_conn *conn, const char **bytes, size_t *size)
+{
+    int left = conn->thread->config->limits.pipeline_max;
+    while ((*size || is_complete(conn)) && !is_output_full(conn) && left > 0) {
+        left -= conn->box == NULL;
+        if (!step(conn, bytes, size))
+            break;
+    }
+}
+
 /* Parse, admit, handle: as many requests as there are (and pipeline_max), then one write. */
 static void feed(struct http_conn *conn, const char *bytes, size_t size)
 {
-    int left = conn->thread->config->limits.pipeline_max;
+    size_t bytes_before = conn->preface_bytes, taken;
     conn->is_feeding = true;
-    while ((size || is_complete(conn)) && !is_output_full(conn) && left > 0) {
-        left -= conn->box == NULL;
-        if (!step(conn, &bytes, &size))
-            break;
+    if (!conn->h2 && conn->preface_bytes != H2_PREFACE_NONE && begins_h2(conn, bytes, size))
+        start_h2(conn, bytes_before);
+    if (conn->h2) {
+        taken = h2_feed(conn, bytes, size);
+        bytes += taken;
+        size -= taken;
+    } else {
+        feed_http1(conn, &bytes, &size);
     }
     conn->is_feeding = false;
+    if (conn->h2) {
+        h2_pull(conn);
+        h2_settle(conn);
+    }
     if (conn->is_last && !conn->is_waiting)
         size = 0;
     keep_bytes(conn, bytes, size);
-    flush_soon(conn);
+    conn_flush_soon(conn);
     if (conn->is_closing || conn->phase == PHASE_LINGER)
         return;
     set_reading(conn, !conn->is_waiting && !size && !conn->is_last && !is_output_full(conn));
@@ -767,14 +772,15 @@ static void feed(struct http_conn *conn, const char *bytes, size_t size)
 static void on_end(struct http_conn *conn)
 {
     set_reading(conn, false);
-    if (conn->phase == PHASE_LINGER || !conn->box) {
+    if (conn->phase == PHASE_LINGER ||
+        !conn->box) { /* also HTTP/2, whose ends are its own frames */
         conn->is_last = true;
         conn->is_cut_short = false;
         flush(conn);
         return;
     }
     if (http_parser_end(&conn->parser) == HTTP_PARSE_BAD) {
-        refuse(conn, &conn->parser.refusal);
+        conn_refuse(conn->box, &conn->parser.refusal);
         conn->is_cut_short = false;
     }
 }
@@ -782,7 +788,7 @@ static void on_end(struct http_conn *conn)
 static void handshake_done(struct http_conn *conn)
 {
     if (conn->phase == PHASE_TLS && tls_is_ready(conn->tls))
-        enter(conn, PHASE_IDLE);
+        conn_enter(conn, PHASE_IDLE);
 }
 
 static bool can_feed(const struct http_conn *conn)
@@ -841,7 +847,7 @@ static void on_read(uv_stream_t *stream, ssize_t size, const uv_buf_t *buf)
         if (size == UV_EOF)
             on_end(conn);
         else
-            close_conn(conn);
+            conn_close(conn);
         return;
     }
     counter_add(&conn->thread->stats.bytes_in, (uint64_t)size);
@@ -919,7 +925,7 @@ static void start_conn(struct http_conn *conn, bool is_unix, struct tls_context 
 {
     if (is_unix) {
         if (!describe_unix(conn)) {
-            close_conn(conn);
+            conn_close(conn);
             return;
         }
     } else {
@@ -931,11 +937,11 @@ static void start_conn(struct http_conn *conn, bool is_unix, struct tls_context 
         conn->peer.is_tls = true;
     }
     if (uv_fileno(&conn->handle, &conn->fd) != 0) {
-        close_conn(conn);
+        conn_close(conn);
         return;
     }
     conn->touched_ms = now_ms(conn);
-    enter(conn, conn->tls ? PHASE_TLS : PHASE_IDLE);
+    conn_enter(conn, conn->tls ? PHASE_TLS : PHASE_IDLE);
     set_reading(conn, true);
 }
 
@@ -949,10 +955,10 @@ void conn_accept(struct http_thread *thread, uv_stream_t *listener, bool is_unix
     else
         uv_tcp_init(loop, &conn->tcp);
     if (uv_accept(listener, &conn->stream) != 0) {
-        close_conn(conn);
+        conn_close(conn);
     } else if (thread->conn_count > thread->config->limits.connections_max) {
         counter_add(&thread->stats.refused, 1);
-        close_conn(conn);
+        conn_close(conn);
     } else {
         counter_add(&thread->stats.accepted, 1);
         start_conn(conn, is_unix, tls);
@@ -967,15 +973,17 @@ void conn_drain_all(struct http_thread *thread)
     conn_send_all(thread);
     for (struct http_conn *conn = thread->conns; conn; conn = next) {
         next = conn->next;
-        if (!conn->box && !conn->out.len && !conn->is_writing && !conn->pending.len)
-            close_conn(conn);
+        if (conn->h2)
+            h2_drain(conn);
+        else if (!conn->box && !conn->out.len && !conn->is_writing && !conn->pending.len)
+            conn_close(conn);
     }
 }
 
 void conn_close_all(struct http_thread *thread)
 {
     while (thread->conns)
-        close_conn(thread->conns);
+        conn_close(thread->conns);
 }
 
 bool conn_is_quiet(const struct http_thread *thread)

@@ -12,6 +12,7 @@
 #include <uv.h>
 
 #include "base/histogram.h"
+#include "net/h2.h"
 #include "net/http_parse.h"
 #include "net/http_server.h"
 #include "net/known_head.h"
@@ -35,6 +36,7 @@ enum phase {
     PHASE_HEAD,   /* a head has begun */
     PHASE_BODY,   /* a body has begun */
     PHASE_WRITE,  /* the client does not take its reply */
+    PHASE_STREAM, /* HTTP/2: a stream waits for its client to send, or to take */
     PHASE_TLS,    /* handshake */
     PHASE_LINGER, /* the last reply is out; what the client still sends is thrown away */
     PHASE_COUNT,
@@ -62,7 +64,8 @@ struct box {
     struct http_thread *thread;
     struct http_conn *gone; /* the closed connection that waits for this box; or NULL */
     struct box *next;       /* in the free list */
-    bool is_in_feed;        /* the handler runs inside conn_feed */
+    struct h2_stream stream;
+    bool is_in_feed; /* the handler runs inside conn_feed */
     bool is_answered;
 };
 
@@ -115,8 +118,10 @@ struct http_conn {
         uv_pipe_t pipe;
     };
     struct http_thread *thread;
-    int fd;          /* the stream's, borrowed from libuv */
-    struct tls *tls; /* NULL: plain */
+    int fd;                /* the stream's, borrowed from libuv */
+    struct tls *tls;       /* NULL: plain */
+    struct h2 *h2;         /* NULL: HTTP/1 */
+    uint8_t preface_bytes; /* of HTTP/2's, so far; H2_PREFACE_NONE: it speaks another */
     struct http_parser parser;
     struct box *box;    /* the request being read or answered; NULL between requests */
     struct str pending; /* read, but not parsed yet */
@@ -131,7 +136,7 @@ struct http_conn {
     bool is_feeding; /* inside feed: replies are gathered */
     bool is_closing;
     bool is_closed;    /* the socket is */
-    bool is_kept;      /* for a handler that has not replied */
+    int kept_count;    /* handlers that have not replied yet, to clients that are gone */
     bool is_last;      /* close after what is in `out` */
     bool is_cut_short; /* the client may still be sending what nobody reads */
     bool is_again;     /* in thread->again */
@@ -163,6 +168,21 @@ void trim(struct buf *buf);
 void http_thread_init(struct http_thread *thread);
 void http_thread_done(struct http_thread *thread);
 
+/* ---- reply.c ---- */
+
+/* The whole header line, of this second. */
+struct str reply_date(struct http_thread *thread);
+
+/* Compress the reply's body into `packed` if its client wants that; `packed` is empty otherwise. */
+enum http_coding reply_pack(struct box *box, struct buf *packed);
+
+/* Is a body sent, or only its length said? */
+bool reply_has_body(const struct box *box);
+
+/* The head in HTTP/1.1's form. */
+void reply_put_head(struct http_conn *conn, struct buf *head, const struct http_response *response,
+                    size_t body_bytes, enum http_coding coding);
+
 /* ---- conn.c ---- */
 
 /* A client waits on this listener. */
@@ -172,6 +192,25 @@ void conn_accept(struct http_thread *thread, uv_stream_t *listener, bool is_unix
 /* Close what stands between requests; the others close after their reply. */
 void conn_drain_all(struct http_thread *thread);
 void conn_close_all(struct http_thread *thread);
+
+void conn_close(struct http_conn *conn);
+
+/* Ask whether the request, whose head is complete, is wanted; else it is answered. */
+void conn_admit(struct box *box, struct http_admission *admission);
+
+/* A complete request goes to its handler; one that must not is answered. */
+void conn_handle(struct box *box);
+void conn_refuse(struct box *box, const struct http_refusal *refusal);
+
+/* The client is gone, the handler has not replied yet: keep what it may be reading. */
+void conn_orphan(struct box *box);
+
+/* Bytes to the socket: through TLS if there is any; sent at the end of the loop's round. */
+void conn_put(struct http_conn *conn, const void *bytes, size_t size);
+void conn_flush_soon(struct http_conn *conn);
+
+void conn_enter(struct http_conn *conn, enum phase phase);
+uint64_t conn_now_ms(const struct http_conn *conn);
 
 /* Go on with the pipelined requests of thread->again. */
 void conn_run_again(struct http_thread *thread);

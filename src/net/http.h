@@ -58,6 +58,7 @@ struct http_peer {
     bool is_unix; /* uid, gid, pid are the kernel's word (SO_PEERCRED) */
     bool is_tls;
     bool is_loopback; /* 127.0.0.0/8 or ::1, or unix */
+    bool is_http2;    /* several exchanges at a time; replies may have trailers */
     uid_t uid;
     gid_t gid;
     pid_t pid;
@@ -69,7 +70,8 @@ struct http_response {
     const char *content_type; /* a literal or arena text; NULL leaves the header out */
     struct buf headers;       /* extra lines, each "Name: value\r\n"; see http_add_header */
     struct buf body;
-    bool is_closing; /* send "Connection: close" and close after it */
+    struct buf trailers; /* lines as in headers, sent behind the body; HTTP/1 leaves them out */
+    bool is_closing;     /* send "Connection: close" and close after it */
 };
 
 struct http_conn;
@@ -84,6 +86,12 @@ struct http_exchange {
     int64_t start_ns; /* clock_monotonic_ns() when the head was complete */
     void *user;       /* the handler's own, NULL at first */
     void *conn_user;  /* in/out: the handler's cache for this connection, NULL at first */
+
+    /* Streams (HTTP/2), when admission said is_streamed: the handler is called when the head is
+     * there. `receive`, which it sets, is called when request.body, what was not taken yet, has
+     * grown or nothing will follow (is_request_over). Not after http_reply. */
+    void (*receive)(struct http_exchange *x);
+    bool is_request_over;
 
     /* Set by a handler that answers later: called on the loop thread if the client goes away
      * first. The handler must still call http_reply(), which then sends nothing. */
@@ -102,6 +110,16 @@ void http_add_header(struct http_response *response, const char *name, struct st
 /* The exchange is answered: write response, recycle everything. Call exactly once per exchange, on
  * its loop thread, from inside the handler or later. `x` is gone afterwards. */
 void http_reply(struct http_exchange *x);
+
+/* Streams: the first bytes of request.body were used. */
+void http_take(struct http_exchange *x, size_t bytes);
+
+/* Streams: what is in the response goes out, more follows; http_reply ends it. The body's bytes
+ * that left are gone from it; headers count the first time only. */
+void http_send(struct http_exchange *x);
+
+/* Bytes of the response that the client has not taken yet. */
+size_t http_unsent(const struct http_exchange *x);
 
 /* Percent-decode `in` into the arena. ERR_INVALID on a bad escape, a NUL or bytes that are not
  * UTF-8; ERR_LIMIT when the arena is full. '+' stays '+'. */

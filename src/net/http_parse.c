@@ -138,14 +138,8 @@ static bool is_name(struct str name, const char *lower)
     return true;
 }
 
-/* What a head says besides the known headers. */
-struct head_facts {
-    int host_count, transfer_encoding_count;
-    struct str transfer_encoding, expect;
-};
-
-static void note_header(struct http_known_headers *known, struct head_facts *facts,
-                        struct http_header *header)
+void http_note_header(struct http_known_headers *known, struct http_head_facts *facts,
+                      const struct http_header *header)
 {
     struct str *slot = NULL;
     struct str name = header->name;
@@ -208,7 +202,7 @@ static void trim_end(struct str *value)
         value->len--;
 }
 
-static int check_framing(struct http_parser *p, const struct head_facts *facts)
+static int check_framing(struct http_parser *p, const struct http_head_facts *facts)
 {
     struct http_message *m = p->message;
     const llhttp_t *llhttp = &p->llhttp;
@@ -247,20 +241,38 @@ static int check_expect(struct http_parser *p, struct str expect)
     return 0;
 }
 
+const struct http_refusal http_unknown_coding = {
+    415, "the Content-Encoding of the body is neither gzip nor deflate",
+    "send the body as it is, or compressed with gzip"};
+
+bool http_find_coding(struct str text, enum http_coding *coding)
+{
+    *coding = HTTP_CODING_IDENTITY;
+    if (!text.ptr || text.len == 0 || str_equal_nocase(text, STR_LIT("identity")))
+        return true;
+    if (str_equal_nocase(text, STR_LIT("gzip")) || str_equal_nocase(text, STR_LIT("x-gzip")))
+        *coding = HTTP_CODING_GZIP;
+    else if (str_equal_nocase(text, STR_LIT("deflate")))
+        *coding = HTTP_CODING_DEFLATE;
+    else
+        return false;
+    return true;
+}
+
 static int check_coding(struct http_parser *p, struct str coding)
 {
-    struct http_message *m = p->message;
-    m->coding = HTTP_CODING_IDENTITY;
-    if (!coding.ptr || coding.len == 0 || str_equal_nocase(coding, STR_LIT("identity")))
+    if (http_find_coding(coding, &p->message->coding))
         return 0;
-    if (str_equal_nocase(coding, STR_LIT("gzip")) || str_equal_nocase(coding, STR_LIT("x-gzip")))
-        m->coding = HTTP_CODING_GZIP;
-    else if (str_equal_nocase(coding, STR_LIT("deflate")))
-        m->coding = HTTP_CODING_DEFLATE;
-    else
-        return refuse(p, 415, "the Content-Encoding of the body is neither gzip nor deflate",
-                      "send the body as it is, or compressed with gzip");
-    return 0;
+    p->refusal = http_unknown_coding;
+    return STOP;
+}
+
+void http_split_query(struct http_request *request, struct str target)
+{
+    const char *mark = memchr(target.ptr, '?', target.len);
+    request->path = (struct str){target.ptr, mark ? (size_t)(mark - target.ptr) : target.len};
+    request->query = mark ? (struct str){mark + 1, target.len - request->path.len - 1}
+                          : (struct str){target.ptr + target.len, 0};
 }
 
 /* "http://host:port/path?query" or "/path?query" or "*" into parts. */
@@ -283,10 +295,7 @@ static int split_target(struct http_parser *p)
     }
     if (memchr(rest.ptr, '#', rest.len))
         return refuse(p, 400, "the request target has a fragment ('#')", "write '#' as %23");
-    const char *mark = memchr(rest.ptr, '?', rest.len);
-    request->path = (struct str){rest.ptr, mark ? (size_t)(mark - rest.ptr) : rest.len};
-    request->query = mark ? (struct str){mark + 1, rest.len - request->path.len - 1}
-                          : (struct str){rest.ptr + rest.len, 0};
+    http_split_query(request, rest);
     return 0;
 }
 
@@ -294,7 +303,7 @@ static int on_head(llhttp_t *llhttp)
 {
     struct http_parser *p = CONTAINER_OF(llhttp, struct http_parser, llhttp);
     struct http_request *request = p->message->request;
-    struct head_facts facts = {0};
+    struct http_head_facts facts = {0};
     if (p->state != HTTP_PARSE_IN_HEAD)
         return 0;
     llhttp->upgrade = 0; /* an offer to speak something else may be ignored (RFC 9110, 7.8) */
@@ -303,7 +312,7 @@ static int on_head(llhttp_t *llhttp)
     request->method = method_of(llhttp->method);
     for (int i = 0; i < request->header_count; i++) {
         trim_end(&request->headers[i].value);
-        note_header(&request->known, &facts, &request->headers[i]);
+        http_note_header(&request->known, &facts, &request->headers[i]);
     }
     p->message->is_keeping_alive = llhttp_should_keep_alive(llhttp);
     if (check_framing(p, &facts) || check_expect(p, facts.expect) ||

@@ -78,6 +78,27 @@ void http_parser_begin(struct http_parser *parser, struct http_message *message)
 enum http_parse_event http_parser_feed(struct http_parser *parser, const char *bytes, size_t size,
                                        size_t *taken);
 
+/* ---- heads, for HTTP/2 too ---- */
+
+/* What a head says besides the known headers. */
+struct http_head_facts {
+    int host_count, transfer_encoding_count;
+    struct str transfer_encoding, expect;
+};
+
+/* Note a header that is known; the first counts. */
+void http_note_header(struct http_known_headers *known, struct http_head_facts *facts,
+                      const struct http_header *header);
+
+/* What a Content-Encoding names; false: nothing that is known, see http_unknown_coding. */
+bool http_find_coding(struct str text, enum http_coding *coding);
+extern const struct http_refusal http_unknown_coding;
+
+/* "/path?query" into path and query. */
+void http_split_query(struct http_request *request, struct str target);
+
+/* ---- */
+
 /* The bytes end here (the client closed its half): BAD when they end inside a request. */
 enum http_parse_event http_parser_end(struct http_parser *parser);
 

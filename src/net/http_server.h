@@ -23,6 +23,7 @@ struct http_limits {
     size_t inflated_bytes_max; /* of a compressed body -> 413 */
     int chunks_max;            /* non-empty chunks of one body -> 413 */
     int connections_max;       /* per loop thread; past it: accepted and closed at once, counted */
+    int streams_max;           /* HTTP/2: unanswered requests of one connection */
     int pipeline_max;          /* requests handled from one read before others get their turn */
     size_t output_bytes_max;   /* unsent replies per connection before it reads no further */
     size_t memory_bytes_max;   /* arena of one exchange */
@@ -43,6 +44,7 @@ struct http_refusal {
 struct http_admission {
     size_t body_bytes_max; /* in: the default; out: this route's */
     bool is_refused;       /* out: answer now; x->response is filled; the connection closes */
+    bool is_streamed;      /* out: call handle now; it takes the body as it comes. HTTP/2 only */
 };
 
 struct http_server_config {

@@ -54,6 +54,7 @@ static struct box *new_box(struct http_thread *thread)
     buf_init(&box->inflated, limits->inflated_bytes_max);
     buf_init(&box->x.response.headers, HEADER_BYTES_MAX);
     buf_init(&box->x.response.body, limits->memory_bytes_max);
+    buf_init(&box->x.response.trailers, HEADER_BYTES_MAX);
     return box;
 }
 
@@ -65,6 +66,8 @@ static void free_box(struct box *box)
     buf_done(&box->inflated);
     buf_done(&box->x.response.headers);
     buf_done(&box->x.response.body);
+    buf_done(&box->x.response.trailers);
+    buf_done(&box->stream.packed);
     free(box);
 }
 
@@ -83,11 +86,14 @@ struct box *take_box(struct http_conn *conn)
     box->x.peer = &conn->peer;
     box->x.user = NULL;
     box->x.cancel = NULL;
+    box->x.receive = NULL;
+    box->x.is_request_over = false;
     box->x.conn_user = conn->conn_user;
     box->x.response.status = 200;
     box->x.response.content_type = NULL;
     box->x.response.is_closing = false;
     box->is_answered = false;
+    box->stream.id = 0;
     return box;
 }
 
@@ -108,9 +114,12 @@ void give_box(struct box *box)
     box->held = NULL;
     trim(&box->message.head);
     trim(&box->message.body);
+    box->message.body.bytes_max = thread->config->limits.body_bytes_max;
     trim(&box->inflated);
     trim(&box->x.response.headers);
     trim(&box->x.response.body);
+    trim(&box->x.response.trailers);
+    buf_done(&box->stream.packed);
     thread->box_count--;
     if (thread->free_box_count == EXCHANGES_KEPT_MAX) {
         free_box(box);
@@ -125,9 +134,15 @@ void http_thread_init(struct http_thread *thread)
 {
     const struct http_limits *limits = &thread->config->limits;
     const int64_t timeouts[PHASE_COUNT] = {
-        [PHASE_IDLE] = limits->idle_timeout_ms, [PHASE_HEAD] = limits->head_timeout_ms,
-        [PHASE_BODY] = limits->body_timeout_ms, [PHASE_WRITE] = limits->write_timeout_ms,
-        [PHASE_TLS] = limits->tls_timeout_ms,   [PHASE_LINGER] = LINGER_MS,
+        [PHASE_IDLE] = limits->idle_timeout_ms,
+        [PHASE_HEAD] = limits->head_timeout_ms,
+        [PHASE_BODY] = limits->body_timeout_ms,
+        [PHASE_WRITE] = limits->write_timeout_ms,
+        [PHASE_TLS] = limits->tls_timeout_ms,
+        [PHASE_LINGER] = LINGER_MS,
+        [PHASE_STREAM] = limits->body_timeout_ms < limits->write_timeout_ms
+                             ? limits->body_timeout_ms
+                             : limits->write_timeout_ms,
     };
     for (int i = 0; i < PHASE_COUNT; i++)
         thread->phases[i].timeout_ms = (uint64_t)timeouts[i];

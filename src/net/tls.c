@@ -32,7 +32,7 @@ static const char *reason(char *text, size_t size)
 static int choose_protocol(SSL *ssl, const unsigned char **out, unsigned char *out_length,
                            const unsigned char *in, unsigned int in_length, void *arg)
 {
-    static const unsigned char ours[] = {8, 'h', 't', 't', 'p', '/', '1', '.', '1'};
+    static const unsigned char ours[] = {2, 'h', '2', 8, 'h', 't', 't', 'p', '/', '1', '.', '1'};
     unsigned char *chosen;
     (void)ssl, (void)arg;
     if (SSL_select_next_proto(&chosen, out_length, ours, sizeof(ours), in, in_length) !=

@@ -10,7 +10,8 @@
 struct tls_context; /* certificate and key; shared by the connections made with it */
 struct tls;         /* one connection */
 
-/* TLS 1.2 and later, server side, ALPN http/1.1. ERR_INVALID says what is wrong with which file. */
+/* TLS 1.2 and later, server side, ALPN h2 and http/1.1. ERR_INVALID says what is wrong with which
+ * file. */
 enum err_code tls_context_new(const char *cert_path, const char *key_path,
                               struct tls_context **context, struct err *err);
 void tls_context_ref(struct tls_context *context);

@@ -1,0 +1,82 @@
+/* reply.c - a reply as HTTP/1.1 writes it, and what every HTTP says of one: date and compression.
+ */
+#include <time.h>
+
+#include "base/clock.h"
+#include "net/conn.h"
+
+static void update_date(struct http_thread *thread, uint64_t now)
+{
+    time_t seconds = (time_t)(clock_wall_us() / CLOCK_SECOND_US);
+    struct tm parts;
+    gmtime_r(&seconds, &parts);
+    thread->date_second = now / 1000;
+    thread->date_bytes =
+        strftime(thread->date, sizeof(thread->date), "Date: %a, %d %b %Y %H:%M:%S GMT\r\n", &parts);
+}
+
+struct str reply_date(struct http_thread *thread)
+{
+    uint64_t now = uv_now(loop_uv(thread->loop));
+    if (now / 1000 != thread->date_second || !thread->date_bytes)
+        update_date(thread, now);
+    return (struct str){thread->date, thread->date_bytes};
+}
+
+/* Compressed when the client asked for it and it pays. */
+enum http_coding reply_pack(struct box *box, struct buf *packed)
+{
+    const struct http_response *response = &box->x.response;
+    struct str accept = box->message.request->known.accept_encoding;
+    if (!accept.ptr || response->body.len < box->thread->config->limits.compress_bytes_min)
+        return HTTP_CODING_IDENTITY;
+    enum http_coding coding = http_choose_coding(accept);
+    if (coding == HTTP_CODING_IDENTITY || http_find_header(&box->x.request, "Range").ptr)
+        return HTTP_CODING_IDENTITY;
+    buf_init(packed, response->body.len);
+    return http_deflate(coding, buf_view(&response->body), packed) ? coding : HTTP_CODING_IDENTITY;
+}
+
+bool reply_has_body(const struct box *box)
+{
+    int status = box->x.response.status;
+    return box->x.request.method != HTTP_METHOD_HEAD && status != 204 && status != 304;
+}
+
+static void put_status_line(struct buf *head, int status)
+{
+    if (status == 200) {
+        buf_lit(head, "HTTP/1.1 200 OK\r\n");
+        return;
+    }
+    buf_lit(head, "HTTP/1.1 ");
+    buf_i64(head, status);
+    buf_char(head, ' ');
+    buf_text(head, http_status_text(status));
+    buf_lit(head, "\r\n");
+}
+
+void reply_put_head(struct http_conn *conn, struct buf *head, const struct http_response *response,
+                    size_t body_bytes, enum http_coding coding)
+{
+    put_status_line(head, response->status);
+    buf_str(head, reply_date(conn->thread));
+    if (response->content_type) {
+        buf_lit(head, "Content-Type: ");
+        buf_text(head, response->content_type);
+        buf_lit(head, "\r\n");
+    }
+    if (response->status != 204 && response->status != 304) {
+        buf_lit(head, "Content-Length: ");
+        buf_u64(head, body_bytes);
+        buf_lit(head, "\r\n");
+    }
+    if (coding == HTTP_CODING_GZIP)
+        buf_lit(head, "Content-Encoding: gzip\r\nVary: Accept-Encoding\r\n");
+    else if (coding == HTTP_CODING_DEFLATE)
+        buf_lit(head, "Content-Encoding: deflate\r\nVary: Accept-Encoding\r\n");
+    buf_append(head, response->headers.data, response->headers.len);
+    if (conn->is_last)
+        buf_lit(head, "Connection: close\r\n");
+    buf_lit(head, "\r\n");
+}
