@@ -7,10 +7,8 @@
  */
 #include "net/conn.h"
 
-#include <arpa/inet.h>
 #include <errno.h>
 #include <linux/sockios.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/ioctl.h>
@@ -399,25 +397,6 @@ void conn_put(struct http_conn *conn, const void *bytes, size_t size)
 
 /* ---- the reply ---- */
 
-static void put_reply(struct http_conn *conn, struct box *box)
-{
-    const struct http_response *response = &box->x.response;
-    struct buf packed = {0}, head;
-    enum http_coding coding = reply_pack(box, &packed);
-    const struct buf *body = coding == HTTP_CODING_IDENTITY ? &response->body : &packed;
-    if (conn->tls) {
-        buf_init(&head, 2 * HEADER_BYTES_MAX);
-        reply_put_head(conn, &head, response, body->len, coding);
-        conn_put(conn, head.data, head.len);
-        buf_done(&head);
-    } else {
-        reply_put_head(conn, &conn->out, response, body->len, coding);
-    }
-    if (reply_has_body(box) && body->len)
-        conn_put(conn, body->data, body->len);
-    buf_done(&packed);
-}
-
 /* The handler of a client that went away is done. */
 static void end_orphan(struct box *box)
 {
@@ -436,11 +415,67 @@ static void end_orphan(struct box *box)
     http_thread_check_end(thread);
 }
 
+static void send_reply(struct http_conn *conn, struct box *box)
+{
+    struct http_thread *thread = conn->thread;
+    conn->conn_user = box->x.conn_user;
+    if (box->x.response.is_closing || !box->message.is_keeping_alive || thread->is_draining)
+        conn->is_last = true;
+    counter_add(&thread->stats.requests, 1);
+    reply_put(conn, box);
+    conn->touched_ms = now_ms(conn);
+    conn_enter(conn, PHASE_IDLE);
+}
+
+/* The request that a handler has had is answered. */
+static void end_waiting(struct http_conn *conn)
+{
+    conn->box = NULL;
+    conn->is_waiting = false;
+    conn->ahead_bytes = 0;
+    if (conn->is_last)
+        flush(conn);
+    else
+        go_on(conn);
+}
+
+void http_answer(struct http_exchange *x)
+{
+    struct box *box = CONTAINER_OF(x, struct box, x);
+    struct http_conn *conn = x->conn;
+    assert(!box->is_answered && !box->is_in_feed);
+    if (!conn)
+        return;
+    box->is_answered = box->is_in_use = true;
+    if (conn->h2) {
+        h2_reply(box);
+        return;
+    }
+    send_reply(conn, box);
+    x->conn = NULL;
+    end_waiting(conn);
+}
+
+/* Answered before; nobody uses the memory any more. HTTP/2 may still be sending from it. */
+static void end_use(struct box *box)
+{
+    struct http_thread *thread = box->thread;
+    box->is_in_use = false;
+    if (box->x.conn)
+        h2_release(box);
+    else
+        give_box(box);
+    http_thread_check_end(thread);
+}
+
 void http_reply(struct http_exchange *x)
 {
     struct box *box = CONTAINER_OF(x, struct box, x);
     struct http_conn *conn = x->conn;
-    struct http_thread *thread = box->thread;
+    if (box->is_in_use) {
+        end_use(box);
+        return;
+    }
     assert(!box->is_answered);
     box->is_answered = true;
     if (!conn) {
@@ -451,22 +486,11 @@ void http_reply(struct http_exchange *x)
         h2_reply(box);
         return;
     }
-    conn->conn_user = x->conn_user;
-    if (x->response.is_closing || !box->message.is_keeping_alive || thread->is_draining)
-        conn->is_last = true;
-    counter_add(&thread->stats.requests, 1);
-    put_reply(conn, box);
-    conn->touched_ms = now_ms(conn);
-    conn_enter(conn, PHASE_IDLE);
+    send_reply(conn, box);
     if (box->is_in_feed)
         return; /* conn_feed goes on */
-    conn->box = NULL;
     give_box(box);
-    conn->is_waiting = false;
-    if (conn->is_last)
-        flush(conn);
-    else
-        go_on(conn);
+    end_waiting(conn);
 }
 
 /* ---- reading ---- */
@@ -763,7 +787,8 @@ static void feed(struct http_conn *conn, const char *bytes, size_t size)
     conn_flush_soon(conn);
     if (conn->is_closing || conn->phase == PHASE_LINGER)
         return;
-    set_reading(conn, !conn->is_waiting && !size && !conn->is_last && !is_output_full(conn));
+    bool is_wanted = !conn->is_waiting || conn->box->x.cancel; /* it may leave */
+    set_reading(conn, is_wanted && !size && !conn->is_last && !is_output_full(conn));
     if (size && !conn->is_waiting && !conn->is_writing)
         join_again(conn);
 }
@@ -838,13 +863,30 @@ static void go_on(struct http_conn *conn)
         pump(conn);
 }
 
+/* A client is watched for its leaving: what it sends meanwhile waits, and no more is read. */
+static void read_ahead(struct http_conn *conn, const char *bytes, size_t size)
+{
+    struct http_thread *thread = conn->thread;
+    if (conn->tls) {
+        tls_put(conn->tls, bytes, size);
+        conn->ahead_bytes += size;
+        if (conn->ahead_bytes > CHUNK_BYTES) /* else it may be a farewell, the end is behind it */
+            set_reading(conn, false);
+        return;
+    }
+    conn->pending = (struct str){bytes, size};
+    conn->held = thread->chunk;
+    thread->chunk = take_chunk(thread);
+    set_reading(conn, false);
+}
+
 static void on_read(uv_stream_t *stream, ssize_t size, const uv_buf_t *buf)
 {
     struct http_conn *conn = CONTAINER_OF(stream, struct http_conn, stream);
     if (size == 0)
         return;
     if (size < 0) {
-        if (size == UV_EOF)
+        if (size == UV_EOF && !conn->is_waiting)
             on_end(conn);
         else
             conn_close(conn);
@@ -853,6 +895,10 @@ static void on_read(uv_stream_t *stream, ssize_t size, const uv_buf_t *buf)
     counter_add(&conn->thread->stats.bytes_in, (uint64_t)size);
     if (conn->phase == PHASE_LINGER)
         return;
+    if (conn->is_waiting) {
+        read_ahead(conn, buf->base, (size_t)size);
+        return;
+    }
     if (!conn->tls) {
         feed(conn, buf->base, (size_t)size);
         return;
@@ -862,44 +908,6 @@ static void on_read(uv_stream_t *stream, ssize_t size, const uv_buf_t *buf)
 }
 
 /* ---- accepting ---- */
-
-static void describe_tcp(struct http_conn *conn)
-{
-    struct sockaddr_storage address;
-    int size = sizeof(address);
-    char text[INET6_ADDRSTRLEN] = "?";
-    struct http_peer *peer = &conn->peer;
-    if (uv_tcp_getpeername(&conn->tcp, (struct sockaddr *)&address, &size) != 0)
-        return;
-    if (address.ss_family == AF_INET) {
-        const struct sockaddr_in *in = (const struct sockaddr_in *)(const void *)&address;
-        inet_ntop(AF_INET, &in->sin_addr, text, sizeof(text));
-        snprintf(peer->address, sizeof(peer->address), "%s:%d", text, ntohs(in->sin_port));
-        peer->is_loopback = (ntohl(in->sin_addr.s_addr) >> 24) == 127;
-    } else if (address.ss_family == AF_INET6) {
-        const struct sockaddr_in6 *in = (const struct sockaddr_in6 *)(const void *)&address;
-        inet_ntop(AF_INET6, &in->sin6_addr, text, sizeof(text));
-        snprintf(peer->address, sizeof(peer->address), "[%s]:%d", text, ntohs(in->sin6_port));
-        peer->is_loopback = IN6_IS_ADDR_LOOPBACK(&in->sin6_addr);
-    }
-}
-
-/* False when the kernel cannot say who it is. */
-static bool describe_unix(struct http_conn *conn)
-{
-    struct ucred credentials;
-    socklen_t size = sizeof(credentials);
-    int fd;
-    if (uv_fileno(&conn->handle, &fd) != 0 ||
-        getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &credentials, &size) != 0)
-        return false;
-    conn->peer.is_unix = conn->peer.is_loopback = true;
-    conn->peer.uid = credentials.uid;
-    conn->peer.gid = credentials.gid;
-    conn->peer.pid = credentials.pid;
-    snprintf(conn->peer.address, sizeof(conn->peer.address), "unix");
-    return true;
-}
 
 static struct http_conn *conn_new(struct http_thread *thread)
 {
@@ -924,13 +932,13 @@ static struct http_conn *conn_new(struct http_thread *thread)
 static void start_conn(struct http_conn *conn, bool is_unix, struct tls_context *tls)
 {
     if (is_unix) {
-        if (!describe_unix(conn)) {
+        if (!peer_describe_unix(conn)) {
             conn_close(conn);
             return;
         }
     } else {
         uv_tcp_nodelay(&conn->tcp, 1);
-        describe_tcp(conn);
+        peer_describe_tcp(conn);
     }
     if (tls && !is_unix) {
         conn->tls = tls_new(tls);

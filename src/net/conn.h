@@ -67,6 +67,7 @@ struct box {
     struct h2_stream stream;
     bool is_in_feed; /* the handler runs inside conn_feed */
     bool is_answered;
+    bool is_in_use; /* it is, but the handler still needs its memory */
 };
 
 /* Counters of one thread, read by others. */
@@ -145,6 +146,7 @@ struct http_conn {
     uint8_t phase, listed; /* what it is in; which list it stands in (lazy: may differ) */
     uint64_t deadline_ms;  /* of the list */
     uint64_t touched_ms;   /* end of the last request */
+    size_t ahead_bytes;    /* encrypted ones, read while a handler had the request */
     size_t mark;           /* bytes of body, or undelivered, when the phase's time began */
     struct http_conn *previous_in_phase, *next_in_phase;
     struct http_conn *previous, *next; /* in thread->conns */
@@ -179,9 +181,14 @@ enum http_coding reply_pack(struct box *box, struct buf *packed);
 /* Is a body sent, or only its length said? */
 bool reply_has_body(const struct box *box);
 
-/* The head in HTTP/1.1's form. */
-void reply_put_head(struct http_conn *conn, struct buf *head, const struct http_response *response,
-                    size_t body_bytes, enum http_coding coding);
+/* The whole reply in HTTP/1.1's form, to the connection's buffer. */
+void reply_put(struct http_conn *conn, struct box *box);
+
+/* ---- peer.c ---- */
+
+/* Fill conn->peer from its socket; false when the kernel cannot say who it is. */
+void peer_describe_tcp(struct http_conn *conn);
+bool peer_describe_unix(struct http_conn *conn);
 
 /* ---- conn.c ---- */
 

@@ -83,6 +83,8 @@ static void drop(struct h2 *h2, struct box *box)
     h2_let_go(h2, box);
     if (box->stream.is_handled && !box->is_answered)
         conn_orphan(box);
+    else if (box->is_in_use)
+        box->x.conn = NULL;
     else
         give_box(box);
 }

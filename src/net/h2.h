@@ -83,6 +83,9 @@ bool h2_check_late(struct http_conn *conn);
 /* The handler has answered, or a refusal was written. */
 void h2_reply(struct box *box);
 
+/* Nobody needs what the handler kept for its request. */
+void h2_release(struct box *box);
+
 /* Take no new streams; close when the last has ended. */
 void h2_drain(struct http_conn *conn);
 

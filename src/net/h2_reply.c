@@ -140,7 +140,7 @@ static void submit_head(struct h2 *h2, struct box *box, enum http_coding coding,
 }
 
 /* What the handler kept for its request is let go before the client has taken the reply. */
-static void release(struct box *box)
+void h2_release(struct box *box)
 {
     struct buf *body = &box->message.body;
     arena_reset(box->x.arena);
@@ -166,7 +166,8 @@ void h2_reply(struct box *box)
         count_unsent(h2, box);
         nghttp2_session_resume_data(h2->session, box->stream.id);
     }
-    release(box);
+    if (!box->is_in_use)
+        h2_release(box);
     h2_wake(conn);
 }
 

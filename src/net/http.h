@@ -94,7 +94,8 @@ struct http_exchange {
     bool is_request_over;
 
     /* Set by a handler that answers later: called on the loop thread if the client goes away
-     * first. The handler must still call http_reply(), which then sends nothing. */
+     * first (for which it is watched then). The handler must still call http_reply(), which then
+     * sends nothing. */
     void (*cancel)(struct http_exchange *x);
 };
 
@@ -120,6 +121,11 @@ void http_send(struct http_exchange *x);
 
 /* Bytes of the response that the client has not taken yet. */
 size_t http_unsent(const struct http_exchange *x);
+
+/* Write the response now, but leave the exchange's memory alone: somebody else still uses it. From
+ * a handler that answers later only; http_reply() follows, on the same thread, and sends nothing.
+ * The exchange's peer may be gone from here on. */
+void http_answer(struct http_exchange *x);
 
 /* Percent-decode `in` into the arena. ERR_INVALID on a bad escape, a NUL or bytes that are not
  * UTF-8; ERR_LIMIT when the arena is full. '+' stays '+'. */

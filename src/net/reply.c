@@ -56,8 +56,8 @@ static void put_status_line(struct buf *head, int status)
     buf_lit(head, "\r\n");
 }
 
-void reply_put_head(struct http_conn *conn, struct buf *head, const struct http_response *response,
-                    size_t body_bytes, enum http_coding coding)
+static void put_head(struct http_conn *conn, struct buf *head, const struct http_response *response,
+                     size_t body_bytes, enum http_coding coding)
 {
     put_status_line(head, response->status);
     buf_str(head, reply_date(conn->thread));
@@ -79,4 +79,23 @@ void reply_put_head(struct http_conn *conn, struct buf *head, const struct http_
     if (conn->is_last)
         buf_lit(head, "Connection: close\r\n");
     buf_lit(head, "\r\n");
+}
+
+void reply_put(struct http_conn *conn, struct box *box)
+{
+    const struct http_response *response = &box->x.response;
+    struct buf packed = {0}, head;
+    enum http_coding coding = reply_pack(box, &packed);
+    const struct buf *body = coding == HTTP_CODING_IDENTITY ? &response->body : &packed;
+    if (conn->tls) {
+        buf_init(&head, 2 * HEADER_BYTES_MAX);
+        put_head(conn, &head, response, body->len, coding);
+        conn_put(conn, head.data, head.len);
+        buf_done(&head);
+    } else {
+        put_head(conn, &conn->out, response, body->len, coding);
+    }
+    if (reply_has_body(box) && body->len)
+        conn_put(conn, body->data, body->len);
+    buf_done(&packed);
 }
