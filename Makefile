@@ -81,10 +81,6 @@ RPATH         := -Wl,-rpath,'$$ORIGIN/../lib/slipway'
 TEST_RPATH    := -Wl,-rpath,'$$ORIGIN/../../lib/slipway'
 OWN_LIBRARIES := $(BUILD)/lib/slipway/libyyjson.so.0
 endif
-# ONNX Runtime, when tools/bootstrap --onnxruntime fetched it: opened from the same folder.
-ifneq ($(wildcard $(DEPS)/lib/libonnxruntime.so.1),)
-OWN_LIBRARIES += $(BUILD)/lib/slipway/libonnxruntime.so.1
-endif
 
 # --- flags ----------------------------------------------------------------------
 
@@ -129,6 +125,7 @@ UNIT     := $(patsubst tests/unit/%.c,$(B)/unit/%,$(sort $(wildcard tests/unit/t
 TORTURE  := $(patsubst tests/torture/%.c,$(B)/torture/%,$(sort $(wildcard tests/torture/torture_*.c)))
 REPLAY   := $(patsubst tests/fuzz/%.c,$(B)/replay/%,$(sort $(wildcard tests/fuzz/fuzz_*.c)))
 FUZZERS  := $(patsubst tests/fuzz/%.c,$(BUILD)/fuzz/%,$(sort $(wildcard tests/fuzz/fuzz_*.c)))
+SLOW     := $(B)/slipway-slow
 BENCHES  := $(patsubst tests/bench/%.c,$(B)/bench/%,$(sort $(wildcard tests/bench/bench_*.c)))
 BENCH_VENV := $(if $(wildcard tests/bench/requirements.txt),build/venv-bench/.requirements)
 FORMATTED := $(sort $(shell find src tests examples -name '*.[ch]' 2>/dev/null))
@@ -147,6 +144,12 @@ $(BUILD)/slipway: FORCE
 $(B)/slipway: $(B)/src/main.o $(ARCHIVE) $(OWN_LIBRARIES)
 	$(call say,LINK,$@)
 	$(Q)$(CC) $(ALL_CFLAGS) $(ALL_LDFLAGS) $(filter %.o %.a,$^) $(LIBS) -o $@
+
+# The program with a runtime whose calls take as long as one wants: for tests of scheduling.
+$(SLOW): tests/slow/slow.c $(B)/src/main.o $(ARCHIVE) $(OWN_LIBRARIES) $(B)/flags
+	$(call say,TEST,$<)
+	$(Q)$(CC) $(ALL_CPPFLAGS) $(ALL_CFLAGS) -MMD -MP -MT $@ -MF $@.d $< $(B)/src/main.o $(ARCHIVE) \
+	    $(ALL_LDFLAGS) $(LIBS) -o $@
 
 $(ARCHIVE): $(OBJECTS)
 	@rm -f $@
@@ -174,7 +177,7 @@ $(B)/embed_%.c: FORCE
 $(B)/embed_%.o: $(B)/embed_%.c $(B)/flags
 	$(Q)$(CC) $(ALL_CPPFLAGS) $(ALL_CFLAGS) -c $< -o $@
 
-$(BUILD)/lib/slipway/lib%: $(DEPS)/lib/lib%
+$(BUILD)/lib/slipway/libyyjson.so.0: $(DEPS)/lib/libyyjson.so.0
 	@mkdir -p $(@D)
 	@cp -L $< $@
 
@@ -234,7 +237,7 @@ $(B)/bench/%: tests/bench/%.c $(ARCHIVE) $(OWN_LIBRARIES) $(B)/flags
 	$(Q)$(COMPILE_TEST) $< $(LINK_TEST)
 
 # Everything of one MODE that tests/run starts.
-programs: all $(UNIT) $(TORTURE) $(REPLAY)
+programs: all $(UNIT) $(TORTURE) $(REPLAY) $(SLOW)
 fuzz-programs: $(if $(filter fuzz,$(MODE)),$(FUZZERS))
 
 IN_MODE    = +@$(MAKE) MODE=$(1) CC=$(CC) programs
@@ -264,7 +267,7 @@ fuzz: venv ## every parser for FUZZ_SECONDS (60) under libFuzzer
 	$(FUZZ_MAKE)
 	@$(RUN_TESTS) fuzz=$(FUZZ_SECONDS)
 
-bench: all $(BENCHES) venv $(BENCH_VENV) ## every bar of docs/benchmarks.md, one line each
+bench: all $(BENCHES) $(SLOW) venv $(BENCH_VENV) ## every bar of docs/benchmarks.md, one line each
 	@exec tests/bench/run
 
 venv: $(VENV)/.requirements
@@ -332,4 +335,4 @@ FORCE:
     venv programs fuzz-programs clang-tidy compile_commands.json FORCE
 
 -include $(patsubst %.o,%.d,$(OBJECTS)) $(B)/src/main.d \
-    $(patsubst %,%.d,$(UNIT) $(REPLAY) $(FUZZERS) $(BENCHES))
+    $(patsubst %,%.d,$(UNIT) $(REPLAY) $(FUZZERS) $(BENCHES) $(SLOW))

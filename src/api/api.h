@@ -61,6 +61,7 @@ struct node {
 
     struct rollout_engine *rollouts; /* what decides about versions; NULL in-process */
     struct shadow *shadow;           /* versions that answer nobody; NULL in-process */
+    struct lanes *lanes;             /* where slow models run; NULL in-process */
 
     struct serve_thread *threads[HTTP_THREADS_MAX]; /* [thread_count] */
     int thread_count;
@@ -114,6 +115,8 @@ struct call {
     int64_t violation_version;
     const struct request *prediction; /* set by predicting handlers: counted with the status */
     handler_fn *later; /* set by a handler of a data thread: what remains, on the fast pool */
+    bool is_waiting;   /* set by a handler of a data thread: call_finish comes later */
+    bool is_held;      /* answered, but its memory is in use: call_release comes later */
 
     /* dispatch.c's own */
     struct pool_task task;
@@ -134,6 +137,13 @@ void dispatch_conn_user_free(void *conn_user);
 /* Run one exchange here and now, whatever its route's place (in-process use). x->response is
  * filled; nothing is sent. */
 void dispatch_here(struct http_exchange *x, struct node *node, struct serve_thread *thread);
+
+/* The end of a call that has waited, with its rc and err: what is left for a pool, then the reply.
+ * On its data thread. */
+void call_finish(struct call *call);
+
+/* Nobody uses the memory of a call any more that was answered with is_held. */
+void call_release(struct call *call);
 
 /* ---- helpers for handlers ---- */
 

@@ -192,7 +192,10 @@ static void finish_and_reply(struct call *call)
 {
     struct http_exchange *x = call->x;
     finish(call);
-    http_reply(x);
+    if (call->is_held)
+        http_answer(x);
+    else
+        http_reply(x);
 }
 
 /* ---- running ---- */
@@ -262,11 +265,21 @@ void dispatch_handle(struct http_exchange *x)
     }
     if (!call->rc)
         run_handler(call);
-    if (!call->rc && call->later) {
+    if (!call->is_waiting)
+        call_finish(call);
+}
+
+void call_finish(struct call *call)
+{
+    if (!call->rc && call->later)
         send_to_pool(call);
-        return;
-    }
-    finish_and_reply(call);
+    else
+        finish_and_reply(call);
+}
+
+void call_release(struct call *call)
+{
+    http_reply(call->x);
 }
 
 void dispatch_here(struct http_exchange *x, struct node *node, struct serve_thread *thread)

@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include "api/handlers.h"
+#include "api/lane_metrics.h"
 #include "api/monitor_metrics.h"
 #include "api/outcome_metrics.h"
 #include "base/check.h"
@@ -556,6 +557,16 @@ static void write_process(struct scrape *scrape)
     write_one(scrape, METRIC_PROCESS_START, (double)clock_wall_us() / 1e6 - uptime);
 }
 
+static void write_lanes(struct scrape *scrape)
+{
+    struct lane_shown *lanes =
+        arena_calloc(scrape->call->arena, (size_t)scrape->count, sizeof(*lanes));
+    for (int i = 0; lanes && i < scrape->count; i++)
+        lanes[i] = (struct lane_shown){scrape->shown[i].loaded, scrape->shown[i].version};
+    if (lanes)
+        lane_metrics(&scrape->w, scrape->call->node->lanes, lanes, scrape->count);
+}
+
 static void write_all(struct scrape *scrape)
 {
     write_process(scrape);
@@ -579,6 +590,7 @@ static void write_all(struct scrape *scrape)
     write_errors(scrape);
     outcome_metrics_write(scrape->call->node->intake, scrape->call->arena, &scrape->w);
     write_control(scrape);
+    write_lanes(scrape);
 }
 
 enum err_code metrics(struct call *call, struct err *err)

@@ -21,6 +21,12 @@ static enum err_code decode(struct request *req, struct err *err)
     return oip_parse(http->body, json_bytes, req->arena, oip, err);
 }
 
+static struct str find_parameter(const struct request *req, const char *name)
+{
+    const struct oip_request *oip = req->decoded;
+    return routing_key_of(yyjson_obj_get(oip->parameters, name), req->arena);
+}
+
 static struct str find_key(const struct request *req, const char *name)
 {
     return routing_key_of_oip(req->decoded, name, req->arena);
@@ -162,6 +168,7 @@ static const struct dialect oip_dialect = {
     .name = "oip",
     .decode = decode,
     .find_key = find_key,
+    .find_parameter = find_parameter,
     .fill = fill,
     .encode = encode,
 };

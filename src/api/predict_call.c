@@ -1,6 +1,8 @@
-/* predict_call.c - a call becomes a request of the pipeline, whatever its dialect. */
+/* predict_call.c - a call becomes a request of the pipeline, whatever its dialect, and goes on when
+ * it has waited for a lane. */
 #include "api/api.h"
 #include "base/check.h"
+#include "serve/hand_over.h"
 #include "serve/hold.h"
 
 static void report_violation(struct call *call, const struct request *req)
@@ -47,6 +49,53 @@ static enum err_code hold_later(struct call *call, struct err *err)
     return ERR_OK;
 }
 
+/* ---- the lane ---- */
+
+static enum err_code end_prediction(struct call *call, const struct request *req, enum err_code rc,
+                                    struct err *err)
+{
+    if (rc == ERR_VIOLATION && req->has_rows)
+        report_violation(call, req);
+    return rc || !req->held ? rc : hold_later(call, err);
+}
+
+static struct call *call_of(const struct request *req)
+{
+    return req->exchange->user;
+}
+
+static void resume(struct request *req, enum err_code rc, const struct err *err)
+{
+    struct call *call = call_of(req);
+    if (rc)
+        call->err = *err;
+    rc = pipeline_resume(req, rc, &call->err);
+    call->rc = end_prediction(call, req, rc, &call->err);
+    call_finish(call);
+}
+
+static void expire(struct request *req, const struct err *err)
+{
+    struct call *call = call_of(req);
+    call->err = *err;
+    call->rc = err->code;
+    call->is_held = true;
+    call_finish(call);
+}
+
+static void release(struct request *req)
+{
+    call_release(call_of(req));
+}
+
+static void client_left(struct http_exchange *x)
+{
+    const struct call *call = x->user;
+    request_cancel((struct request *)(uintptr_t)call->prediction);
+}
+
+static const struct request_owner owner = {resume, expire, release};
+
 enum err_code call_predict(struct call *call, const struct dialect *dialect, struct err *err)
 {
     struct request *req = arena_alloc(call->arena, sizeof(*req));
@@ -63,10 +112,13 @@ enum err_code call_predict(struct call *call, const struct dialect *dialect, str
         .id = call->request_id,
         .traceparent = call->traceparent,
         .span_id = call->span_id,
+        .owner = &owner,
     };
     call->prediction = req;
     enum err_code rc = pipeline_run(req, err);
-    if (rc == ERR_VIOLATION && req->has_rows)
-        report_violation(call, req);
-    return rc || !req->held ? rc : hold_later(call, err);
+    if (!req->is_waiting)
+        return end_prediction(call, req, rc, err);
+    call->is_waiting = true;
+    call->x->cancel = client_left;
+    return ERR_OK;
 }

@@ -16,6 +16,7 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "serve/endpoint_build.h"
+#include "serve/lane.h"
 #include "serve/rollout_engine.h"
 
 enum { FAST_THREADS = 2, PATH_BYTES = 4096, MONITOR_TICK_MS = 1000 };
@@ -90,6 +91,7 @@ static void *thread_new(void *context, int index, struct loop *loop)
     struct node *node = context;
     struct serve_thread *thread = node->threads[index];
     control_add_reader(node->control, &thread->reader, loop);
+    thread->waiting = waiting_new(loop);
     return thread;
 }
 
@@ -103,8 +105,11 @@ static void thread_free(void *arg)
 
 static void free_threads(struct node *node)
 {
-    for (int i = 0; i < node->thread_count; i++)
+    for (int i = 0; i < node->thread_count; i++) {
+        if (node->threads[i])
+            waiting_free(node->threads[i]->waiting);
         free(node->threads[i]);
+    }
 }
 
 /* ---- starting ---- */
@@ -338,6 +343,7 @@ static enum err_code start(struct node *node, struct err *err)
     node->recorder = recorder_new(node->thread_count, o->record_queue_bytes);
     node->alerts = alerts_new();
     new_monitors(node);
+    node->lanes = lanes_new(o->lane_bytes_max, node->thread_count);
     recorder_set_redaction(node->recorder, (enum redaction)o->record_redaction);
     struct control_config config = {
         .data_dir = o->data_dir,
@@ -347,6 +353,7 @@ static enum err_code start(struct node *node, struct err *err)
         .data_thread_count = node->thread_count,
         .recorder = node->recorder,
         .monitors = node->monitors,
+        .lanes = node->lanes,
         .host = runtime_host_of(o),
     };
     enum err_code rc = control_open(&config, &node->control, err);
@@ -492,6 +499,7 @@ static void stop(struct node *node)
     alerting_free(node->alerting);
     record_store_close(node->records);
     control_close(node->control);
+    lanes_free(node->lanes);
     free_threads(node);
     alerts_free(node->alerts);
     outcomes_free(node->outcomes);

@@ -1,20 +1,41 @@
-/* serving_api.c - the serving file of a model: shown, set, removed. */
+/* serving_api.c - the serving file of a model: shown with what its versions have counted, set,
+ * removed.
+ */
 #include "api/handlers.h"
 #include "base/check.h"
 #include "base/clock.h"
+#include "serve/lane_json.h"
 #include "serve/serving_store.h"
 
-static void write_serving(struct call *call, const char *model, const struct serving *serving,
-                          int64_t revision, struct str document)
+/* In-process, and before a version is loaded, there are none. */
+static void write_versions(struct json_writer *w, struct control *control, const char *model)
+{
+    struct snapshot *snapshot = control_snapshot(control);
+    const struct endpoint *endpoint = snapshot_find(snapshot, str_of(model));
+    json_key(w, "versions");
+    json_begin_array(w);
+    if (endpoint)
+        lane_json_write(w, endpoint);
+    json_end_array(w);
+    snapshot_unref(snapshot);
+}
+
+static struct json_writer begin_serving(struct call *call, const char *model,
+                                        const struct serving *serving, int64_t revision)
 {
     struct json_writer w = call_json(call, 200);
     json_begin_object(&w);
     json_member_text(&w, "model", model);
     json_member_i64(&w, "revision", revision);
     serving_write(&w, serving);
-    json_key(&w, "document");
-    json_put_str(&w, document);
-    json_end_object(&w);
+    return w;
+}
+
+static void end_serving(struct json_writer *w, struct str document)
+{
+    json_key(w, "document");
+    json_put_str(w, document);
+    json_end_object(w);
 }
 
 enum err_code serving_get_handler(struct call *call, struct err *err)
@@ -33,10 +54,13 @@ enum err_code serving_get_handler(struct call *call, struct err *err)
     control_read_end(call->node->control);
     if (!rc && document.text[0])
         rc = serving_parse(str_of(document.text), call->arena, &serving, err);
-    if (!rc)
-        write_serving(call, model, serving ? serving : &serving_preset, document.revision,
-                      str_of(document.text));
-    return rc;
+    if (rc)
+        return rc;
+    struct json_writer w =
+        begin_serving(call, model, serving ? serving : &serving_preset, document.revision);
+    write_versions(&w, call->node->control, model);
+    end_serving(&w, str_of(document.text));
+    return ERR_OK;
 }
 
 struct serving_change {
@@ -53,9 +77,11 @@ static enum err_code put_serving(struct call *call, struct control *control, str
     (void)control;
     enum err_code rc =
         serving_put(store, c->model, c->document, &call->actor, clock_wall_us(), &revision, err);
-    if (!rc)
-        write_serving(call, c->model, c->serving, revision, c->document);
-    return rc;
+    if (rc)
+        return rc;
+    struct json_writer w = begin_serving(call, c->model, c->serving, revision);
+    end_serving(&w, c->document);
+    return ERR_OK;
 }
 
 static enum err_code change_serving(struct call *call, struct serving_change *c, struct err *err)

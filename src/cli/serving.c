@@ -1,9 +1,10 @@
-/* serving.c - how a model is served: shown, set from a file, put back to the preset. */
+/* serving.c - how a model is served: shown with what its lanes have counted, set from a file, put
+ * back to the preset. */
 #include "base/check.h"
 #include "base/file.h"
 #include "cli/handlers.h"
 
-enum { SERVING_FILE_BYTES_MAX = 64 * 1024 };
+enum { SERVING_FILE_BYTES_MAX = 64 * 1024, COUNTS_BYTES_MAX = 1024 };
 
 static enum err_code send_file(struct cli *cli, const char *target, struct cli_reply *reply,
                                struct err *err)
@@ -40,6 +41,92 @@ static void print_settings(struct cli *cli, yyjson_val *root, struct buf *out)
         buf_printf(out, "revision %s\n", cli_text(cli, root, "revision"));
 }
 
+/* ---- what the lanes have counted ---- */
+
+/* "full 300, idle 12": members that are not 0. */
+static const char *counts_text(struct cli *cli, yyjson_val *object)
+{
+    struct buf text;
+    size_t i, count;
+    yyjson_val *key, *value;
+    buf_init(&text, COUNTS_BYTES_MAX);
+    yyjson_obj_foreach(object, i, count, key, value)
+    {
+        if (yyjson_get_uint(value) == 0)
+            continue;
+        buf_printf(&text, "%s%s %llu", text.len ? ", " : "", yyjson_get_str(key),
+                   (unsigned long long)yyjson_get_uint(value));
+    }
+    const char *copy = arena_copy(cli->arena, text.data ? text.data : "", text.len);
+    buf_done(&text);
+    return copy && *copy ? copy : "none";
+}
+
+static uint64_t sum_of(yyjson_val *object)
+{
+    size_t i, count;
+    uint64_t sum = 0;
+    yyjson_val *key, *value;
+    yyjson_obj_foreach(object, i, count, key, value) sum += yyjson_get_uint(value);
+    return sum;
+}
+
+static double ms_of(yyjson_val *version, const char *what, const char *member)
+{
+    return yyjson_get_num(yyjson_obj_get(yyjson_obj_get(version, what), member)) / 1000;
+}
+
+static void print_times(yyjson_val *version, struct buf *out)
+{
+    yyjson_val *error = yyjson_obj_get(version, "cost_error");
+    buf_printf(out, "  waited      %.3g ms, 99 %% of them below %.3g ms\n",
+               ms_of(version, "queue_us", "p50"), ms_of(version, "queue_us", "p99"));
+    buf_printf(out, "  computed    %.3g ms, 99 %% of batches below %.3g ms\n",
+               ms_of(version, "compute_us", "p50"), ms_of(version, "compute_us", "p99"));
+    buf_printf(out, "  cost        %.3g ms a call and %.3g ms a row",
+               ms_of(version, "cost_us", "call"), ms_of(version, "cost_us", "row"));
+    if (yyjson_is_num(error))
+        buf_printf(out, "; off by %.2g %%", 100 * yyjson_get_num(error));
+    buf_char(out, '\n');
+}
+
+static void print_lost(struct cli *cli, yyjson_val *version, struct buf *out)
+{
+    buf_printf(out, "  unanswered  refused %s, late %s, cancelled %s, failed %s\n",
+               cli_text(cli, version, "refused"), cli_text(cli, version, "late"),
+               cli_text(cli, version, "cancelled"), cli_text(cli, version, "failed"));
+}
+
+static void print_version(struct cli *cli, yyjson_val *version, struct buf *out)
+{
+    yyjson_val *closed = yyjson_obj_get(version, "closed");
+    uint64_t batches = sum_of(closed);
+    bool is_inline = yyjson_equals_str(yyjson_obj_get(version, "runs"), "inline");
+    buf_printf(out, "\nversion %s, %s, at most %s at once; %s wait now\n",
+               cli_text(cli, version, "version"),
+               is_inline ? "answers at once but for large batches" : "runs in its lane",
+               cli_text(cli, version, "instances"), cli_text(cli, version, "waiting"));
+    if (batches) {
+        double rows = yyjson_get_num(yyjson_obj_get(version, "rows"));
+        buf_printf(out, "  requests    %s in %llu batches of %.3g rows\n",
+                   cli_text(cli, version, "requests"), (unsigned long long)batches,
+                   rows / (double)batches);
+        buf_printf(out, "  closed      %s\n", counts_text(cli, closed));
+        buf_printf(out, "  by rows     %s\n",
+                   counts_text(cli, yyjson_obj_get(version, "batch_rows")));
+        print_times(version, out);
+    }
+    print_lost(cli, version, out);
+}
+
+static void print_versions(struct cli *cli, yyjson_val *root, struct buf *out)
+{
+    size_t i, count;
+    yyjson_val *version;
+    yyjson_arr_foreach(yyjson_obj_get(root, "versions"), i, count, version)
+        print_version(cli, version, out);
+}
+
 enum err_code cli_model_serving(struct cli *cli, struct err *err)
 {
     struct cli_reply reply;
@@ -58,8 +145,10 @@ enum err_code cli_model_serving(struct cli *cli, struct err *err)
         cli_print_json(reply.body);
     else if (cli_has(cli, "document"))
         buf_str(&out, json_str(yyjson_obj_get(reply.root, "document")));
-    else
+    else {
         print_settings(cli, reply.root, &out);
+        print_versions(cli, reply.root, &out);
+    }
     cli_print(&out);
     buf_done(&out);
     return ERR_OK;

@@ -58,6 +58,8 @@ static struct loaded *loaded_new(const struct loaded_source *source)
 static void loaded_free(struct loaded *loaded)
 {
     CHECK_MAGIC(loaded, LOADED_MAGIC);
+    if (loaded->lane)
+        loaded->lane_free(loaded->lane);
     if (loaded->ops)
         loaded->ops->free(loaded->state);
     contract_free(loaded->contract);

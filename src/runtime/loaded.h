@@ -11,6 +11,7 @@
 #include "base/metric.h"
 #include "contract/check.h"
 #include "registry/registry.h"
+#include "runtime/cost.h"
 #include "runtime/runtime.h"
 #include "store/blob.h"
 
@@ -32,6 +33,7 @@ const char *loaded_status_name(int slot); /* "200", ..., "other" */
 
 struct record_schema;
 struct sketch;
+struct lane;
 
 struct loaded {
     uint32_t magic;
@@ -59,6 +61,11 @@ struct loaded {
 
     /* What its rows are counted in; NULL: it is not watched. Set with the schema. */
     struct sketch *sketch;
+
+    /* Where it runs what takes long; NULL: here and now (in-process). Set with the schema. */
+    struct lane *lane;
+    void (*lane_free)(struct lane *lane);
+    struct cost cost; /* of a call */
 };
 
 struct loaded_source {

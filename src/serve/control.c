@@ -17,6 +17,7 @@
 #include "registry/rollback_log.h"
 #include "rollout/rollout_store.h"
 #include "serve/endpoint_build.h"
+#include "serve/lane.h"
 #include "store/migrate.h"
 
 enum { TICK_MS = 1000, KEYS_ARENA_BYTES_MAX = 16 * 1024 * 1024, PATH_BYTES = 4096 };
@@ -149,6 +150,10 @@ static const char *known_problem(struct control *control, const char *model, int
 static struct loaded *with_schema(struct control *control, struct loaded *loaded)
 {
     struct recorder *recorder = control->config.recorder;
+    if (control->config.lanes && !loaded->lane) {
+        loaded->lane = lane_new(control->config.lanes, loaded);
+        loaded->lane_free = lane_free;
+    }
     const struct record_schema *schema = loaded->record_schema;
     if (!recorder || (schema && schema->version == loaded->number))
         return loaded;

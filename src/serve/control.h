@@ -32,6 +32,7 @@ struct control_config {
     int data_thread_count;     /* readers that will count in each loaded version */
     struct recorder *recorder; /* what is published gets a schema of it; NULL: no records */
     struct monitors *monitors; /* what is published gets a sketch of it; NULL: none */
+    struct lanes *lanes;       /* what is published gets a lane of it; NULL: none */
     struct runtime_host host;  /* of versions; its texts outlive control, work_dir is control's */
 };
 

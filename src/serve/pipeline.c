@@ -7,9 +7,12 @@
 
 #include "base/check.h"
 #include "base/clock.h"
+#include "serve/hand_over.h"
 #include "serve/hold.h"
 #include "serve/request_record.h"
 #include "serve/request_sketch.h"
+
+enum { COST_ROWS_MIN = 32 }; /* of a batch that is always timed */
 
 typedef enum err_code step_fn(struct request *req, struct err *err);
 
@@ -102,12 +105,11 @@ static enum err_code check_contract(struct request *req, struct err *err)
     return ERR_OK;
 }
 
-static enum err_code predict(struct request *req, struct err *err)
+/* Here and now. Larger batches are timed, for it to be known when one is too long for here. */
+static enum err_code predict_here(struct request *req, struct err *err)
 {
-    size_t outputs = (size_t)req->loaded->signature->output_count;
-    req->out = arena_alloc(req->arena, outputs * sizeof(*req->out));
-    if (!req->out)
-        return err_set(err, ERR_LIMIT, "no room for %zu output tensors", outputs);
+    bool is_timed = req->row_count >= COST_ROWS_MIN;
+    int64_t start_ns = is_timed ? clock_monotonic_ns() : 0;
     struct runtime_call call = {.in = req->in,
                                 .in_count = req->in_count,
                                 .wanted = req->wanted,
@@ -115,7 +117,20 @@ static enum err_code predict(struct request *req, struct err *err)
                                 .out = req->out};
     enum err_code rc = loaded_predict(req->loaded, &call, err);
     req->out_count = call.out_count;
+    if (is_timed && !rc)
+        cost_add(&req->loaded->cost, req->row_count, clock_monotonic_ns() - start_ns);
     return rc;
+}
+
+static enum err_code predict(struct request *req, struct err *err)
+{
+    size_t outputs = (size_t)req->loaded->signature->output_count;
+    req->out = arena_alloc(req->arena, outputs * sizeof(*req->out));
+    if (!req->out)
+        return err_set(err, ERR_LIMIT, "no room for %zu output tensors", outputs);
+    if (request_is_for_lane(req) && request_can_wait(req))
+        return request_hand_over(req, err);
+    return predict_here(req, err);
 }
 
 static void count_violations(struct version_stats *stats, const struct rows *rows)
@@ -150,16 +165,17 @@ static const struct {
     {"decode", decode},                 /* JSON, binary -> named columns, by the dialect       */
     {"choose_version", choose_version}, /* endpoint,key -> version: stable or canary           */
     {"check_contract", check_contract}, /* columns      -> features, or ERR_VIOLATION with why */
-    {"predict", predict},               /* features     -> tensors, by the runtime             */
+    {"predict", predict},               /* features     -> tensors, here or in the lane        */
     {"observe", observe},               /* in, out      -> counters, rows that wait for people */
     {"encode", encode},                 /* tensors      -> reply, by the dialect               */
 };
+enum { STEP_PREDICT = 3 };
 
-static enum err_code run_steps(struct request *req, struct err *err)
+static enum err_code run_steps(struct request *req, int first, struct err *err)
 {
-    for (int i = 0; i < STEP_COUNT; i++) {
+    for (int i = first; i < STEP_COUNT; i++) {
         enum err_code rc = steps[i].run(req, err);
-        if (rc)
+        if (rc || req->is_waiting)
             return rc;
     }
     return ERR_OK;
@@ -170,8 +186,12 @@ static enum err_code run_steps_timed(struct request *req, struct err *err)
     int64_t before = clock_monotonic_ns();
     for (int i = 0; i < STEP_COUNT; i++) {
         enum err_code rc = steps[i].run(req, err);
+        if (req->is_waiting)
+            return rc; /* its lane counts how long */
         int64_t after = clock_monotonic_ns();
         histogram_record(&req->thread->steps[i], after - before);
+        if (i == STEP_PREDICT && !rc && req->row_count < COST_ROWS_MIN)
+            cost_add(&req->loaded->cost, req->row_count, after - before);
         before = after;
         if (rc)
             return rc;
@@ -182,10 +202,16 @@ static enum err_code run_steps_timed(struct request *req, struct err *err)
 enum err_code pipeline_run(struct request *req, struct err *err)
 {
     bool is_sampled = req->thread->request_count++ % STEP_SAMPLE_EVERY == 0;
-    enum err_code rc = is_sampled ? run_steps_timed(req, err) : run_steps(req, err);
+    enum err_code rc = is_sampled ? run_steps_timed(req, err) : run_steps(req, 0, err);
     if (req->has_rows && req->rows.has_violation)
         count_violations(&req->loaded->stats[req->thread->index], &req->rows);
     return rc;
+}
+
+enum err_code pipeline_resume(struct request *req, enum err_code rc, struct err *err)
+{
+    assert(!req->is_waiting);
+    return rc ? rc : run_steps(req, STEP_PREDICT + 1, err);
 }
 
 const char *pipeline_step_name(int step)

@@ -12,6 +12,7 @@
 #include "monitor/recorder.h"
 #include "net/http.h"
 #include "serve/snapshot.h"
+#include "serve/waiting.h"
 
 enum {
     REQUEST_ID_BYTES_MAX = 128,
@@ -24,6 +25,7 @@ struct serve_thread {
     struct snapshot_reader reader;
     void *node;                   /* the api's own */
     struct record_queue *records; /* what it answered goes here; NULL: nobody records */
+    struct waiting *waiting;      /* deadlines of requests in lanes; NULL: none can wait */
     int index;
     struct rand rand;
     uint32_t request_count;
@@ -49,6 +51,10 @@ struct dialect {
      * NULL when there is none. In the arena. */
     struct str (*find_key)(const struct request *req, const char *name);
 
+    /* (optional) The value of a parameter of the request in what decode left; ptr NULL when there
+     * is none. In the arena. */
+    struct str (*find_parameter)(const struct request *req, const char *name);
+
     /* decoded -> req->rows through the version's contract, or req->features without one. Sets
      * row_count and wanted. */
     enum err_code (*fill)(struct request *req, struct err *err);
@@ -56,6 +62,19 @@ struct dialect {
     /* out -> req->exchange->response. */
     enum err_code (*encode)(struct request *req, struct err *err);
 };
+
+/* Who goes on with a request that has waited for its lane; all on its data thread. */
+struct request_owner {
+    /* The lane is done: call pipeline_resume with the same rc and err, and reply. */
+    void (*resume)(struct request *req, enum err_code rc, const struct err *err);
+
+    /* The deadline is over before that: answer with `err` now. The request's memory stays the
+     * lane's until release is called. */
+    void (*expire)(struct request *req, const struct err *err);
+    void (*release)(struct request *req);
+};
+
+struct hand_over;
 
 /* Everything known about one request. Each step reads what earlier steps wrote; the comment names
  * the step that fills a field. */
@@ -70,6 +89,9 @@ struct request {
     struct str id;                       /* the request's id; a row's is "<id>-<row>" */
     struct str traceparent;              /* as the caller sent it; empty when absent */
     uint64_t span_id;                    /* of our part of that trace; 0 without one */
+    const struct request_owner *owner;   /* NULL: it cannot wait for a lane */
+
+    int64_t timeout_us; /* decode; as the protocol itself says; 0: it does not */
 
     void *decoded;                   /* decode */
     const struct endpoint *endpoint; /* choose_version */
@@ -88,13 +110,20 @@ struct request {
     const bool *wanted; /* check_contract: outputs to compute; NULL: the usual */
     struct tensor *out; /* predict: [out_count] */
     int out_count;
+    bool is_waiting;                 /* predict: in the lane */
+    struct hand_over *hand_over;     /* predict: the way there and back */
     const struct review_match *held; /* observe: [row_count] with a rule where a person decides
                                         before the answer goes out; NULL: it goes out now */
 };
 
 /* Run every step until one fails; `err` then says which thing and why. What was learnt is counted
- * either way. */
+ * either way. ERR_OK with req->is_waiting: it is in its version's lane, and its owner hears of it.
+ */
 enum err_code pipeline_run(struct request *req, struct err *err);
+
+/* Go on with a request that has waited, by the steps behind predict; `rc` and `err` are what
+ * predict has come to. */
+enum err_code pipeline_resume(struct request *req, enum err_code rc, struct err *err);
 
 /* Names of the steps, for metrics. */
 const char *pipeline_step_name(int step);

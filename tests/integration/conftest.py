@@ -23,7 +23,8 @@ def program():
 
 @pytest.fixture
 def make_server(tmp_path):
-    """make_server(*options, start=True, env=None, data=None) -> Server, ended after the test.
+    """make_server(*options, start=True, env=None, data=None, program=PROGRAM) -> Server, ended
+    after the test.
 
     Options go to `slipway serve` as they are. After a test the server must end on SIGTERM with
     status 0 and without a word from a sanitizer, unless the test ended it itself.
@@ -32,10 +33,10 @@ def make_server(tmp_path):
     with contextlib.ExitStack() as ports:
         servers = []
 
-        def make(*options, start=True, env=None, data=None):
+        def make(*options, start=True, env=None, data=None, program=PROGRAM):
             port = ports.enter_context(free_port())
             folder = data or tmp_path / f"data-{len(servers)}"
-            server = Server(folder, port, options, env)
+            server = Server(folder, port, options, env, program)
             servers.append(server)
             return server.start() if start else server
 

@@ -91,7 +91,8 @@ def run_program(*args, check=True, env=None, cwd=None, stdin=None):
 class Server:
     """One `slipway serve`. start(), stop(), kill(), restart(); url and data say where it is."""
 
-    def __init__(self, data, port, args=(), env=None):
+    def __init__(self, data, port, args=(), env=None, program=PROGRAM):
+        self.program = program
         self.data = pathlib.Path(data)
         self.port = port
         self.url = f"http://127.0.0.1:{port}"
@@ -103,7 +104,7 @@ class Server:
 
     def start(self, wait=True):
         assert self.process is None, "the server runs already"
-        argv = [*PREFIX, PROGRAM, "serve", "--data", str(self.data), "--listen",
+        argv = [*PREFIX, str(self.program), "serve", "--data", str(self.data), "--listen",
                 f"127.0.0.1:{self.port}", "--unix", str(self.unix), *map(str, self.args)]
         with open(self.log, "ab") as log:
             self.process = subprocess.Popen(argv, stdin=subprocess.DEVNULL, stdout=log, stderr=log,

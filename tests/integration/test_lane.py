@@ -1,0 +1,240 @@
+"""Models that take their time: their own threads, deadlines, priorities, clients that leave.
+
+What could break: a request of one model that waits for another one's, an answer after its deadline
+or none at all, work for clients that are gone, a queue without an end. The model is the runtime of
+tests/slow, whose calls take as long as its file says.
+"""
+import concurrent.futures
+import json
+import pathlib
+import socket
+import struct
+import threading
+import time
+
+import pytest
+
+from api import REQUEST, Api, register_triage
+from server import PATIENCE, PROGRAM
+
+SLOW = pathlib.Path(PROGRAM).resolve().with_name("slipway-slow")
+pytestmark = pytest.mark.skipif(not SLOW.exists(), reason="build/MODE/slipway-slow is not built")
+
+
+def wait_for(what, seconds=10):
+    end = time.monotonic() + seconds * PATIENCE
+    while not what():
+        assert time.monotonic() < end, "it did not come"
+        time.sleep(0.005)
+
+
+def infer_body(rows=1, first=1.0, **parameters):
+    data = [first + i for i in range(4 * rows)]
+    body = {"inputs": [{"name": "x", "shape": [rows, 4], "datatype": "FP32", "data": data}]}
+    return {**body, "parameters": parameters} if parameters else body
+
+
+def sums(rows=1, first=1.0):
+    return [4 * (first + 4 * i) + 6 for i in range(rows)]
+
+
+def register(api, name, serving=None, **settings):
+    lines = "".join(f"{key}={value}\n" for key, value in settings.items())
+    api.register(name, f"slipway-slow\n{lines}".encode())
+    api.set_alias(name, "champion", 1)
+    if serving:
+        api.put(f"/api/models/{name}/serving", serving)
+
+
+def lane(api, name):
+    return api.get(f"/api/models/{name}/serving").json()["versions"][0]
+
+
+def infer(api, name, expect=200, headers=None, **body):
+    return api.post(f"/v2/models/{name}/infer", infer_body(**body), expect, headers=headers)
+
+
+@pytest.fixture
+def slow(make_server):
+    server = make_server(program=SLOW)
+    server.api = Api(server.url)
+    return server
+
+
+def test_a_model_that_is_stuck_delays_no_other(slow):
+    """Model `stuck` takes 1.5 s a call and listens to nobody; `quick` and trees go on meanwhile."""
+    register(slow.api, "stuck", call_us=1500000 * PATIENCE, obeys=0)
+    register(slow.api, "quick", call_us=100)
+    register_triage(slow.api)
+    with concurrent.futures.ThreadPoolExecutor(4) as pool:
+        held = [pool.submit(infer, Api(slow.url), "stuck") for _ in range(3)]
+        wait_for(lambda: lane(slow.api, "stuck")["requests"] >= 1)
+        for i in range(50):
+            assert infer(slow.api, "quick", first=i).json()["outputs"][0]["data"] == sums(1, i)
+            slow.api.post("/predict/triage", REQUEST)
+        assert not held[0].done()
+        for one in held:
+            assert one.result().json()["outputs"][0]["data"] == sums()
+    assert lane(slow.api, "stuck")["threads"] == 1
+
+
+def test_requests_that_wait_are_joined_and_get_their_own_rows(slow):
+    register(slow.api, "m", call_us=30000 * PATIENCE)
+    with concurrent.futures.ThreadPoolExecutor(12) as pool:
+        asked = [(rows, pool.submit(infer, Api(slow.url), "m", rows=rows, first=float(i)))
+                 for i, rows in enumerate([1, 2, 3] * 4)]
+        for i, (rows, answer) in enumerate(asked):
+            assert answer.result().json()["outputs"][0]["data"] == sums(rows, float(i))
+    counted = lane(slow.api, "m")
+    assert counted["requests"] == 12 and counted["rows"] == 24
+    assert sum(counted["closed"].values()) < 12
+    metrics = slow.api.get("/metrics").text
+    assert 'slipway_batch_rows_total{model="m",version="1"} 24\n' in metrics
+    assert 'slipway_queue_seconds_count{model="m",version="1"} 12\n' in metrics
+
+
+def test_a_bad_row_fails_its_own_request_only(slow):
+    register(slow.api, "m", call_us=30000, poison=666)
+    with concurrent.futures.ThreadPoolExecutor(6) as pool:
+        asked = [pool.submit(infer, Api(slow.url), "m", None, first=666.0 if i == 3 else 1.0)
+                 for i in range(6)]
+        statuses = [one.result().status_code for one in asked]
+    assert statuses == [200, 200, 200, 400, 200, 200]
+
+
+def test_the_deadline_is_kept_although_the_model_does_not_listen(slow):
+    """The 504 comes at the deadline; the connection and the server go on; memory comes back."""
+    register(slow.api, "m", call_us=1000000 * PATIENCE, obeys=0)
+    start = time.monotonic()
+    reply = infer(slow.api, "m", 504, timeout=50000)
+    assert time.monotonic() - start < 0.9 * PATIENCE
+    assert "Request timeout expired" in reply.json()["error"]
+    slow.api.get("/livez")  # on the same connection
+    reply = infer(slow.api, "m", 504, headers={"X-Request-Timeout": "20ms"})
+    assert "within 20 ms" in reply.json()["error"]
+    assert infer(slow.api, "m").json()["outputs"][0]["data"] == sums()
+    wait_for(lambda: "slipway_lane_bytes 0\n" in slow.api.get("/metrics").text)
+    counted = lane(slow.api, "m")
+    assert counted["late"] == 2
+    assert counted["requests"] == 2  # the second one had no time left when its turn came
+    requests = slow.api.get("/metrics").text
+    assert 'version="1",code="504"} 2\n' in requests
+
+
+def test_the_settings_bound_what_a_caller_may_ask_for(slow):
+    register(slow.api, "m", {"queue": {"timeout": "40ms"}}, call_us=300000 * PATIENCE)
+    assert "within 40 ms" in infer(slow.api, "m", 504, timeout=10 ** 9).json()["error"]
+    assert "timeout" in infer(slow.api, "m", 400, timeout="soon").json()["error"]
+    assert "priority" in infer(slow.api, "m", 400, priority=-1).json()["error"]
+
+
+def test_urgent_requests_go_first(slow):
+    register(slow.api, "m", {"batching": {"max_rows": 1}}, call_us=50000 * PATIENCE)
+    order, lock = [], threading.Lock()
+
+    def ask(priority):
+        infer(Api(slow.url), "m", priority=priority)
+        with lock:
+            order.append(priority)
+
+    with concurrent.futures.ThreadPoolExecutor(8) as pool:
+        pool.submit(infer, Api(slow.url), "m")
+        wait_for(lambda: lane(slow.api, "m")["requests"] == 1)
+        for number, priority in enumerate([9, 5, 1], 1):
+            pool.submit(ask, priority)
+            wait_for(lambda: lane(slow.api, "m")["waiting"] >= number
+                     or lane(slow.api, "m")["requests"] > 1)
+        in_time = lane(slow.api, "m")["requests"] == 1
+    assert sorted(order) == [1, 5, 9]
+    if in_time:  # else the machine was too slow to let all three wait together
+        assert order == [1, 5, 9]
+
+
+def test_a_full_queue_is_refused_at_once_with_retry_after(slow):
+    register(slow.api, "m", {"queue": {"max_requests": 2}, "batching": {"max_rows": 1}},
+             call_us=500000 * PATIENCE)
+    with concurrent.futures.ThreadPoolExecutor(8) as pool:
+        first = pool.submit(infer, Api(slow.url), "m", None)
+        wait_for(lambda: lane(slow.api, "m")["requests"] == 1)
+        others = [pool.submit(infer, Api(slow.url), "m", None) for _ in range(2)]
+        wait_for(lambda: lane(slow.api, "m")["waiting"] == 2)
+        reply = infer(slow.api, "m", 503)
+        assert reply.headers["Retry-After"] == "1"
+        assert "Exceeds maximum queue size" in reply.json()["error"]
+        assert infer(slow.api, "m", None, priority=1).status_code == 200  # a place for the urgent
+        assert [one.result().status_code for one in [first, *others]] == [200, 200, 200]
+    assert lane(slow.api, "m")["refused"] == 1
+
+
+def send(server, name):
+    """A request on a socket of its own, not read."""
+    body = json.dumps(infer_body()).encode()
+    sock = socket.create_connection(("127.0.0.1", server.port), 10)
+    sock.sendall(f"POST /v2/models/{name}/infer HTTP/1.1\r\nHost: localhost\r\n"
+                 f"Content-Length: {len(body)}\r\n\r\n".encode() + body)
+    return sock
+
+
+@pytest.mark.parametrize("how", ["close", "reset"])
+def test_a_client_that_leaves_frees_its_place_and_stops_the_model(slow, how):
+    """A call of 60 s ends when its client is gone; what waited is dropped without a call."""
+    register(slow.api, "m", {"batching": {"max_rows": 1}, "queue": {"timeout": "2m"}},
+             call_us=60000000)
+    runs = send(slow, "m")
+    wait_for(lambda: lane(slow.api, "m")["requests"] == 1)
+    waits = send(slow, "m")
+    wait_for(lambda: lane(slow.api, "m")["waiting"] == 1)
+    for sock in (waits, runs):
+        if how == "reset":
+            sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        sock.close()
+    wait_for(lambda: lane(slow.api, "m")["cancelled"] == 2)
+    counted = lane(slow.api, "m")
+    assert counted["requests"] == 1 and counted["waiting"] == 0
+    wait_for(lambda: 'model="m",version="1",code="499"} 2\n' in slow.api.get("/metrics").text)
+
+
+def test_pipelined_requests_are_answered_in_order(slow):
+    """The second request is read while the first one waits, and is not lost."""
+    register(slow.api, "m", call_us=50000)
+    sock = send(slow, "m")
+    time.sleep(0.01)
+    sock.sendall(b"GET /livez HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n")
+    received = b""
+    while chunk := sock.recv(65536):
+        received += chunk
+    first, second = received.split(b"HTTP/1.1 200 OK")[1:]
+    assert b'"data":[10.0]' in first and b"outputs" not in second
+
+
+def test_large_batches_of_a_fast_model_leave_the_data_thread(slow):
+    """Rows enough for more than 200 us go to the lane; one row does not."""
+    register_triage(slow.api)
+    for _ in range(3):
+        slow.api.post("/predict/triage", {"rows": [REQUEST] * 20000})
+    slow.api.post("/predict/triage", REQUEST)
+    counted = lane(slow.api, "triage")
+    assert counted["runs"] == "inline" and counted["requests"] >= 1
+    assert counted["rows"] == 20000 * counted["requests"]
+
+
+def test_a_version_that_is_taken_away_answers_what_it_has_begun(slow):
+    register(slow.api, "m", call_us=300000 * PATIENCE)
+    slow.api.register("m", b"slipway-slow\ncall_us=10\nrow_us=1\n")
+    with concurrent.futures.ThreadPoolExecutor(2) as pool:
+        begun = pool.submit(infer, Api(slow.url), "m")
+        wait_for(lambda: lane(slow.api, "m")["requests"] == 1)
+        slow.api.set_alias("m", "champion", 2)
+        slow.api.set_alias("m", "champion", 2)
+        assert infer(slow.api, "m").json()["model_version"] == "2"
+        assert begun.result().json()["model_version"] == "1"
+
+
+def test_a_server_that_stops_answers_what_waits(slow):
+    register(slow.api, "m", {"batching": {"max_rows": 1}}, call_us=200000)
+    with concurrent.futures.ThreadPoolExecutor(3) as pool:
+        asked = [pool.submit(infer, Api(slow.url), "m") for _ in range(3)]
+        wait_for(lambda: lane(slow.api, "m")["waiting"] == 2)
+        assert slow.stop() == 0
+        for one in asked:
+            assert one.result().json()["outputs"][0]["data"] == sums()
