@@ -209,3 +209,19 @@ void drift_alert_skew(struct alerts *alerts, const struct monitor *m, const stru
     };
     alert_raise(alerts, &alert);
 }
+
+static void clear_arm(struct alerts *alerts, const struct monitor *m, enum arm arm)
+{
+    char key[ALERT_KEY_BYTES];
+    alert_clear(alerts, key_of("drift", m, arm, "(all)", key));
+    alert_clear(alerts, key_of("skew", m, arm, NULL, key));
+    for (int i = 0; i < m->baseline->column_count; i++)
+        clear_column(alerts, m, arm, i, RULES);
+}
+
+void drift_alert_clear(struct alerts *alerts, const struct monitor *m)
+{
+    for (int arm = 0; alerts && arm < ARM_COUNT; arm++)
+        if (m->windows[arm])
+            clear_arm(alerts, m, (enum arm)arm);
+}

@@ -21,4 +21,7 @@ void drift_alert_window(struct alerts *alerts, const struct monitor *monitor,
 void drift_alert_skew(struct alerts *alerts, const struct monitor *monitor,
                       const struct window *window);
 
+/* When the version has left: nothing of it is wrong any more. */
+void drift_alert_clear(struct alerts *alerts, const struct monitor *monitor);
+
 #endif

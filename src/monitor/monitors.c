@@ -15,6 +15,9 @@
 #include "monitor/cause.h"
 #include "monitor/drift_alert.h"
 
+/* Places of monitors by their serial, which only grows: open addressing. */
+enum { PLACES = 2 * MONITORS_MAX };
+
 struct monitors {
     struct window_config config;
     struct alerts *alerts;
@@ -24,10 +27,13 @@ struct monitors {
     int count;
     uint64_t unwatched;
 
-    pthread_mutex_t sample_lock;          /* of every monitor's sample */
-    _Atomic(struct monitor *) *by_serial; /* [MONITORS_MAX], what the recorder looks at */
-    struct rand rand;                     /* the recorder's */
+    pthread_mutex_t sample_lock; /* of every monitor's sample; none goes while it is held */
+    _Atomic(struct monitor *)
+        *places;      /* [PLACES], what the recorder looks at; NULL ends a search */
+    struct rand rand; /* the recorder's */
 };
+
+static struct monitor gone; /* in a place that a search goes past */
 
 struct monitors *monitors_new(const struct window_config *config, struct alerts *alerts,
                               int thread_count)
@@ -40,8 +46,8 @@ struct monitors *monitors_new(const struct window_config *config, struct alerts 
     m->thread_count = thread_count;
     pthread_mutex_init(&m->lock, NULL);
     pthread_mutex_init(&m->sample_lock, NULL);
-    m->by_serial = calloc(MONITORS_MAX, sizeof(*m->by_serial));
-    if (!m->by_serial)
+    m->places = calloc(PLACES, sizeof(*m->places));
+    if (!m->places)
         abort();
     rand_seed_from_os(&m->rand);
     return m;
@@ -63,10 +69,50 @@ void monitors_free(struct monitors *m)
     for (int i = 0; i < m->count; i++)
         monitor_free(m->list[i]);
     free(m->list);
-    free(m->by_serial);
+    free(m->places);
     pthread_mutex_destroy(&m->lock);
     pthread_mutex_destroy(&m->sample_lock);
     free(m);
+}
+
+/* ---- places ---- */
+
+static struct monitor *at_place(const struct monitors *m, uint32_t place)
+{
+    return atomic_load_explicit(&m->places[place], memory_order_acquire);
+}
+
+static void set_place(struct monitors *m, uint32_t place, struct monitor *monitor)
+{
+    atomic_store_explicit(&m->places[place], monitor, memory_order_release);
+}
+
+static void place(struct monitors *m, struct monitor *monitor)
+{
+    uint32_t i = monitor->serial % PLACES;
+    for (struct monitor *there; (there = at_place(m, i)) && there != &gone;)
+        i = (i + 1) % PLACES;
+    set_place(m, i, monitor);
+}
+
+/* At the end of a chain no mark is needed, nor before it. */
+static void displace(struct monitors *m, const struct monitor *monitor)
+{
+    uint32_t i = monitor->serial % PLACES;
+    while (at_place(m, i) != monitor)
+        i = (i + 1) % PLACES;
+    set_place(m, i, &gone);
+    for (; at_place(m, i) == &gone && !at_place(m, (i + 1) % PLACES); i = (i + PLACES - 1) % PLACES)
+        set_place(m, i, NULL);
+}
+
+struct monitor *monitor_find(struct monitors *m, uint32_t serial)
+{
+    struct monitor *monitor;
+    for (uint32_t i = serial % PLACES; (monitor = at_place(m, i)); i = (i + 1) % PLACES)
+        if (monitor != &gone && monitor->serial == serial)
+            return monitor;
+    return NULL;
 }
 
 /* ---- making ---- */
@@ -88,7 +134,7 @@ static struct monitor *monitor_new(const struct monitors *m, const struct loaded
 
 static struct monitor *add_monitor(struct monitors *m, const struct loaded *loaded)
 {
-    if (loaded->record_schema->serial >= MONITORS_MAX) {
+    if (m->count == MONITORS_MAX) {
         m->unwatched++;
         return NULL;
     }
@@ -97,8 +143,23 @@ static struct monitor *add_monitor(struct monitors *m, const struct loaded *load
     if (!m->list)
         abort();
     m->list[m->count++] = monitor;
-    atomic_store_explicit(&m->by_serial[monitor->serial], monitor, memory_order_release);
+    place(m, monitor);
     return monitor;
+}
+
+static void leave(void *arg)
+{
+    struct monitor *monitor = arg;
+    atomic_fetch_sub_explicit(&monitor->users, 1, memory_order_release);
+}
+
+/* Told when the version is freed, by whatever thread does it. */
+static void enter(struct monitor *monitor, const struct loaded *loaded)
+{
+    atomic_fetch_add_explicit(&monitor->users, 1, memory_order_relaxed);
+    if (loaded->arena && arena_defer(loaded->arena, leave, monitor))
+        log_warn("monitor stays for good", "model=%s version=%lld", monitor->model,
+                 (long long)monitor->version);
 }
 
 struct sketch *monitors_sketch(struct monitors *m, const struct loaded *loaded)
@@ -109,6 +170,8 @@ struct sketch *monitors_sketch(struct monitors *m, const struct loaded *loaded)
     struct monitor *monitor = monitor_find(m, loaded->record_schema->serial);
     if (!monitor)
         monitor = add_monitor(m, loaded);
+    if (monitor)
+        enter(monitor, loaded);
     pthread_mutex_unlock(&m->lock);
     return monitor ? monitor->sketch : NULL;
 }
@@ -121,12 +184,6 @@ void monitors_lock(struct monitors *m)
 void monitors_unlock(struct monitors *m)
 {
     pthread_mutex_unlock(&m->lock);
-}
-
-struct monitor *monitor_find(struct monitors *m, uint32_t serial)
-{
-    return serial < MONITORS_MAX ? atomic_load_explicit(&m->by_serial[serial], memory_order_acquire)
-                                 : NULL;
 }
 
 struct monitor *monitor_next(struct monitors *m, const struct monitor *after)
@@ -153,14 +210,12 @@ uint64_t monitors_unwatched(const struct monitors *m)
 static void take_record(void *arg, const struct record *record)
 {
     struct monitors *m = arg;
+    if (!record_is_answered(record) || !record->values || pthread_mutex_trylock(&m->sample_lock))
+        return;
     struct monitor *monitor = monitor_find(m, record->schema->serial);
-    if (!monitor || !record_is_answered(record) || !record->values ||
-        row_sample_max(monitor->sample.width) == 0 ||
-        record->schema->value_count != monitor->baseline->value_count)
-        return;
-    if (pthread_mutex_trylock(&m->sample_lock))
-        return;
-    row_sample_add_all(&monitor->sample, record->values, record->row_count, &m->rand);
+    if (monitor && row_sample_max(monitor->sample.width) > 0 &&
+        record->schema->value_count == monitor->baseline->value_count)
+        row_sample_add_all(&monitor->sample, record->values, record->row_count, &m->rand);
     pthread_mutex_unlock(&m->sample_lock);
 }
 
@@ -301,12 +356,72 @@ static void read_arm(struct monitor *monitor, enum arm arm)
     window_read(monitor->windows[arm]);
 }
 
+static void tick_monitor(struct monitors *m, struct monitor *monitor)
+{
+    for (int arm = 0; arm < ARM_COUNT; arm++)
+        read_arm(monitor, (enum arm)arm);
+    for (int arm = 0; arm < ARM_COUNT; arm++)
+        tick_arm(m, monitor, (enum arm)arm);
+}
+
+/* ---- versions that left ---- */
+
+static void drop_sample(struct monitors *m, struct monitor *monitor)
+{
+    int width = monitor->sample.width;
+    pthread_mutex_lock(&m->sample_lock);
+    row_sample_done(&monitor->sample);
+    monitor->sample.width = width;
+    pthread_mutex_unlock(&m->sample_lock);
+}
+
+/* Nobody counts any more: what is counted is read, and nobody needs to be told of it. */
+static void say_goodbye(struct monitors *m, struct monitor *monitor)
+{
+    tick_monitor(m, monitor);
+    drift_alert_clear(m->alerts, monitor);
+    drop_sample(m, monitor);
+    monitor->left_us = clock_monotonic_us();
+}
+
+static bool is_saved(const struct monitor *monitor)
+{
+    for (int arm = 0; arm < ARM_COUNT; arm++) {
+        const struct window *w = monitor->windows[arm];
+        if (w && w->saved_count < w->closed_count)
+            return false;
+    }
+    return true;
+}
+
+/* The last one takes its place in the list. */
+static void remove_monitor(struct monitors *m, int i)
+{
+    struct monitor *monitor = m->list[i];
+    pthread_mutex_lock(&m->sample_lock);
+    displace(m, monitor);
+    pthread_mutex_unlock(&m->sample_lock);
+    m->list[i] = m->list[--m->count];
+    monitor_free(monitor);
+}
+
+static bool is_over(const struct monitor *monitor)
+{
+    return monitor->left_us && is_saved(monitor) &&
+           clock_monotonic_us() - monitor->left_us >= MONITORS_LINGER_US;
+}
+
 void monitors_tick(struct monitors *m)
 {
-    for (int i = 0; i < m->count; i++) {
-        for (int arm = 0; arm < ARM_COUNT; arm++)
-            read_arm(m->list[i], (enum arm)arm);
-        for (int arm = 0; arm < ARM_COUNT; arm++)
-            tick_arm(m, m->list[i], (enum arm)arm);
+    for (int i = m->count - 1; i >= 0; i--) {
+        struct monitor *monitor = m->list[i];
+        if (atomic_load_explicit(&monitor->users, memory_order_acquire) > 0) {
+            monitor->left_us = 0;
+            tick_monitor(m, monitor);
+        } else if (!monitor->left_us) {
+            say_goodbye(m, monitor);
+        } else if (is_over(monitor)) {
+            remove_monitor(m, i);
+        }
     }
 }

@@ -200,6 +200,101 @@ static void the_answer_is_learnt_then_watched(void **state)
     end();
 }
 
+/* Another version in memory; arena_free(loaded->arena) lets it go. */
+static void load(struct loaded *loaded, struct record_schema *schema, uint32_t serial)
+{
+    *schema = w.schema;
+    schema->serial = serial;
+    *loaded = w.loaded;
+    loaded->number = 8;
+    loaded->record_schema = schema;
+    loaded->arena = arena_new(1 << 20);
+}
+
+static int monitor_count(void)
+{
+    int count = 0;
+    for (struct monitor *m = NULL; (m = monitor_next(monitors, m));)
+        count++;
+    return count;
+}
+
+static void a_version_that_left_is_read_once_more_and_goes(void **state)
+{
+    struct loaded loaded;
+    struct record_schema schema;
+    (void)state;
+    begin();
+    load(&loaded, &schema, 3);
+    sketch = monitors_sketch(monitors, &loaded);
+    send(600, 1, 0.1f);
+    tick_at(2);
+    tick_at(700);
+    assert_non_null(raised("drift/churn/8/x0"));
+    struct monitor *left = monitor_find(monitors, 3);
+    send(100, 0, 1);
+    arena_free(loaded.arena);
+    tick_at(701);
+    assert_null(raised("drift/churn/8/x0"));
+    assert_int_equal(left->windows[ARM_NONE]->open_rows, 100);
+    assert_null(left->sample.rows);
+    tick_at(701 + 3600);
+    assert_int_equal(monitor_count(), 2); /* its window waits for a disk */
+    left->windows[ARM_NONE]->saved_count = left->windows[ARM_NONE]->closed_count;
+    tick_at(701 + 3601);
+    assert_int_equal(monitor_count(), 1);
+    assert_null(monitor_find(monitors, 3));
+    end();
+}
+
+static void a_version_that_comes_back_counts_on(void **state)
+{
+    struct loaded loaded;
+    struct record_schema schema;
+    (void)state;
+    begin();
+    load(&loaded, &schema, 3);
+    sketch = monitors_sketch(monitors, &loaded);
+    send(100, 0, 1);
+    arena_free(loaded.arena);
+    tick_at(2);
+    load(&loaded, &schema, 3);
+    assert_ptr_equal(monitors_sketch(monitors, &loaded), sketch);
+    send(100, 0, 1);
+    tick_at(8000);
+    tick_at(16000);
+    assert_int_equal(monitor_find(monitors, 3)->windows[ARM_NONE]->total_rows, 200);
+    arena_free(loaded.arena);
+    end();
+}
+
+/* 9,000 one after another, 1,000 at a time: more than there are places. */
+static void versions_come_and_go_for_ever(void **state)
+{
+    enum { BATCH = 1000, BATCHES = 9 };
+    static struct loaded loaded[BATCH];
+    static struct record_schema schemas[BATCH];
+    (void)state;
+    begin();
+    for (int batch = 0; batch < BATCHES; batch++) {
+        for (int i = 0; i < BATCH; i++) {
+            uint32_t serial = (uint32_t)(batch * BATCH + i + 2);
+            load(&loaded[i], &schemas[i], serial);
+            assert_non_null(monitors_sketch(monitors, &loaded[i]));
+            assert_ptr_equal(monitor_find(monitors, serial)->sketch,
+                             monitors_sketch(monitors, &loaded[i]));
+        }
+        for (int i = 0; i < BATCH; i++)
+            arena_free(loaded[i].arena);
+        tick_at(2 + batch * 4000);
+        tick_at(2 + batch * 4000 + 3600);
+        assert_int_equal(monitor_count(), 1);
+    }
+    assert_int_equal(monitors_unwatched(monitors), 0);
+    assert_non_null(monitor_find(monitors, w.schema.serial));
+    end();
+}
+
 static void history_is_a_ring(void **state)
 {
     (void)state;
@@ -299,6 +394,9 @@ int main(void)
         cmocka_unit_test(a_unit_bug_is_told_and_forgotten),
         cmocka_unit_test(most_features_at_once_are_one_alert),
         cmocka_unit_test(the_answer_is_learnt_then_watched),
+        cmocka_unit_test(a_version_that_left_is_read_once_more_and_goes),
+        cmocka_unit_test(a_version_that_comes_back_counts_on),
+        cmocka_unit_test(versions_come_and_go_for_ever),
         cmocka_unit_test(history_is_a_ring),
         cmocka_unit_test_setup_teardown(a_restart_keeps_the_history, setup_store, teardown),
         cmocka_unit_test_setup_teardown(the_store_keeps_the_newest, setup_store, teardown),
