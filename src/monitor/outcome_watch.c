@@ -13,6 +13,8 @@ struct entry {
     struct outcome_count count;
     double log_ratios[OUTCOME_BETS];
     bool is_raised;
+    uint64_t turn;    /* of the watch, when its last outcome came */
+    int64_t asked_us; /* monotonic: for the floor, last */
 };
 
 struct outcome_watch {
@@ -22,6 +24,7 @@ struct outcome_watch {
     void *floor_arg;
     struct entry *entries; /* [count] owned */
     int count, capacity;
+    uint64_t turn; /* outcomes taken */
 };
 
 struct outcome_watch *outcome_watch_new(struct alerts *alerts, outcome_floor_fn *floor, void *arg)
@@ -63,23 +66,62 @@ static void grow(struct outcome_watch *watch)
     watch->capacity = capacity;
 }
 
-static struct entry *find(struct outcome_watch *watch, const struct outcome *o)
+static void clear_alert(struct outcome_watch *watch, const struct outcome_count *count)
+{
+    char key[ALERT_KEY_BYTES];
+    snprintf(key, sizeof(key), "quality/%s/%lld/accuracy", count->model, (long long)count->version);
+    alert_clear(watch->alerts, key);
+}
+
+/* The one that has been silent for longest; nobody is told of it any more. */
+static struct entry *give_up_one(struct outcome_watch *watch)
+{
+    struct entry *oldest = &watch->entries[0];
+    for (int i = 1; i < watch->count; i++)
+        if (watch->entries[i].turn < oldest->turn)
+            oldest = &watch->entries[i];
+    if (oldest->is_raised)
+        clear_alert(watch, &oldest->count);
+    return oldest;
+}
+
+static struct entry *new_entry(struct outcome_watch *watch, const struct outcome *o)
 {
     const struct predicted *p = o->predicted;
-    for (int i = 0; i < watch->count; i++)
-        if (is_of(&watch->entries[i].count, o))
-            return &watch->entries[i];
-    if (watch->count == OUTCOME_WATCH_MAX)
-        return NULL;
-    if (watch->count == watch->capacity)
+    if (watch->count < OUTCOME_WATCH_MAX && watch->count == watch->capacity)
         grow(watch);
-    struct entry *entry = &watch->entries[watch->count++];
+    struct entry *entry =
+        watch->count < OUTCOME_WATCH_MAX ? &watch->entries[watch->count++] : give_up_one(watch);
     *entry = (struct entry){.count = {.version = p->version, .kind = o->kind, .evidence = 1}};
     snprintf(entry->count.model, sizeof(entry->count.model), "%s", p->model);
     snprintf(entry->count.name, sizeof(entry->count.name), "%.*s", STR_ARG(o->name));
     snprintf(entry->count.unit, sizeof(entry->count.unit), "%.*s", STR_ARG(o->unit));
-    if (o->kind == OUTCOME_LABEL && p->is_class && watch->floor)
-        entry->count.floor = watch->floor(watch->floor_arg, p->model, p->version);
+    return entry;
+}
+
+/* A version that is not in memory has no floor yet. One that is has it for ever: its contract does
+ * not change. */
+static void ask_floor(struct outcome_watch *watch, struct entry *entry, const struct outcome *o)
+{
+    int64_t now_us = clock_monotonic_us();
+    if (o->kind != OUTCOME_LABEL || !o->predicted->is_class || !watch->floor ||
+        entry->count.floor > 0 ||
+        (entry->asked_us && now_us - entry->asked_us < OUTCOME_WATCH_ASK_US))
+        return;
+    entry->asked_us = now_us;
+    entry->count.floor = watch->floor(watch->floor_arg, o->predicted->model, o->predicted->version);
+}
+
+static struct entry *find(struct outcome_watch *watch, const struct outcome *o)
+{
+    struct entry *entry = NULL;
+    for (int i = 0; !entry && i < watch->count; i++)
+        if (is_of(&watch->entries[i].count, o))
+            entry = &watch->entries[i];
+    if (!entry)
+        entry = new_entry(watch, o);
+    entry->turn = ++watch->turn;
+    ask_floor(watch, entry, o);
     return entry;
 }
 
@@ -125,13 +167,6 @@ static void raise_alert(struct outcome_watch *watch, const struct outcome_count 
     alert_raise(watch->alerts, &alert);
 }
 
-static void clear_alert(struct outcome_watch *watch, const struct outcome_count *count)
-{
-    char key[ALERT_KEY_BYTES];
-    snprintf(key, sizeof(key), "quality/%s/%lld/accuracy", count->model, (long long)count->version);
-    alert_clear(watch->alerts, key);
-}
-
 static void judge(struct outcome_watch *watch, struct entry *entry, bool is_wrong)
 {
     struct outcome_count *count = &entry->count;
@@ -170,9 +205,7 @@ void outcome_watch_take(void *arg, const struct outcome *outcome)
 {
     struct outcome_watch *watch = arg;
     pthread_mutex_lock(&watch->lock);
-    struct entry *entry = find(watch, outcome);
-    if (entry)
-        count_outcome(watch, entry, outcome);
+    count_outcome(watch, find(watch, outcome), outcome);
     pthread_mutex_unlock(&watch->lock);
 }
 

@@ -14,12 +14,14 @@
 #include "monitor/outcome.h"
 
 enum {
-    OUTCOME_WATCH_MAX = 2000,      /* models, versions and names; what comes on top is left out */
+    OUTCOME_WATCH_MAX = 2000,      /* models, versions and names; past them the most silent goes */
     OUTCOME_WATCH_LABELS_MIN = 50, /* nobody is woken for fewer */
 };
 #define OUTCOME_WATCH_EVIDENCE 100.0
+#define OUTCOME_WATCH_ASK_US (INT64_C(60) * 1000000)
 
-/* The accuracy that a version must have; 0: none is asked for. May be slow, is asked once. */
+/* The accuracy that a version must have; 0: none is asked for, or it is not known yet. May be slow:
+ * is asked again while it is 0, but not within OUTCOME_WATCH_ASK_US. */
 typedef double outcome_floor_fn(void *arg, const char *model, int64_t version);
 
 struct outcome_watch;

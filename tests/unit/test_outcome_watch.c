@@ -4,6 +4,7 @@
 #include <math.h>
 #include <string.h>
 
+#include "base/clock.h"
 #include "base/rand.h"
 #include "test.h"
 
@@ -12,6 +13,12 @@ static double floor_of_three(void *arg, const char *model, int64_t version)
     ++*(int *)arg;
     assert_string_equal(model, "churn");
     return version == 3 ? 0.8 : 0;
+}
+
+static double floor_from_the_second_time(void *arg, const char *model, int64_t version)
+{
+    (void)model, (void)version;
+    return ++*(int *)arg > 1 ? 0.8 : 0;
 }
 
 static void take(struct outcome_watch *watch, int64_t version, enum outcome_kind kind,
@@ -123,12 +130,53 @@ static void an_alert_is_raised_below_the_floor_and_cleared_above(void **state)
     arena_free(arena);
 }
 
+/* A version whose contract is read a moment after its first label. */
+static void a_floor_is_asked_for_until_it_is_known(void **state)
+{
+    int asked = 0;
+    struct arena *arena = arena_new(1 << 20);
+    struct outcome_watch *watch = outcome_watch_new(NULL, floor_from_the_second_time, &asked);
+    (void)state;
+    for (int second = 1; second <= 180; second++) {
+        clock_set_for_test(second * CLOCK_SECOND_US, -1);
+        take(watch, 3, OUTCOME_LABEL, "label", false, OUTCOME_ACCEPTED);
+        assert_int_equal(asked, second < 61 ? 1 : 2);
+    }
+    assert_float_equal(count_of(watch, arena, 3, "label").floor, 0.8, 0);
+    clock_set_for_test(-1, -1);
+    outcome_watch_free(watch);
+    arena_free(arena);
+}
+
+/* Version 1 goes on being heard of, 2 is the first that is not. */
+static void the_most_silent_version_makes_room(void **state)
+{
+    struct arena *arena = arena_new(16 << 20);
+    struct outcome_watch *watch = outcome_watch_new(NULL, NULL, NULL);
+    struct outcome_count *list;
+    (void)state;
+    for (int64_t version = 1; version <= OUTCOME_WATCH_MAX; version++)
+        take(watch, version, OUTCOME_EVENT, "complaint", false, OUTCOME_ACCEPTED);
+    take(watch, 1, OUTCOME_EVENT, "complaint", false, OUTCOME_ACCEPTED);
+    take(watch, OUTCOME_WATCH_MAX + 1, OUTCOME_EVENT, "complaint", false, OUTCOME_ACCEPTED);
+    int count = outcome_watch_list(watch, arena, &list);
+    assert_int_equal(count, OUTCOME_WATCH_MAX);
+    assert_int_equal(list[0].version, 1);
+    assert_int_equal(list[0].accepted, 2);
+    assert_int_equal(list[1].version, 3);
+    assert_int_equal(list[count - 1].version, OUTCOME_WATCH_MAX + 1);
+    outcome_watch_free(watch);
+    arena_free(arena);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(outcomes_are_counted_by_version_and_name),
         cmocka_unit_test(bets_are_likelihood_ratios),
         cmocka_unit_test(a_model_at_its_floor_seldom_alarms),
+        cmocka_unit_test(a_floor_is_asked_for_until_it_is_known),
+        cmocka_unit_test(the_most_silent_version_makes_room),
         cmocka_unit_test(an_alert_is_raised_below_the_floor_and_cleared_above),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
