@@ -241,6 +241,8 @@ static enum err_code rewrite_segment(struct erasure *e, struct segment *old, str
     fresh->taken_with = old->taken_with; /* also when its last records are gone */
     if (!rc)
         rc = segment_seal(fresh, err);
+    if (!rc)
+        rc = segment_sync(fresh, err); /* before it takes the old one's name */
     segment_unref(fresh);
     if (!rc && renameat(store->dir_fd, temporary, store->dir_fd, name))
         rc = err_set(err, ERR_IO, "renaming predictions/%s failed", temporary);

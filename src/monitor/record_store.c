@@ -115,6 +115,7 @@ static struct record_store *store_new(const struct record_store_config *config)
     pthread_cond_init(&store->wake, &attributes);
     pthread_cond_init(&store->flushed, &attributes);
     pthread_cond_init(&store->has_dirty, &attributes);
+    pthread_cond_init(&store->has_room, &attributes);
     pthread_condattr_destroy(&attributes);
     return store;
 }
@@ -161,6 +162,7 @@ void record_store_close(struct record_store *store)
     pthread_cond_destroy(&store->wake);
     pthread_cond_destroy(&store->flushed);
     pthread_cond_destroy(&store->has_dirty);
+    pthread_cond_destroy(&store->has_room);
     free(store);
 }
 
@@ -294,6 +296,7 @@ static struct segment *recover(struct record_store *store, struct segment *torn)
              (unsigned long long)info.row_count, (unsigned long long)info.torn_bytes);
     if (rc)
         return torn;
+    record_store_sync_later(store, torn); /* the same file */
     segment_unref(torn);
     return sealed;
 }

@@ -7,6 +7,10 @@
 #include "monitor/record_block.h"
 #include "monitor/record_store.h"
 
+/* Segments that wait for the syncer; the writer waits when a disk is so slow that there are more.
+ */
+enum { RECORD_DIRTY_MAX = 16 };
+
 struct record_store {
     struct record_store_config config;
     int dir_fd;                      /* predictions/; -1: there is none */
@@ -39,8 +43,11 @@ struct record_store {
     bool is_running, is_stopping, is_failing;
     uint64_t lost_records[LOSS_COUNT], lost_rows[LOSS_COUNT], left_out_count;
     struct segment *current; /* being written, also the last of the list; writer thread */
-    struct segment *dirty;   /* has bytes to be synced, one reference; NULL: none */
-    pthread_cond_t has_dirty;
+    struct segment
+        *dirty[RECORD_DIRTY_MAX]; /* [dirty_count] bytes to be synced, a reference each */
+    int dirty_count;
+    bool is_dir_dirty; /* names of segments are to be synced */
+    pthread_cond_t has_dirty, has_room;
 
     pthread_t writer, syncer;
     struct histogram write_seconds, sync_seconds; /* written by their threads */
@@ -51,6 +58,9 @@ enum err_code record_store_make_folder(struct record_store *store, struct err *e
 
 /* Look at the folder, once: cut and seal what a crash left behind. Any thread. */
 enum err_code record_store_load(struct record_store *store, struct err *err);
+
+/* Let the syncer make a segment durable; without one it is done here. Not under the lock. */
+void record_store_sync_later(struct record_store *store, struct segment *segment);
 
 /* Put a segment at the end of the list, take one out of it, or put `fresh` in the place of the one
  * with its number. Each takes the reference. */

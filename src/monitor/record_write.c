@@ -8,6 +8,7 @@
 #include <errno.h>
 #include <pthread.h>
 #include <stdlib.h>
+#include <string.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -114,19 +115,38 @@ struct record_sink record_store_sink(struct record_store *store)
 
 /* ---- segments: writer thread ---- */
 
-/* A reference for the syncer. */
-static void mark_dirty(struct record_store *store, struct segment *segment)
+/* Under the lock. */
+static bool is_dirty(const struct record_store *store, const struct segment *segment)
 {
-    struct segment *old = NULL;
+    for (int i = 0; i < store->dirty_count; i++)
+        if (store->dirty[i] == segment)
+            return true;
+    return false;
+}
+
+/* A reference for the syncer. The writer itself waits for no disk: what comes meanwhile would be
+ * lost with the process. */
+static void mark_dirty(struct record_store *store, struct segment *segment, bool is_new)
+{
     pthread_mutex_lock(&store->lock);
-    if (store->dirty != segment) {
-        old = store->dirty;
+    while (!is_dirty(store, segment) && store->dirty_count == RECORD_DIRTY_MAX)
+        pthread_cond_wait(&store->has_room, &store->lock);
+    if (!is_dirty(store, segment)) {
         segment_ref(segment);
-        store->dirty = segment;
+        store->dirty[store->dirty_count++] = segment;
         pthread_cond_signal(&store->has_dirty);
     }
+    store->is_dir_dirty = store->is_dir_dirty || is_new;
     pthread_mutex_unlock(&store->lock);
-    segment_unref(old);
+}
+
+void record_store_sync_later(struct record_store *store, struct segment *segment)
+{
+    struct err err = {0};
+    if (store->is_running)
+        mark_dirty(store, segment, false);
+    else if (segment_sync(segment, &err))
+        log_warn("segment not made durable", "reason=%s", err.msg);
 }
 
 static enum err_code begin_segment(struct record_store *store, struct err *err)
@@ -140,10 +160,10 @@ static enum err_code begin_segment(struct record_store *store, struct err *err)
                             clock_wall_us(), &segment, err);
     if (rc)
         return rc;
-    fsync(store->dir_fd); /* its name; what is in it is synced later */
     segment_ref(segment);
     store->current = segment;
     record_store_append(store, segment);
+    mark_dirty(store, segment, true);
     return ERR_OK;
 }
 
@@ -157,6 +177,7 @@ static enum err_code end_segment(struct record_store *store, struct err *err)
         rc = segment_open(store->dir_fd, info.number, false, &sealed, err);
     if (rc)
         return rc;
+    mark_dirty(store, store->current, false); /* the same file */
     record_store_replace(store, sealed);
     segment_unref(store->current);
     store->current = NULL;
@@ -187,7 +208,7 @@ static enum err_code write_block(struct record_store *store, struct record_block
     if (!rc)
         rc = segment_add(store->current, block, err);
     if (!rc)
-        mark_dirty(store, store->current);
+        mark_dirty(store, store->current, false);
     return rc;
 }
 
@@ -365,41 +386,60 @@ static void *writer_thread(void *arg)
 
 /* ---- syncer thread ---- */
 
-static struct segment *take_dirty(struct record_store *store)
+struct dirt {
+    struct segment *segments[RECORD_DIRTY_MAX];
+    int count;
+    bool has_names;
+};
+
+/* Under the lock. */
+static void take_dirty(struct record_store *store, struct dirt *dirt)
 {
-    struct segment *segment = store->dirty;
-    store->dirty = NULL;
-    return segment;
+    memcpy(dirt->segments, store->dirty, sizeof(dirt->segments));
+    dirt->count = store->dirty_count;
+    dirt->has_names = store->is_dir_dirty;
+    store->dirty_count = 0;
+    store->is_dir_dirty = false;
+    pthread_cond_signal(&store->has_room);
 }
 
-static void sync_segment(struct record_store *store, struct segment *segment)
+/* What is in a file before its name. */
+static void sync_dirt(struct record_store *store, const struct dirt *dirt)
 {
     static struct log_gate gate;
     int64_t suppressed, before_ns = clock_monotonic_ns();
+    enum err_code rc = ERR_OK;
     struct err err = {0};
-    if (segment_sync(segment, &err) && log_gate_open(&gate, &suppressed))
+    for (int i = 0; i < dirt->count; i++) {
+        if (segment_sync(dirt->segments[i], &err))
+            rc = err.code;
+        segment_unref(dirt->segments[i]);
+    }
+    if (dirt->has_names && fsync(store->dir_fd))
+        rc = err_set(&err, ERR_IO, "syncing predictions: %s", strerror(errno));
+    if (rc && log_gate_open(&gate, &suppressed))
         log_error("prediction records not made durable", "reason=%s suppressed=%lld", err.msg,
                   (long long)suppressed);
     histogram_record(&store->sync_seconds, clock_monotonic_ns() - before_ns);
-    segment_unref(segment);
 }
 
 static void *syncer_thread(void *arg)
 {
     struct record_store *store = arg;
+    struct dirt dirt;
     pthread_mutex_lock(&store->lock);
     for (;;) {
-        while (!store->dirty && store->is_running)
+        while (!store->dirty_count && store->is_running)
             pthread_cond_wait(&store->has_dirty, &store->lock);
-        if (!store->dirty)
+        if (!store->dirty_count)
             break;
         struct timespec until = after_ms(SYNC_AFTER_MS);
         int rc = 0;
         while (store->is_running && rc != ETIMEDOUT)
             rc = pthread_cond_timedwait(&store->has_dirty, &store->lock, &until);
-        struct segment *segment = take_dirty(store);
+        take_dirty(store, &dirt);
         pthread_mutex_unlock(&store->lock);
-        sync_segment(store, segment);
+        sync_dirt(store, &dirt);
         pthread_mutex_lock(&store->lock);
     }
     pthread_mutex_unlock(&store->lock);

@@ -204,7 +204,7 @@ enum err_code segment_seal(struct segment *segment, struct err *err)
     if (end.is_full)
         rc = err_set(err, ERR_LIMIT, "the index of a segment is too large");
     else if (ftruncate(segment->fd, (off_t)segment->end) ||
-             !write_at(segment->fd, segment->end, end.data, end.len) || fdatasync(segment->fd))
+             !write_at(segment->fd, segment->end, end.data, end.len))
         rc = refuse("sealing", segment, err);
     buf_done(&end);
     return rc;

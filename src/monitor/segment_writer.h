@@ -16,11 +16,12 @@ enum err_code segment_create(int dir_fd, const char *name, int64_t number, const
 /* Append the block, after its schemas where the file does not have them yet. */
 enum err_code segment_add(struct segment *segment, struct record_block *block, struct err *err);
 
-/* Cut what is torn, append index and trailer, make all of it durable. The segment can take no more
- * blocks, and is opened again to be read with its index on disk. */
+/* Cut what is torn, append index and trailer. The segment can take no more blocks, and is opened
+ * again to be read with its index on disk. It is durable after segment_sync; what a power cut
+ * leaves of it before that is told by its checksums and sealed again. */
 enum err_code segment_seal(struct segment *segment, struct err *err);
 
-/* Make what was added durable. Any thread. */
+/* Make what was added, or the seal, durable. Any thread. */
 enum err_code segment_sync(struct segment *segment, struct err *err);
 
 #endif
