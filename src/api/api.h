@@ -158,6 +158,9 @@ enum err_code call_name(struct call *call, int index, const char *what, const ch
 enum err_code call_query_i64(struct call *call, const char *name, int64_t min, int64_t max,
                              int64_t *out, struct err *err);
 
+/* The query parameter `model`, checked; *model untouched when absent. */
+enum err_code call_query_model(struct call *call, const char **model, struct err *err);
+
 /* A query parameter as a time: RFC 3339 or a date; *wall_us untouched when absent. */
 enum err_code call_query_time(struct call *call, const char *name, int64_t *wall_us,
                               struct err *err);

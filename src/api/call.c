@@ -57,6 +57,21 @@ enum err_code call_query_time(struct call *call, const char *name, int64_t *wall
                    (int)(text.len < 40 ? text.len : 40), text.ptr ? text.ptr : "");
 }
 
+enum err_code call_query_model(struct call *call, const char **model, struct err *err)
+{
+    struct str text;
+    if (!http_query_find(call->x->request.query, "model", call->arena, &text))
+        return ERR_OK;
+    if (!str_is_name(text))
+        return err_set(err, ERR_INVALID, "query 'model': '%.*s' cannot be the name of a model",
+                       (int)(text.len < 64 ? text.len : 64), text.ptr ? text.ptr : "");
+    const char *copy = arena_copy(call->arena, text.ptr, text.len);
+    if (!copy)
+        return err_set(err, ERR_LIMIT, "the request does not fit its memory");
+    *model = copy;
+    return ERR_OK;
+}
+
 struct json_writer call_json(struct call *call, int status)
 {
     call->x->response.status = status;

@@ -13,24 +13,11 @@ static bool is_csv(const struct call *call)
            str_equal_nocase(str_trim(media), STR_LIT("text/csv"));
 }
 
-static enum err_code query_model(struct call *call, const char **model, struct err *err)
-{
-    struct str text;
-    *model = "";
-    if (!http_query_find(call->x->request.query, "model", call->arena, &text))
-        return ERR_OK;
-    if (!str_is_name(text))
-        return err_set(err, ERR_INVALID, "query 'model': '%.*s' cannot be the name of a model",
-                       (int)(text.len < 64 ? text.len : 64), text.ptr ? text.ptr : "");
-    *model = arena_copy(call->arena, text.ptr, text.len);
-    return *model ? ERR_OK : err_set(err, ERR_LIMIT, "the request does not fit its memory");
-}
-
 static enum err_code read_feedback(struct call *call, struct feedback *feedback, struct err *err)
 {
-    const char *model;
+    const char *model = "";
     yyjson_val *root;
-    enum err_code rc = query_model(call, &model, err);
+    enum err_code rc = call_query_model(call, &model, err);
     if (rc)
         return rc;
     if (is_csv(call))
@@ -329,9 +316,9 @@ enum err_code outcomes_get(struct call *call, struct err *err)
 {
     struct outcome_row *rows;
     int count = 0;
-    const char *model;
+    const char *model = "";
     struct str id = call->params[0];
-    enum err_code rc = query_model(call, &model, err);
+    enum err_code rc = call_query_model(call, &model, err);
     if (rc)
         return rc;
     struct store *store = control_read_begin(call->node->control);

@@ -200,17 +200,6 @@ enum err_code predictions_get(struct call *call, struct err *err)
 
 /* ---- one ---- */
 
-static enum err_code query_model(struct call *call, const char **model, struct err *err)
-{
-    struct str text;
-    if (!http_query_find(call->x->request.query, "model", call->arena, &text))
-        return ERR_OK;
-    if (!str_is_name(text))
-        return err_set(err, ERR_INVALID, "query 'model' cannot be the name of a model");
-    *model = arena_copy(call->arena, text.ptr, text.len);
-    return ERR_OK;
-}
-
 /* "<request id>-<row>", when that request has such a row; *has_row tells. */
 static enum err_code find_row(struct call *call, struct record_query *query, struct record *record,
                               int64_t *row, bool *has_row, struct err *err)
@@ -233,7 +222,7 @@ enum err_code prediction_get(struct call *call, struct err *err)
     bool has_row;
     struct record record;
     struct record_query query = {0};
-    enum err_code rc = query_model(call, &query.model, err);
+    enum err_code rc = call_query_model(call, &query.model, err);
     if (!rc)
         rc = find_row(call, &query, &record, &row, &has_row, err);
     if (rc)

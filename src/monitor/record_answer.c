@@ -79,3 +79,10 @@ struct str record_class_name(const struct record_schema *schema, int class_index
     bool is_named = schema->class_names && class_index >= 0 && class_index < schema->class_count;
     return is_named ? schema->class_names[class_index] : (struct str){0};
 }
+
+struct str record_class_text(const struct record_schema *schema, int class_index,
+                             char number[STR_NUMBER_BYTES])
+{
+    struct str name = record_class_name(schema, class_index);
+    return name.ptr ? name : (struct str){number, str_from_i64(class_index, number)};
+}

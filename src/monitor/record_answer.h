@@ -24,4 +24,8 @@ float record_answer_probability(const struct record *record, int64_t row, int cl
 /* The contract's name of a class; ptr NULL when it has none (then the index is the name). */
 struct str record_class_name(const struct record_schema *schema, int class_index);
 
+/* The name, or the index as text in `number`. */
+struct str record_class_text(const struct record_schema *schema, int class_index,
+                             char number[STR_NUMBER_BYTES]);
+
 #endif

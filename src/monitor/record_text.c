@@ -95,19 +95,13 @@ static void put_inputs(struct json_writer *w, const struct record *record, int64
     json_end_object(w);
 }
 
-static struct str class_text(const struct record_schema *schema, int class_index, char *number)
-{
-    struct str name = record_class_name(schema, class_index);
-    return name.ptr ? name : (struct str){number, str_from_i64(class_index, number)};
-}
-
 static void put_class(struct json_writer *w, const struct record *record, int64_t row,
                       const struct record_answer *answer)
 {
     char number[STR_NUMBER_BYTES];
     const struct record_schema *schema = record->schema;
     json_key(w, "label");
-    json_put_str(w, class_text(schema, answer->class_index, number));
+    json_put_str(w, record_class_text(schema, answer->class_index, number));
     if (!answer->has_score)
         return;
     json_key(w, "probability");
@@ -115,7 +109,7 @@ static void put_class(struct json_writer *w, const struct record *record, int64_
     json_key(w, "probabilities");
     json_begin_object(w);
     for (int i = 0; i < schema->class_count; i++) {
-        json_key_str(w, class_text(schema, i, number));
+        json_key_str(w, record_class_text(schema, i, number));
         json_put_f32(w, record_answer_probability(record, row, i));
     }
     json_end_object(w);
@@ -256,7 +250,7 @@ static void put_prediction_csv(struct buf *out, const struct record *record, int
                       record_answer_read(record, row, &answer);
     comma(out);
     if (has_answer && answer.is_class)
-        csv_write_cell(out, class_text(record->schema, answer.class_index, number));
+        csv_write_cell(out, record_class_text(record->schema, answer.class_index, number));
     comma(out);
     if (has_answer && answer.has_score)
         buf_f32(out, answer.score);

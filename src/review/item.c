@@ -112,13 +112,6 @@ static void put_inputs(struct buf *out, const struct record *record, int64_t row
     json_end_object(&w);
 }
 
-static struct str class_text(const struct record_schema *schema, int class_index,
-                             char number[STR_NUMBER_BYTES])
-{
-    struct str name = record_class_name(schema, class_index);
-    return name.ptr ? name : (struct str){number, str_from_i64(class_index, number)};
-}
-
 void review_answer_write(struct json_writer *w, const struct condition_facts *facts)
 {
     const struct record_schema *schema = facts->record->schema;
@@ -129,7 +122,7 @@ void review_answer_write(struct json_writer *w, const struct condition_facts *fa
         json_put_f32(w, answer->value);
     } else {
         json_key(w, "label");
-        json_put_str(w, class_text(schema, answer->class_index, number));
+        json_put_str(w, record_class_text(schema, answer->class_index, number));
     }
     if (!answer->has_score)
         return;
@@ -138,7 +131,7 @@ void review_answer_write(struct json_writer *w, const struct condition_facts *fa
     json_key(w, "probabilities");
     json_begin_object(w);
     for (int i = 0; i < schema->class_count; i++) {
-        json_key_str(w, class_text(schema, i, number));
+        json_key_str(w, record_class_text(schema, i, number));
         json_put_f32(w, record_answer_probability(facts->record, facts->row, i));
     }
     json_end_object(w);
@@ -158,7 +151,7 @@ static void put_choices(struct buf *out, const struct condition_facts *facts)
     struct json_writer w = {.out = out};
     json_begin_array(&w);
     for (int i = 0; facts->answer.is_class && i < facts->record->schema->class_count; i++)
-        json_put_str(&w, class_text(facts->record->schema, i, number));
+        json_put_str(&w, record_class_text(facts->record->schema, i, number));
     json_end_array(&w);
 }
 
@@ -166,7 +159,7 @@ static void put_answer_label(struct buf *out, const struct condition_facts *fact
 {
     char number[STR_NUMBER_BYTES];
     if (facts->answer.is_class)
-        buf_str(out, class_text(facts->record->schema, facts->answer.class_index, number));
+        buf_str(out, record_class_text(facts->record->schema, facts->answer.class_index, number));
     else
         buf_f32(out, facts->answer.value);
 }
