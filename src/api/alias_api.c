@@ -235,17 +235,29 @@ static enum err_code end_rollout(struct call *call, struct store *store, struct 
     return ERR_OK;
 }
 
+/* The active one. One that cannot be read hinders no rollback: it shares no traffic. */
+static enum err_code find_rollout(struct store *store, const char *model, struct arena *arena,
+                                  bool *has_rollout, struct err *err)
+{
+    struct rollout rollout;
+    enum err_code rc = rollout_find(store, model, arena, &rollout, has_rollout, err);
+    if (rc != ERR_UNSUPPORTED)
+        return rc;
+    *has_rollout = false;
+    err->code = ERR_OK;
+    return ERR_OK;
+}
+
 static enum err_code take_back(struct call *call, struct control *control, struct store *store,
                                void *arg, struct err *err)
 {
     struct rollback *r = arg;
     struct alias before, after;
-    struct rollout rollout;
     bool has_rollout = false;
     (void)control;
     r->rollout = 0;
     r->change.op.alias = r->m.alias;
-    enum err_code rc = rollout_find(store, r->m.model, call->arena, &rollout, &has_rollout, err);
+    enum err_code rc = find_rollout(store, r->m.model, call->arena, &has_rollout, err);
     if (!rc && has_rollout)
         return end_rollout(call, store, r, err);
     if (!rc)
@@ -267,10 +279,9 @@ static enum err_code acquire_previous(struct call *call, const char *model, stru
                                       struct err *err)
 {
     struct alias alias;
-    struct rollout rollout;
     bool has_rollout = false;
     struct store *store = control_read_begin(call->node->control);
-    enum err_code rc = rollout_find(store, model, call->arena, &rollout, &has_rollout, err);
+    enum err_code rc = find_rollout(store, model, call->arena, &has_rollout, err);
     if (!rc && !has_rollout)
         rc = alias_get(store, model, ALIAS_CHAMPION, call->arena, &alias, err);
     control_read_end(call->node->control);

@@ -51,13 +51,16 @@ static enum err_code no_room(struct err *err)
     return err_set(err, ERR_LIMIT, "no room to read rollouts");
 }
 
-static enum err_code read_state(struct store_rows *rows, int column, enum rollout_state *state,
+/* A row of a newer program, or a damaged one: its model is served without it. */
+static enum err_code refuse_row(struct store_rows *rows, int column, const char *what,
                                 struct err *err)
 {
-    if (rollout_state_parse(store_text(rows, column), state))
-        return ERR_OK;
-    return err_set(err, ERR_IO, "a rollout has the unknown state '%.*s'",
-                   STR_ARG(store_text(rows, column)));
+    struct str text = store_text(rows, column);
+    err_set(err, ERR_UNSUPPORTED,
+            "rollout %lld of model '%.*s' has the %s '%.*s', which says nothing",
+            (long long)store_i64(rows, 0), STR_ARG(store_text(rows, 1)), what,
+            (int)(text.len < 40 ? text.len : 40), text.ptr ? text.ptr : "");
+    return err_hint(err, "a newer slipway may have written it; the champion answers alone");
 }
 
 static enum err_code read_rollout(struct store_rows *rows, void *arg, struct err *err)
@@ -88,8 +91,23 @@ static enum err_code read_rollout(struct store_rows *rows, void *arg, struct err
         .warm_until_us = store_i64(rows, 18),
     };
     if (!str_unhex(store_text(rows, 8), r->salt, sizeof(r->salt)))
-        return err_set(err, ERR_IO, "rollout %lld has a salt that is no hex", (long long)r->id);
-    return is_full ? no_room(err) : read_state(rows, 11, &r->state, err);
+        return refuse_row(rows, 8, "salt", err);
+    if (!rollout_state_parse(store_text(rows, 11), &r->state))
+        return refuse_row(rows, 11, "state", err);
+    return is_full ? no_room(err) : ERR_OK;
+}
+
+/* One that cannot be read hides no other. */
+static enum err_code read_listed(struct store_rows *rows, void *arg, struct err *err)
+{
+    struct list_context *c = arg;
+    int before = c->count;
+    enum err_code rc = read_rollout(rows, arg, err);
+    if (rc != ERR_UNSUPPORTED)
+        return rc;
+    c->count = before;
+    err->code = ERR_OK;
+    return ERR_OK;
 }
 
 /* ---- changes ---- */
@@ -340,7 +358,7 @@ enum err_code rollout_list(struct store *store, const char *model, bool is_activ
     };
     struct list_context c = {.arena = arena};
     if (registry_each_row(store, model ? SQL_LIST_OF : SQL_LIST_ALL, params, model ? 3 : 2,
-                          read_rollout, &c, err))
+                          read_listed, &c, err))
         return err->code;
     *list = c.list;
     *count = c.count;

@@ -34,6 +34,8 @@ enum err_code rollout_apply(struct store *store, struct rollout *rollout,
                             const struct rollout_change *change, const struct actor *actor,
                             struct arena *arena, struct err *err);
 
+/* A row that this program cannot read (a state it does not know) is ERR_UNSUPPORTED, which names
+ * it; lists leave it out. */
 enum err_code rollout_get(struct store *store, int64_t id, struct arena *arena,
                           struct rollout *rollout, struct err *err);
 

@@ -45,8 +45,9 @@ static enum err_code check_row(struct store_rows *rows, const struct embedded_fi
     digest_of(script, hex);
     if (str_equal_c(name, script->name) && str_equal_c(store_text(rows, 2), hex))
         return ERR_OK;
-    err_set(err, ERR_CONFLICT, "schema version %d of the store is '%.*s' with another text than %s",
-            expected, STR_ARG(name), script->name);
+    err_set(err, ERR_UNSUPPORTED,
+            "schema version %d of the store is '%.*s' with another text than %s", expected,
+            STR_ARG(name), script->name);
     return err_hint(err, "the store was made by a different build; use that one");
 }
 

@@ -11,8 +11,8 @@
 
 /* Apply what is missing, each file in one transaction. Before the first change to an existing
  * store, a verified copy is left at `backup_path` (the old schema can be restored from it). A store
- * newer than this program is refused with ERR_UNSUPPORTED, one made by scripts with another text
- * with ERR_CONFLICT. *from, *to: schema versions; 0 is a store without any. */
+ * newer than this program, or made by scripts with another text, is refused with ERR_UNSUPPORTED.
+ * *from, *to: schema versions; 0 is a store without any. */
 enum err_code migrate_up(struct store *store, const char *backup_path, int *from, int *to,
                          struct err *err);
 

@@ -15,6 +15,7 @@ import pty
 import re
 import select
 import shlex
+import sqlite3
 import subprocess
 import threading
 import time
@@ -415,6 +416,14 @@ def test_two_commands_on_one_folder_wait_for_each_other(folder):
     assert folder("doctor").status == 0
 
 
+def test_a_store_of_another_build_is_not_waited_for(folder):
+    """It will be of another build in ten seconds too: that is no folder in use (status 4)."""
+    with sqlite3.connect(pathlib.Path(folder.args[1]) / "slipway.db") as store:
+        store.execute("UPDATE schema SET digest = 'x' WHERE version = 1")
+    got = folder("model", "list", check=False)
+    assert got.status == 8 and "with another text than 0001_registry" in got.err, got
+
+
 # ---- backup and restore ----
 
 def test_backup_while_serving_restores_the_same(server, tmp_path):
@@ -513,7 +522,7 @@ def test_help_of_what_is_not_there_is_a_usage_error():
         assert got.status == 2 and got.out == "" and got.err
 
 
-def test_examples_are_command_lines_that_parse():
+def test_examples_are_command_lines_that_parse(tmp_path):
     """Every example, joined over its line ends, is understood (with what it names not there)."""
     text = run_program("reference").out
     shell = re.findall(r"```sh\n(.*?)```", text, re.S)
@@ -524,7 +533,7 @@ def test_examples_are_command_lines_that_parse():
         if words[0] != "slipway" or words[1] == "serve":
             continue
         got = run_program(*words[1:], check=False, cwd="/",
-                          env={"SLIPWAY_DATA_DIR": "/nonexistent-slipway"})
+                          env={"SLIPWAY_DATA_DIR": str(tmp_path / "absent")})
         assert got.status != 2, f"{line}: {got}"
 
 
@@ -549,7 +558,7 @@ def complete(*words, data=None):
     return [line.split("\t")[0] for line in lines]
 
 
-def test_completion_knows_words_flags_and_models(folder):
+def test_completion_knows_words_flags_and_models(folder, tmp_path):
     assert complete("mo") == ["model", "monitor"]
     assert complete("model", "") == ["register", "list", "show", "history", "update", "card"]
     assert "complete" not in complete("") and "serve" in complete("")
@@ -560,7 +569,7 @@ def test_completion_knows_words_flags_and_models(folder):
     assert "--listen" in complete("serve", "--li")
     data = folder.args[1]
     assert complete("rollback", "--data", data, "tri") == ["triage"]
-    assert complete("rollback", "--data", "/nonexistent-slipway", "") == []
+    assert complete("rollback", "--data", str(tmp_path / "absent"), "") == []
 
 
 @pytest.mark.parametrize("shell", ["bash", "zsh"])

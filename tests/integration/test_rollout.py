@@ -4,6 +4,7 @@ What could break: a canary that is worse keeps its traffic; a key flips between 
 or a crash forgets where it was; a rollback waits for something.
 """
 import json
+import sqlite3
 import threading
 import time
 
@@ -254,6 +255,25 @@ def test_a_restart_in_the_middle_goes_on_with_its_evidence(make_server):
     again = status(api)
     assert again["id"] == rollout["id"] and again["salt"] == rollout["salt"]
     assert sum(again["evidence"]["keys"].values()) == 40
+
+
+def test_a_rollout_that_cannot_be_read_takes_no_model_along(make_server):
+    """A newer program wrote a state that this one does not know, and left."""
+    server = make_server()
+    api = Api(server.url)
+    register_churn(api)
+    api.set_alias("churn", "champion", 2)
+    api.set_alias("churn", "champion", 1)
+    start(api, steps=[canary("50%"), PROMOTE])
+    server.stop()
+    with sqlite3.connect(server.data / "slipway.db") as store:
+        store.execute("UPDATE rollouts SET state = 'levitating'")
+    server.start()
+    assert {ask(api, f"k{i}") for i in range(30)} == {"1"}
+    assert "rollout 1 of model 'churn' has the state 'levitating'" in server.log_text()
+    assert "levitating" in api.get("/api/models/churn/rollout", 501).json()["detail"]
+    assert api.rollback("churn")["to"] == 2
+    assert ask(api, "after") == "2"
 
 
 def test_kill_9_leaves_old_or_new(make_server):

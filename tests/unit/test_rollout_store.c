@@ -183,6 +183,21 @@ static void versions_cool_down_when_their_time_is_over(void **state)
     assert_string_equal(models[0], "churn");
 }
 
+static void a_row_that_cannot_be_read_is_named_and_hides_no_other(void **state)
+{
+    struct fixture *f = *state;
+    struct rollout rollout, *list;
+    int count = -1;
+    bool is_there = false;
+    assert_ok(f, start(f, &rollout));
+    assert_ok(f, store_exec(f->store, "UPDATE rollouts SET state = 'levitating'", NULL, 0, NULL,
+                            &f->err));
+    assert_fails(f, rollout_find(f->store, "churn", f->arena, &rollout, &is_there, &f->err),
+                 ERR_UNSUPPORTED, "rollout 1 of model 'churn' has the state 'levitating'");
+    assert_ok(f, rollout_list(f->store, NULL, true, 10, f->arena, &list, &count, &f->err));
+    assert_int_equal(count, 0);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -194,6 +209,8 @@ int main(void)
         cmocka_unit_test_setup_teardown(a_decision_made_on_old_news_is_refused, setup_model,
                                         end_model),
         cmocka_unit_test_setup_teardown(a_logged_rollback_is_folded, setup_model, end_model),
+        cmocka_unit_test_setup_teardown(a_row_that_cannot_be_read_is_named_and_hides_no_other,
+                                        setup_model, end_model),
         cmocka_unit_test_setup_teardown(versions_cool_down_when_their_time_is_over, setup_model,
                                         end_model),
     };
