@@ -81,6 +81,10 @@ RPATH         := -Wl,-rpath,'$$ORIGIN/../lib/slipway'
 TEST_RPATH    := -Wl,-rpath,'$$ORIGIN/../../lib/slipway'
 OWN_LIBRARIES := $(BUILD)/lib/slipway/libyyjson.so.0
 endif
+# ONNX Runtime, when tools/bootstrap --onnxruntime fetched it: opened from the same folder.
+ifneq ($(wildcard $(DEPS)/lib/libonnxruntime.so.1),)
+OWN_LIBRARIES += $(BUILD)/lib/slipway/libonnxruntime.so.1
+endif
 
 # --- flags ----------------------------------------------------------------------
 
@@ -177,7 +181,7 @@ $(B)/embed_%.c: FORCE
 $(B)/embed_%.o: $(B)/embed_%.c $(B)/flags
 	$(Q)$(CC) $(ALL_CPPFLAGS) $(ALL_CFLAGS) -c $< -o $@
 
-$(BUILD)/lib/slipway/libyyjson.so.0: $(DEPS)/lib/libyyjson.so.0
+$(BUILD)/lib/slipway/lib%: $(DEPS)/lib/lib%
 	@mkdir -p $(@D)
 	@cp -L $< $@
 

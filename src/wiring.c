@@ -1,9 +1,11 @@
 /* wiring.c - the tables that join layers: declared low, filled here, so that nothing looks upward.
  */
+#include "runtime/onnx.h"
 #include "runtime/runtime.h"
 #include "runtime/trees.h"
 
 const struct runtime_ops *const runtimes[] = {
     &runtime_trees,
+    &runtime_onnx, /* after those that take some of its files and are faster */
     NULL,
 };

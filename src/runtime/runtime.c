@@ -6,6 +6,8 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "base/option.h"
+
 const struct runtime_ops *runtime_find(const char *name)
 {
     for (const struct runtime_ops *const *ops = runtimes; *ops; ops++)
@@ -25,11 +27,14 @@ const struct runtime_ops *runtime_recognise(const void *bytes, size_t size)
 struct runtime_host runtime_host_of(const struct options *options)
 {
     long cores = sysconf(_SC_NPROCESSORS_ONLN);
-    (void)options;
-    return (struct runtime_host){.work_dir = "",
-                                 .python = "",
-                                 .onnxruntime = "",
-                                 .thread_count = cores < 1 ? 1 : (int)cores};
+    int count = cores < 1 ? 1 : (int)cores;
+    return (struct runtime_host){
+        .work_dir = "",
+        .python = "",
+        .onnxruntime = options->onnxruntime_path,
+        .onnx_threads = options->onnx_threads ? (int)options->onnx_threads : count,
+        .thread_count = count,
+    };
 }
 
 enum err_code runtime_make_work_dir(const struct runtime_host *host, struct err *err)

@@ -68,6 +68,7 @@ struct runtime_host {
                                 runtime_make_work_dir */
     const char *python;      /* the interpreter of Python models; "": look for one */
     const char *onnxruntime; /* the shared library; "": look in the usual places */
+    int onnx_threads;        /* that one operator of an ONNX model may use; 1 and more */
     int thread_count;        /* cores that models may use */
 };
 

@@ -1,0 +1,22 @@
+/* onnx_value.h - tensors of ours as values of ONNX Runtime, and back. */
+#ifndef SLIPWAY_RUNTIME_ONNX_VALUE_H
+#define SLIPWAY_RUNTIME_ONNX_VALUE_H
+
+#include "base/arena.h"
+#include "base/tensor.h"
+#include "runtime/onnx_library.h"
+
+/* DTYPE_COUNT: none of ours, such as complex numbers and floats of 8 bits. */
+enum dtype onnx_dtype(ONNXTensorElementDataType type);
+
+/* A value over the tensor's own data, which must outlive it; texts are copied. The caller releases
+ * it. */
+enum err_code onnx_value_new(const struct onnx_library *library, const struct tensor *tensor,
+                             OrtValue **value, struct err *err);
+
+/* Copy a value into the arena. data NULL when it is an optional value that is not there. `name` is
+ * borrowed. */
+enum err_code onnx_value_read(const struct onnx_library *library, OrtValue *value, const char *name,
+                              struct arena *arena, struct tensor *tensor, struct err *err);
+
+#endif

@@ -1,0 +1,1 @@
+2Genf2Bern2Bern2Zürich2Zürich2Genf2Zürich2Bern2Genf2Genf2Genf2Zürich2Genf2Zürich2Bern2Genf2Genf2Zürich2Bern2Bern2Bern2Bern2BernBcity
