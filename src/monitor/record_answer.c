@@ -47,10 +47,10 @@ static int most_probable(const struct tensor *output, int64_t row, int columns)
 static int class_of(const struct record_schema *schema, const struct tensor *output, int64_t row)
 {
     int columns = columns_of(output);
-    if (columns > 1)
-        return most_probable(output, row, columns);
-    float value = element(output, row);
-    return schema->is_probability ? (double)value >= schema->decision_threshold : (int)value;
+    bool is_binary = schema->is_probability && schema->class_count == 2 && columns <= 2;
+    if (is_binary) /* one column, or one a class: the last is class 1 */
+        return (double)element(output, row * columns + columns - 1) >= schema->decision_threshold;
+    return columns > 1 ? most_probable(output, row, columns) : (int)element(output, row);
 }
 
 bool record_answer_read(const struct record *record, int64_t row, struct record_answer *answer)

@@ -44,11 +44,12 @@ struct answer answer_read(const struct loaded *loaded, const struct tensor *outp
         return answer;
     answer.is_class = true;
     answer.has_score = loaded->signature->is_probability;
-    if (columns > 1) {
-        answer.class_index = most_probable(data + row * columns, columns);
-    } else if (answer.has_score) {
+    if (answer.has_score && classes == 2) {
         double threshold = loaded->contract ? loaded->contract->decision_threshold : 0.5;
+        answer.value = answer_probability(loaded, output, row, 1);
         answer.class_index = (double)answer.value >= threshold;
+    } else if (columns > 1) {
+        answer.class_index = most_probable(data + row * columns, columns);
     } else {
         answer.class_index = (int)answer.value;
     }

@@ -92,11 +92,13 @@ const float *loaded_features(const struct loaded *loaded, struct rows *rows);
 /* `count` rows of features as the one tensor that a tabular model takes. */
 struct tensor loaded_matrix(const struct loaded *loaded, const float *features, int64_t count);
 
-/* Score the tensors of the call. */
+/* Score the tensors of the call. Errors name the model and version. */
 static inline enum err_code loaded_predict(const struct loaded *loaded, struct runtime_call *call,
                                            struct err *err)
 {
-    return loaded->ops->predict(loaded->state, call, err);
+    enum err_code rc = loaded->ops->predict(loaded->state, call, err);
+    return rc ? err_wrap(err, "model '%s' version %lld", loaded->model, (long long)loaded->number)
+              : ERR_OK;
 }
 
 #endif

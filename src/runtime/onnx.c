@@ -137,10 +137,10 @@ static enum err_code read_outputs(struct run *run, struct runtime_call *call, st
     enum err_code rc = ERR_OK;
     call->out_count = 0;
     for (int i = 0; !rc && i < run->output_count; i++) {
-        struct tensor *out = &call->out[call->out_count];
-        rc = onnx_value_read(m->library, run->outputs[i], m->outputs[run->output_of[i]].name,
-                             call->arena, out, err);
-        call->out_count += !rc && out->data; /* an optional output may have nothing */
+        const struct signature_tensor *of = &m->outputs[run->output_of[i]];
+        struct tensor *out = &call->out[call->out_count++];
+        *out = (struct tensor){.name = of->name, .dtype = of->dtype};
+        rc = onnx_value_read(m->library, run->outputs[i], call->arena, out, err);
     }
     return rc;
 }

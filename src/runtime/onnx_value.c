@@ -151,21 +151,26 @@ static enum err_code read_numbers(const struct onnx_library *library, OrtValue *
     return ERR_OK;
 }
 
-enum err_code onnx_value_read(const struct onnx_library *library, OrtValue *value, const char *name,
+enum err_code onnx_value_read(const struct onnx_library *library, OrtValue *value,
                               struct arena *arena, struct tensor *tensor, struct err *err)
 {
+    static char nothing[1];
     int has_value = 1;
-    *tensor = (struct tensor){.name = name};
     enum err_code rc = onnx_status(library, library->api->HasValue(value, &has_value), ERR_INTERNAL,
                                    "looking at an output", err);
-    if (rc || !has_value)
-        return rc;
-    rc = describe_value(library, value, tensor, err);
+    if (!rc && !has_value) {
+        tensor->rank = 1;
+        tensor->shape[0] = 0;
+        tensor->data = nothing;
+        return ERR_OK;
+    }
+    if (!rc)
+        rc = describe_value(library, value, tensor, err);
     if (rc)
         return rc;
     int64_t elements = tensor_elements(tensor->shape, tensor->rank);
     if (elements < 0)
-        return err_set(err, ERR_INTERNAL, "output '%s' has no possible shape", name);
+        return err_set(err, ERR_INTERNAL, "output '%s' has no possible shape", tensor->name);
     if (tensor->dtype == DTYPE_BYTES)
         return read_texts(library, value, (size_t)elements, arena, tensor, err);
     return read_numbers(library, value, (size_t)elements, arena, tensor, err);

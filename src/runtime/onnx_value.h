@@ -14,9 +14,9 @@ enum dtype onnx_dtype(ONNXTensorElementDataType type);
 enum err_code onnx_value_new(const struct onnx_library *library, const struct tensor *tensor,
                              OrtValue **value, struct err *err);
 
-/* Copy a value into the arena. data NULL when it is an optional value that is not there. `name` is
- * borrowed. */
-enum err_code onnx_value_read(const struct onnx_library *library, OrtValue *value, const char *name,
+/* Copy a value into the arena; an optional one that is not there becomes a tensor without elements.
+ * `tensor` comes with its name, which is borrowed, and the dtype it has by the model. */
+enum err_code onnx_value_read(const struct onnx_library *library, OrtValue *value,
                               struct arena *arena, struct tensor *tensor, struct err *err);
 
 #endif
