@@ -248,6 +248,7 @@ static void free_model(void *model)
     arena_free(m->texts);
     m->magic = 0;
     free(m);
+    malloc_trim(0); /* pages between what other models hold go back to the system as well */
 }
 
 static enum err_code make_model(const struct runtime_file *source, const struct onnx_file *file,

@@ -2,7 +2,11 @@
  *
  * One environment for the process: sessions share one pool of threads, so a hundred loaded models
  * have no more threads than one. Its log says nothing that a status does not say too, so it is
- * dropped; telemetry is off.
+ * dropped.
+ *
+ * The library of the Python wheel (seen in 1.32) starts threads that report to its maker as soon as
+ * it has an environment, before DisableTelemetryEvents can be called. Only the variable
+ * ORT_DISABLE_TELEMETRY keeps them away.
  */
 #include "runtime/onnx_library.h"
 
@@ -24,6 +28,12 @@ static struct {
     struct onnx_library library;
     char path[PATH_BYTES];
 } opened = {.lock = PTHREAD_MUTEX_INITIALIZER};
+
+/* Before main, since the environment must not change once there are threads. */
+static void __attribute__((constructor)) forbid_telemetry(void)
+{
+    setenv("ORT_DISABLE_TELEMETRY", "1", 1);
+}
 
 /* --- where it is ---------------------------------------------------------------------- */
 
@@ -87,9 +97,9 @@ static bool find_beside_program(char *path)
 
 static enum err_code explain_absence(struct err *err)
 {
-    return err_hint(err, "get it with 'pip install onnxruntime' into an environment and start with "
-                         "--onnxruntime-path ENVIRONMENT, or install Debian's libonnxruntime1.21; "
-                         "docs/runtimes/onnx.md");
+    return err_hint(err, "'pip install onnxruntime' into an environment and name its folder in "
+                         "SLIPWAY_ONNXRUNTIME_PATH or --onnxruntime-path; or install Debian's "
+                         "libonnxruntime1.21; see docs/runtimes/onnx.md");
 }
 
 static void *open_path(const char *path, char *reason, size_t bytes)

@@ -352,6 +352,25 @@ static void a_place_without_the_library_says_how_to_get_it(void **state)
     buf_done(&bytes);
 }
 
+static size_t count_threads(void)
+{
+    glob_t threads;
+    assert_int_equal(glob("/proc/self/task/*", 0, NULL, &threads), 0);
+    size_t count = threads.gl_pathc;
+    globfree(&threads);
+    return count;
+}
+
+static size_t threads_before; /* the library was opened */
+
+/* With one thread an operator the library needs none; those that report to its maker would be more.
+ */
+static void the_library_starts_no_threads(void **state)
+{
+    (void)state;
+    assert_int_equal(count_threads(), threads_before + 1); /* the watch for deadlines */
+}
+
 int main(void)
 {
     const struct CMUnitTest library[] = {
@@ -371,7 +390,9 @@ int main(void)
         cmocka_unit_test(a_call_ends_at_its_deadline),
         cmocka_unit_test(a_call_ends_when_its_caller_left),
         cmocka_unit_test(threads_share_a_session),
+        cmocka_unit_test(the_library_starts_no_threads),
     };
+    threads_before = count_threads();
     int failed = cmocka_run_group_tests(library, NULL, NULL);
     if (!onnx_test_library()) {
         print_message("skipped: ONNX Runtime is not on this machine\n");
