@@ -50,8 +50,11 @@ static void cycle(const struct runtime_ops *ops, const struct buf *bytes)
     if (ops->load(&file, &model, &err))
         must(false, err.msg);
     const struct signature *s = ops->describe(model);
-    struct tensor in = {.name = s->inputs[0].name, .dtype = DTYPE_F32, .rank = 2,
-                        .shape = {1, s->feature_count}, .data = row};
+    struct tensor in = {.name = s->inputs[0].name,
+                        .dtype = DTYPE_F32,
+                        .rank = 2,
+                        .shape = {1, s->feature_count},
+                        .data = row};
     struct arena *arena = arena_new(ARENA_BYTES);
     struct runtime_call call = {.in = &in, .in_count = 1, .arena = arena, .out = out};
     if (ops->predict(model, &call, &err))
@@ -60,7 +63,8 @@ static void cycle(const struct runtime_ops *ops, const struct buf *bytes)
     ops->free(model);
 }
 
-static int run(const char *label, const struct runtime_ops *ops, const char *const *paths, int count)
+static int run(const char *label, const struct runtime_ops *ops, const char *const *paths,
+               int count)
 {
     struct buf files[4];
     struct err err = {0};
@@ -88,7 +92,8 @@ static int run(const char *label, const struct runtime_ops *ops, const char *con
 
 int main(int argc, char **argv)
 {
-    static const char *const trees[] = {"examples/triage/model_v1.ubj", "examples/triage/model.ubj"};
+    static const char *const trees[] = {"examples/triage/model_v1.ubj",
+                                        "examples/triage/model.ubj"};
     static const char *const nets[] = {"tests/golden/onnx/mlp/model.onnx",
                                        "tests/golden/onnx/skl_forest_texts/model.onnx",
                                        "tests/golden/onnx/sigmoid/model.onnx"};

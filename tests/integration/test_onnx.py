@@ -1,16 +1,11 @@
-"""ONNX models behind the server: every type by the protocol's own client, contracts, refusals.
+"""ONNX models behind the server: contracts, refusals, no library.
 
-What could break: a type's bytes on the way in or out, an order of outputs that contracts do not
-expect, a library that is missing, an error of ONNX Runtime that takes the server with it.
+What could break: an order of outputs that contracts do not expect, a library that is missing.
 """
 import json
 
-import numpy as np
-import onnx
 import pytest
-import tritonclient.http as http
-from onnx import TensorProto, helper, numpy_helper
-from tritonclient.utils import InferenceServerException
+from onnx import TensorProto, numpy_helper
 
 from api import Api
 from server import ROOT, Server, free_port
@@ -45,44 +40,6 @@ def served(tmp_path_factory):
         status = server.stop()
         server.check_clean()
         assert status == 0
-
-
-@pytest.fixture(scope="module")
-def client(served):
-    with http.InferenceServerClient(f"127.0.0.1:{served.port}") as client:
-        yield client
-
-
-def ask(client, model, inputs, binary=True):
-    made = []
-    for name, (datatype, array) in inputs.items():
-        if datatype == "BYTES":
-            array = array.astype(np.object_)
-        tensor = http.InferInput(name, list(array.shape), datatype)
-        tensor.set_data_from_numpy(array, binary_data=binary)
-        made.append(tensor)
-    return client.infer(model, made)
-
-
-def test_every_type_comes_back_as_it_went(served, client):
-    served.api.register("every_type", model_file("every_type"))
-    result = ask(client, "every_type", tensors("every_type", "input"))
-    for name, (datatype, want) in tensors("every_type", "output").items():
-        got = result.as_numpy(name)
-        assert result.get_output(name)["datatype"] == datatype
-        assert got.shape == want.shape, name
-        if datatype == "BYTES":
-            assert [text.decode() for text in got.ravel()] == list(want.ravel())
-        else:
-            assert np.array_equal(got, want), name
-
-
-def test_texts_and_numbers_in_inputs_of_their_own(served, client):
-    served.api.register("columns", model_file("skl_columns"))
-    for binary in (True, False):
-        result = ask(client, "columns", tensors("skl_columns", "input"), binary)
-        for name, (_, want) in tensors("skl_columns", "output").items():
-            assert result.as_numpy(name) == pytest.approx(want, rel=1e-5, abs=1e-6)
 
 
 def contract(threshold):
@@ -125,26 +82,6 @@ def test_a_classifier_of_scikit_learn_stands_behind_a_contract(served, threshold
         answer = reply["predictions"][0]
         assert answer["label"] == ("benign" if scores[i] >= threshold else "malignant"), answer
         assert answer["probabilities"]["benign"] == pytest.approx(float(scores[i]), rel=1e-4)
-
-
-def gather():
-    """y = table[i], which fails for an index that is out of range."""
-    table = numpy_helper.from_array(np.array([5, 6, 7], np.float32), "table")
-    graph = helper.make_graph([helper.make_node("Gather", ["table", "i"], ["y"])], "g",
-                              [helper.make_tensor_value_info("i", TensorProto.INT64, ["n"])],
-                              [helper.make_tensor_value_info("y", TensorProto.FLOAT, ["n"])],
-                              [table])
-    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8)
-    return model.SerializeToString()
-
-
-def test_an_error_of_the_model_is_an_error_of_that_request(served, client):
-    served.api.register("table", gather())
-    with pytest.raises(InferenceServerException) as failed:
-        ask(client, "table", {"i": ("INT64", np.array([1, 99]))})
-    assert "model 'table' version 1: ONNX Runtime cannot compute this request" in str(failed.value)
-    result = ask(client, "table", {"i": ("INT64", np.array([2, 0]))})
-    assert list(result.as_numpy("y")) == [7, 5]
 
 
 @pytest.mark.parametrize("file, words", [

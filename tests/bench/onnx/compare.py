@@ -96,8 +96,9 @@ def compare(name, us, them, file):
     ratios = [b / a for a, b in zip(ours[1:], theirs[1:])]  # the first pair warms up
     low, high = middle_half(ratios)
     ratio = statistics.median(ratios)
-    info(f"net and {name}: {statistics.median(ours[1:]):.2f} and {statistics.median(theirs[1:]):.1f}"
-         f" us CPU per request at {RATE_PYTHON}/s, middle half of the ratios 1/{low:.1f}..1/{high:.1f}")
+    info(f"net and {name}: {statistics.median(ours[1:]):.2f} and "
+         f"{statistics.median(theirs[1:]):.1f} us CPU per request at {RATE_PYTHON}/s, middle half "
+         f"of the ratios 1/{low:.1f}..1/{high:.1f}")
     bar(f"onnx_cpu_vs_{name.lower()}", f"1/{ratio:.1f}", "<=1/30", ratio >= 30)
 
 
