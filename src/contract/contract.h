@@ -161,6 +161,8 @@ struct contract {
     int special_count;          /* columns with listed values or numeric missing markers */
     const int *special_columns; /* [special_count] */
 
+    const struct contract_field *ranking_group; /* rows with one value of it are ranked against one
+                                                   another; NULL: the model is no ranking */
     double accuracy_floor; /* how good the model must be, in (0, 1); 0: nothing is said */
 
     /* The answer. */

@@ -53,8 +53,14 @@ static const char *const schema_keys[] = {
 static const char *const custom_keys[] = {"id", "property", "value", "description", NULL};
 
 static const char *const document_customs[] = {
-    "slipwayDecisionThreshold", "slipwayCompatibility", "slipwayDrift", "slipwayReferenceDigest",
-    "slipwayTrainingRows",      "slipwayQualityFloor",  NULL,
+    "slipwayDecisionThreshold",
+    "slipwayCompatibility",
+    "slipwayDrift",
+    "slipwayReferenceDigest",
+    "slipwayTrainingRows",
+    "slipwayQualityFloor",
+    "slipwayRankingGroup",
+    NULL,
 };
 
 enum err_code odcs_unknown_custom(struct place *place, struct str property,
@@ -135,6 +141,22 @@ static enum err_code read_floor(struct place *place, yyjson_val *value, double *
     return ERR_OK;
 }
 
+/* The fields are read before it. */
+static enum err_code read_group(struct place *place, yyjson_val *value, struct contract *c)
+{
+    for (int i = 0; i < c->field_count; i++) {
+        const struct contract_field *f = &c->fields[i];
+        bool is_input =
+            f->role != ROLE_PREDICTION && f->role != ROLE_SCORE && f->role != ROLE_LABEL;
+        if (is_input && yyjson_is_str(value) && str_equal_c(json_str(value), f->name)) {
+            c->ranking_group = f;
+            return ERR_OK;
+        }
+    }
+    return place_fail_at(place, "value", "expected the name of an input field, got %s",
+                         place_describe(place, value));
+}
+
 static enum err_code read_document_custom(void *arg, struct place *place, struct str property,
                                           yyjson_val *value)
 {
@@ -144,6 +166,8 @@ static enum err_code read_document_custom(void *arg, struct place *place, struct
         return read_threshold(place, value, &c->decision_threshold);
     if (str_equal_c(property, "slipwayQualityFloor"))
         return read_floor(place, value, &c->accuracy_floor);
+    if (str_equal_c(property, "slipwayRankingGroup"))
+        return read_group(place, value, c);
     if (!str_equal_c(property, "slipwayCompatibility"))
         return odcs_unknown_custom(place, property, document_customs);
     for (int i = 0; modes[i]; i++) {

@@ -19,8 +19,9 @@
 #define SQL_NEXT_SEQ "SELECT COALESCE(MAX(seq), 0) + 1 FROM outcomes"
 #define SQL_PUT_PREDICTED                                                                          \
     "INSERT INTO predicted (id, model, version, arm, rollout, has_key, key_hash, business_key, "   \
-    "at_us, is_suspect, answer, class_index, class_count, value, probabilities, segments) "        \
-    "VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16) "              \
+    "at_us, is_suspect, answer, class_index, class_count, value, probabilities, segments, "        \
+    "rank_group) "                                                                                 \
+    "VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17) "         \
     "ON CONFLICT (id, model, version) DO NOTHING"
 #define SQL_CURRENT                                                                                \
     "SELECT seq, label, value, at_us FROM outcomes WHERE prediction_id = ?1 AND model = ?2 AND "   \
@@ -348,10 +349,11 @@ static enum err_code put_predicted(struct outcome_run *run, const struct predict
         NUMBER(p->is_class || !isfinite(p->value) ? 0 : p->value),
         STORE_STR(probabilities_text(p, &probabilities)),
         STORE_STR(segments_text(p, &segments)),
+        STORE_STR(p->group),
     };
     enum err_code rc = probabilities.is_full || segments.is_full
                            ? err_set(err, ERR_LIMIT, "no room for what was predicted")
-                           : store_exec(run->store, SQL_PUT_PREDICTED, params, 16, NULL, err);
+                           : store_exec(run->store, SQL_PUT_PREDICTED, params, 17, NULL, err);
     buf_done(&probabilities);
     buf_done(&segments);
     return rc;

@@ -3,6 +3,7 @@
 
 #include <stdio.h>
 
+#include "base/hash.h"
 #include "monitor/record_answer.h"
 
 static enum err_code no_room(struct err *err)
@@ -57,6 +58,16 @@ static struct str cell_text(const struct record *record, int64_t row, bool is_te
                : (struct str){0};
 }
 
+/* Only which rows share it matters: a long one is known by its digest. */
+static struct str group_text(struct str cell, struct arena *arena)
+{
+    char digest[SHA256_HEX_BYTES + 1];
+    if (cell.len <= PREDICTED_GROUP_BYTES_MAX)
+        return cell;
+    hash_sha256_hex(cell.ptr, cell.len, digest);
+    return str_of(arena_copy(arena, digest, SHA256_HEX_BYTES));
+}
+
 static void read_columns(const struct record *record, int64_t row, bool is_text,
                          struct arena *arena, struct predicted *p,
                          struct predicted_segment *segments, bool *is_full)
@@ -67,6 +78,8 @@ static void read_columns(const struct record *record, int64_t row, bool is_text,
     for (int i = 0; i < count; i++) {
         if (columns[i].is_key && p->key.len == 0)
             p->key = cell_text(record, row, is_text, i, arena, is_full);
+        if (columns[i].is_group)
+            p->group = group_text(cell_text(record, row, is_text, i, arena, is_full), arena);
         if (!columns[i].is_segment || p->segment_count == PREDICTED_SEGMENTS_MAX)
             continue;
         segments[p->segment_count++] = (struct predicted_segment){

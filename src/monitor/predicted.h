@@ -12,6 +12,7 @@
 
 enum {
     PREDICTED_SEGMENTS_MAX = 32,
+    PREDICTED_GROUP_BYTES_MAX = 256,
     PREDICTED_CLASSES_MAX = 64, /* of which all probabilities are kept; else the answer's alone */
 };
 
@@ -28,7 +29,8 @@ struct predicted {
     bool has_key;    /* a routing key was named */
     uint64_t key_hash;
     int64_t at_us;
-    struct str key; /* business key of the row; empty when the contract has none */
+    struct str key;   /* business key of the row; empty when the contract has none */
+    struct str group; /* what it is ranked within; empty when its model is no ranking */
     bool is_suspect;
 
     struct str answer;          /* the class's name (its index when it has none), or the number */

@@ -50,6 +50,8 @@ static const struct metric {
                       "no group has a relevant item"},
     [QUALITY_MAP] = {"map", NEEDS_GROUPS, BETTER_HIGHER, quality_map, 0, 1,
                      "no group has a relevant item"},
+    [QUALITY_MRR] = {"mrr", NEEDS_GROUPS, BETTER_HIGHER, quality_mrr, 0, 1,
+                     "no group has a relevant item"},
 };
 
 const char *quality_name(enum quality_metric metric)

@@ -61,6 +61,7 @@ enum quality_metric {
     /* scores within groups */
     QUALITY_NDCG,
     QUALITY_MAP,
+    QUALITY_MRR,
     QUALITY_COUNT,
 };
 

@@ -1,4 +1,4 @@
-/* quality_rank.c - how well scores order the items of a group: NDCG and mean average precision.
+/* quality_rank.c - how well scores order the items of a group: NDCG, MAP and MRR.
  *
  * Each group (query, basket) has a value of its own, and the metric is the mean over groups; what
  * is drawn again by the bootstrap is whole groups. A group without a relevant item has no value
@@ -10,10 +10,12 @@
  *     DCG  = sum gain(rel_i) discount(i);  items of equal score share their places' mean discount
  *     NDCG = DCG / DCG of the best order
  *     AP   = mean over relevant items (rel > 0) of the precision down to their score
+ *     RR   = 1 / place of the first relevant item; the mean over the orders of equal scores
  *
  * Sources: Burges et al. (2005); McSherry, Najork, Computing Information Retrieval Performance
  * Measures Efficiently in the Presence of Tied Scores (2008). Agrees with scikit-learn's
- * ndcg_score of gains and average_precision_score; tests/golden/quality.
+ * ndcg_score of gains and average_precision_score; tests/golden/quality. (MAP and MRR are the
+ * means of AP and RR.)
  */
 #include <math.h>
 #include <stdlib.h>
@@ -97,6 +99,28 @@ static double group_average_precision(const struct item *items, int64_t count)
     return sum / hits;
 }
 
+/* Of the block of equal scores with the first relevant items: the chance that place k of it is the
+ * first relevant one is that of k - 1 misses and a hit, drawn without putting back. */
+static double group_reciprocal_rank(const struct item *items, int64_t count)
+{
+    double relevant = 0, none_so_far = 1, sum = 0;
+    int64_t from = 0, to = 0;
+    while (from < count && relevant == 0) {
+        from = to;
+        to = from < count ? block_end(items, count, from) : count;
+        for (int64_t i = from; i < to; i++)
+            relevant += items[i].relevance > 0;
+    }
+    if (relevant == 0)
+        return NAN;
+    for (int64_t i = from; i < to && none_so_far > 0; i++) {
+        double hit = fmin(1, relevant / (double)(to - i));
+        sum += none_so_far * hit / (double)(i + 1);
+        none_so_far *= 1 - hit;
+    }
+    return sum;
+}
+
 static int64_t group_end(const struct item *items, int64_t count, int64_t from)
 {
     int64_t to = from + 1;
@@ -122,19 +146,22 @@ enum err_code quality_rank_groups(struct quality_sample *sample, int ndcg_at, st
     struct item *items = sorted_items(sample->rows, arena);
     double *ndcg = arena_calloc(arena, (size_t)count, sizeof(*ndcg));
     double *map = arena_calloc(arena, (size_t)count, sizeof(*map));
-    if (!items || !ndcg || !map)
+    double *mrr = arena_calloc(arena, (size_t)count, sizeof(*mrr));
+    if (!items || !ndcg || !map || !mrr)
         return err_set(err, ERR_LIMIT, "no room for a ranking of %lld rows", (long long)count);
     sample->group_count = 0;
     for (int64_t from = 0, to; from < count; from = to) {
         to = group_end(items, count, from);
         int g = sample->group_count++;
         map[g] = group_average_precision(items + from, to - from);
+        mrr[g] = group_reciprocal_rank(items + from, to - from);
         double got = dcg(items + from, to - from, ndcg_at);
         double best = best_dcg(items + from, to - from, ndcg_at);
         ndcg[g] = best > 0 ? got / best : NAN;
     }
     sample->ndcg = ndcg;
     sample->map = map;
+    sample->mrr = mrr;
     return ERR_OK;
 }
 
@@ -159,4 +186,9 @@ double quality_ndcg(const struct quality_sample *sample)
 double quality_map(const struct quality_sample *sample)
 {
     return mean_of_groups(sample, sample->map);
+}
+
+double quality_mrr(const struct quality_sample *sample)
+{
+    return mean_of_groups(sample, sample->mrr);
 }

@@ -20,7 +20,7 @@ struct quality_sample {
     const double *log_losses, *squares, *gaps; /* [count] of each row, see quality_score.c */
     const uint8_t *bins;                       /* [count] of the expected calibration error */
     int group_count;
-    const double *ndcg, *map; /* [group_count] of each group; NaN: no relevant item */
+    const double *ndcg, *map, *mrr; /* [group_count] of each group; NaN: no relevant item */
 };
 
 typedef double quality_fn(const struct quality_sample *sample);
@@ -41,7 +41,7 @@ enum err_code quality_score_rows(struct quality_sample *sample, struct arena *ar
 quality_fn quality_mae, quality_rmse, quality_r2, quality_mape;
 
 /* quality_rank.c: means over groups. */
-quality_fn quality_ndcg, quality_map;
+quality_fn quality_ndcg, quality_map, quality_mrr;
 enum err_code quality_rank_groups(struct quality_sample *sample, int ndcg_at, struct arena *arena,
                                   struct err *err);
 

@@ -337,7 +337,9 @@ static enum err_code measure_metrics(struct measuring *m, struct section *s, str
         return ERR_OK;
     enum err_code rc =
         s->out->is_class ? fill_classes(m, s, &rows, err) : fill_numbers(m, s, &rows, err);
-    return rc ? rc : quality_measure(&rows, &options, m->arena, s->out->metrics, err);
+    if (!rc)
+        rc = quality_measure(&rows, &options, m->arena, s->out->metrics, err);
+    return rc ? rc : realised_rank(s->rows, s->row_count, &options, m->arena, s->out->metrics, err);
 }
 
 /* Accuracy with Wilson's interval, or the mean absolute error with a normal one. */

@@ -45,6 +45,7 @@ struct realised_row {
     double answer_number, truth_number;
     const float *probabilities; /* [class_count] or NULL */
     struct str segments;        /* JSON object; empty when there are none */
+    struct str group;           /* what it is ranked within; empty when the model is no ranking */
     bool is_shadow;
 };
 
@@ -130,6 +131,12 @@ double realised_loss(const struct realised_row *row);
 enum err_code realised_slices(const struct realised_row *const *rows, int64_t count,
                               struct arena *arena, struct realised_slice **slices, int *slice_count,
                               struct err *err);
+
+/* Fill NDCG, MAP and MRR of `metrics` from the rows that have a group; without any, they stay as
+ * they are. Relevance is the label: a number, or 0 and 1 of two classes. */
+enum err_code realised_rank(const struct realised_row *const *rows, int64_t count,
+                            const struct quality_options *options, struct arena *arena,
+                            struct quality metrics[QUALITY_COUNT], struct err *err);
 
 /* Values of a version, over `answered` rows. */
 enum err_code realised_values(struct store *store, const struct realised_query *query,

@@ -8,9 +8,9 @@
 
 #define SQL_ROWS                                                                                   \
     "SELECT p.version, p.arm, p.at_us, p.class_index, p.class_count, p.value, p.probabilities, "   \
-    "p.segments, o.class_index, o.label, o.received_us FROM predicted p JOIN outcomes o ON "       \
-    "o.prediction_id = p.id AND o.model = p.model WHERE o.name = 'label' AND o.state = "           \
-    "'current' AND p.model = ?1 AND p.at_us >= ?2 AND p.at_us < ?3 AND "                           \
+    "p.segments, o.class_index, o.label, o.received_us, p.rank_group FROM predicted p JOIN "       \
+    "outcomes o ON o.prediction_id = p.id AND o.model = p.model WHERE o.name = 'label' AND "       \
+    "o.state = 'current' AND p.model = ?1 AND p.at_us >= ?2 AND p.at_us < ?3 AND "                 \
     "(?4 = 0 OR p.version = ?4) AND (?5 = '' OR p.arm = ?5) AND (?6 = 0 OR p.rollout = ?6) "       \
     "ORDER BY p.at_us DESC LIMIT ?7"
 #define SQL_VALUES                                                                                 \
@@ -74,6 +74,9 @@ static enum err_code read_row(struct store_rows *rows, void *arg, struct err *er
     row.probabilities = read_probabilities(store_text(rows, 6), row.class_count, c->arena);
     if (segments.len)
         row.segments = (struct str){store_text_copy(rows, 7, c->arena, &is_full), segments.len};
+    if (store_text(rows, 11).len)
+        row.group =
+            (struct str){store_text_copy(rows, 11, c->arena, &is_full), store_text(rows, 11).len};
     out->rows[out->count++] = row;
     return is_full ? err_set(err, ERR_LIMIT, "no room for labelled rows") : ERR_OK;
 }

@@ -48,6 +48,7 @@ struct record_column {
     bool is_whole;                /* integers and booleans: printed without a fraction */
     bool is_boolean;
     bool is_key, is_segment, is_timestamp;
+    bool is_group; /* rows with one value of it are ranked against one another */
     enum kept_as kept_as;
     const struct ood_column *training; /* what training rows had in it (ood.h); NULL: unknown */
 };

@@ -20,7 +20,8 @@ static const struct str *copy_texts(const struct str *texts, int count, struct a
     return copy;
 }
 
-static struct record_column column_of_field(const struct contract_field *field,
+static struct record_column column_of_field(const struct contract *contract,
+                                            const struct contract_field *field,
                                             enum redaction policy, struct arena *arena)
 {
     return (struct record_column){
@@ -35,19 +36,21 @@ static struct record_column column_of_field(const struct contract_field *field,
         .is_key = field->role == ROLE_KEY,
         .is_segment = field->role == ROLE_SEGMENT,
         .is_timestamp = field->role == ROLE_TIMESTAMP,
+        .is_group = field == contract->ranking_group,
         .kept_as = redact_choose(policy, field->classification, field->is_text),
         .training = field->is_text ? NULL : ood_column_new(field, arena),
     };
 }
 
-static const struct record_column *columns_of_fields(const struct contract_field *const *fields,
+static const struct record_column *columns_of_fields(const struct contract *contract,
+                                                     const struct contract_field *const *fields,
                                                      int count, enum redaction policy,
                                                      struct arena *arena)
 {
     struct record_column *columns = arena_calloc(arena, (size_t)count, sizeof(*columns));
     assert(columns);
     for (int i = 0; i < count; i++)
-        columns[i] = column_of_field(fields[i], policy, arena);
+        columns[i] = column_of_field(contract, fields[i], policy, arena);
     return columns;
 }
 
@@ -124,8 +127,10 @@ struct record_schema *record_schema_new(const struct loaded *loaded, enum redact
     if (contract) {
         schema->value_count = contract->value_count;
         schema->text_count = contract->text_count;
-        schema->values = columns_of_fields(contract->values, contract->value_count, policy, arena);
-        schema->texts = columns_of_fields(contract->texts, contract->text_count, policy, arena);
+        schema->values =
+            columns_of_fields(contract, contract->values, contract->value_count, policy, arena);
+        schema->texts =
+            columns_of_fields(contract, contract->texts, contract->text_count, policy, arena);
     } else {
         schema->value_count = sig->feature_count;
         schema->values = columns_of_model(sig, arena);

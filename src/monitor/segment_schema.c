@@ -44,6 +44,7 @@ static void put_column(struct json_writer *w, const struct record_column *column
     put_flag(w, "key", column->is_key);
     put_flag(w, "segment", column->is_segment);
     put_flag(w, "timestamp", column->is_timestamp);
+    put_flag(w, "group", column->is_group);
     json_end_object(w);
 }
 
@@ -181,6 +182,7 @@ static struct record_column get_column(struct reading *r, yyjson_val *object)
         .is_key = get_flag(object, "key"),
         .is_segment = get_flag(object, "segment"),
         .is_timestamp = get_flag(object, "timestamp"),
+        .is_group = get_flag(object, "group"),
     };
     column.categories = get_texts(r, object, "categories", &column.category_count);
     struct str kept = json_str(yyjson_obj_get(object, "kept_as"));

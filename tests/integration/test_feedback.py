@@ -163,6 +163,28 @@ def test_a_release_ends_in_a_page_with_numbers(server, api):
     assert "labels cover 25 % of the answers after the change" in page
 
 
+def test_rankings_are_measured_within_their_groups(server, tmp_path):
+    """C0001: the item that was right has the lower score, place 2: NDCG 1 / log2 3. C0002: 1."""
+    contract = tmp_path / "ranking.yaml"
+    contract.write_text((CASES / "churn.yaml").read_text() + "customProperties:\n"
+                        "  - {property: slipwayRankingGroup, value: customer}\n")
+    server.cli("model", "register", "churn", CASES / "churn.json", "--owner", "me@example.org",
+               "--contract", contract, "--alias", "champion")
+    api = Api(server.url)
+    high, low = {"tenure": 3, "calls": 5, "plan": "basic"}, {"tenure": 48, "plan": "family"}
+    answers = predict(api, [{"customer": f"C000{i}", **row} for i in (1, 2) for row in (high, low)])
+    truth = ["stays", "leaves", "leaves", "stays"]
+    said = say(api, {"items": [{"id": a["id"], "label": label}
+                               for a, label in zip(answers, truth)]})
+    assert said["accepted"] == 4
+    section, = api.get("/api/models/churn/quality").json()["versions"]
+    metrics = {m["name"]: m for m in section["metrics"]}
+    assert metrics["accuracy"]["value"] == 0.5
+    assert metrics["ndcg"]["value"] == pytest.approx((1 + 0.63092975) / 2, abs=1e-7)
+    assert (metrics["map"]["value"], metrics["mrr"]["value"]) == (0.75, 0.75)
+    assert metrics["mrr"]["n"] == 2
+
+
 def test_labels_below_the_floor_raise_an_alert(server, tmp_path):
     contract = tmp_path / "floor.yaml"
     contract.write_text((CASES / "churn.yaml").read_text() + "customProperties:\n"

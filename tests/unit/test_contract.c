@@ -210,6 +210,7 @@ static void the_document_names_owner_freshness_threshold_and_compatibility(void 
         "- {property: slipwayDecisionThreshold, value: 0.3}\n"
         "- {property: slipwayCompatibility, value: none}\n"
         "- {property: slipwayQualityFloor, value: {accuracy: 0.9}}\n"
+        "- {property: slipwayRankingGroup, value: x}\n"
         "- {property: somebodyElses, value: [1, 2]}\n";
     struct contract *c = contract_of(text);
     assert_string_equal(c->owner, "a@example.org");
@@ -218,6 +219,7 @@ static void the_document_names_owner_freshness_threshold_and_compatibility(void 
     assert_true(c->decision_threshold == 0.3);
     assert_string_equal(c->compatibility, "none");
     assert_true(c->accuracy_floor == 0.9);
+    assert_ptr_equal(c->ranking_group, field(c, "x"));
     contract_free(c);
 }
 
@@ -300,6 +302,9 @@ static void an_error_names_the_place_what_was_expected_and_what_came(void **stat
         {FIELD("logicalType: number\n    customProperties: [{property: slipwayReference, value: "
                "{kind: numeric, n: 0, edges: [1, 1], counts: [0, 0, 0], missing: 0}}]"),
          AT ".customProperties[0].value.edges: must ascend (as float32); index 1 does not", NULL},
+        {FIELD(
+             "logicalType: number\ncustomProperties: [{property: slipwayRankingGroup, value: y}]"),
+         "customProperties[0].value: expected the name of an input field, got the text 'y'", NULL},
         {CONTRACT_TEXT("  - {name: x, logicalType: number}\n  - {name: x, logicalType: number}\n"),
          "schema[0].properties[1].name: 'x' is already the name of properties[0]", NULL},
         {FIELD("logicalType: number\n    customProperties: [{property: slipwayRole, value: "

@@ -516,13 +516,14 @@ static void many_predictions_of_a_subject_go_in_parts(void **state)
     bool is_done = true;
     two_subjects(f);
     const struct store_value params[] = {STORE_INT(OUTCOME_FORGET_MAX)};
-    assert_ok(f, store_exec(f->store,
-                            "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE "
-                            "i < ?1) INSERT INTO predicted SELECT 'm-' || i, model, version, arm, "
-                            "rollout, has_key, key_hash, business_key, at_us, is_suspect, answer, "
-                            "class_index, class_count, value, probabilities, segments FROM n, "
-                            "predicted WHERE id = 'r-0'",
-                            params, 1, NULL, &f->err));
+    assert_ok(f, store_exec(
+                     f->store,
+                     "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE "
+                     "i < ?1) INSERT INTO predicted SELECT 'm-' || i, model, version, arm, "
+                     "rollout, has_key, key_hash, business_key, at_us, is_suspect, answer, "
+                     "class_index, class_count, value, probabilities, segments, rank_group FROM n, "
+                     "predicted WHERE id = 'r-0'",
+                     params, 1, NULL, &f->err));
     assert_ok(f, outcome_erase_key(f->store, "churn", STR_LIT("C1"), f->arena, &count, &is_done,
                                    &f->err));
     assert_false(is_done);

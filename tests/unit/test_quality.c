@@ -291,6 +291,25 @@ static void a_group_without_a_relevant_item_is_skipped(void **state)
     assert_false(got[QUALITY_MAE].is_measured);
 }
 
+/* Group 1: the relevant item is third: 1/3. Group 2: three items share the first places, one of
+ * them is relevant: (1 + 1/2 + 1/3) / 3 = 11/18. Group 3: two of three: first with 2/3, else
+ * second: 2/3 + 1/3 x 1/2 = 5/6. Their mean is (6 + 11 + 15) / 54 = 32/54. */
+static void the_first_relevant_place_counts_and_ties_share_it(void **state)
+{
+    (void)state;
+    static const int64_t group[] = {1, 1, 1, 2, 2, 2, 3, 3, 3, 4};
+    static const double truth[] = {0, 0, 2, 1, 0, 0, 1, 0, 1, 0};
+    static const double score[] = {3, 2, 1, 5, 5, 5, 0, 0, 0, 9};
+    struct quality_rows rows = {
+        .count = 10, .truth_number = truth, .predicted_number = score, .group = group};
+    struct quality got[QUALITY_COUNT];
+    struct err err = {0};
+    assert_int_equal(quality_measure(&rows, NULL, arena, got, &err), ERR_OK);
+    assert_float_equal(got[QUALITY_MRR].value, 32.0 / 54, 1e-12);
+    assert_int_equal(got[QUALITY_MRR].n, 3);
+    assert_int_equal(got[QUALITY_MRR].skipped, 1);
+}
+
 static void wrong_rows_are_named(void **state)
 {
     (void)state;
@@ -419,6 +438,7 @@ int main(void)
         cmocka_unit_test(a_perfect_model_is_not_certain),
         cmocka_unit_test(mape_leaves_out_a_truth_of_zero),
         cmocka_unit_test(a_group_without_a_relevant_item_is_skipped),
+        cmocka_unit_test(the_first_relevant_place_counts_and_ties_share_it),
         cmocka_unit_test(wrong_rows_are_named),
         cmocka_unit_test(intervals_are_repeatable),
         cmocka_unit_test(a_model_at_the_margin_passes_seldom),
