@@ -58,6 +58,7 @@ struct node {
     /* What watches the versions; NULL in-process. */
     struct monitors *monitors;
     struct monitor_task monitor_task;
+    struct quality_watch *quality_watch; /* estimates against floors; NULL in-process */
 
     struct rollout_engine *rollouts; /* what decides about versions; NULL in-process */
     struct shadow *shadow;           /* versions that answer nobody; NULL in-process */

@@ -17,6 +17,7 @@
 #include "base/log.h"
 #include "serve/endpoint_build.h"
 #include "serve/lane.h"
+#include "serve/quality_watch.h"
 #include "serve/rollout_engine.h"
 
 enum { FAST_THREADS = 2, PATH_BYTES = 4096, MONITOR_TICK_MS = 1000 };
@@ -257,7 +258,7 @@ static void start_intake(struct node *node)
 
 static void start_review(struct node *node)
 {
-    node->review = review_engine_new(node->control);
+    node->review = review_engine_new(node->control, node->alerts);
     const struct record_sink sink = review_engine_sink(node->review);
     recorder_add_sink(node->recorder, &sink);
     review_engine_schedule(node->review, node->ticker);
@@ -371,6 +372,8 @@ static enum err_code start(struct node *node, struct err *err)
     start_intake(node);
     start_review(node);
     start_rollouts(node);
+    node->quality_watch = quality_watch_new(node->control, node->alerts, node->slow_pool);
+    ticker_add(node->ticker, "quality", QUALITY_WATCH_MS, quality_watch_run, node->quality_watch);
     rc = start_alerting(node, err);
     if (rc)
         return rc;
@@ -490,6 +493,7 @@ static void stop(struct node *node)
         intake_save(node->intake); /* the last hour */
     pool_free(node->fast_pool);
     pool_free(node->slow_pool);
+    quality_watch_free(node->quality_watch);
     if (node->review)
         review_engine_run(node->review); /* what the last records brought */
     review_engine_free(node->review);

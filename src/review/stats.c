@@ -35,6 +35,9 @@
 #define SQL_TOTALS                                                                                 \
     "SELECT model, version, items, decisions, decision_us, overrides, sla_misses "                 \
     "FROM review_totals ORDER BY model, version LIMIT 100000"
+#define SQL_OVERDUE                                                                                \
+    "SELECT model, COUNT(*), MIN(due_us) FROM review_items WHERE state = 'open' AND due_us <= ?1 " \
+    "GROUP BY model ORDER BY model LIMIT 10000"
 #define SQL_OPEN                                                                                   \
     "SELECT COUNT(*), COALESCE(MIN(created_us), 0), 0 FROM review_items WHERE state = 'open'"
 
@@ -459,6 +462,39 @@ enum err_code review_totals(struct store *store, struct arena *arena, struct rev
         return err->code;
     *totals = list.totals;
     *count = list.count;
+    return ERR_OK;
+}
+
+struct overdue_list {
+    struct arena *arena;
+    struct review_overdue *models;
+    int count;
+};
+
+static enum err_code read_overdue(struct store_rows *rows, void *arg, struct err *err)
+{
+    struct overdue_list *list = arg;
+    bool is_full = false;
+    list->models = store_list_grow(list->arena, list->models, list->count, sizeof(*list->models));
+    if (!list->models)
+        return no_room(err);
+    list->models[list->count++] = (struct review_overdue){
+        .model = store_text_copy(rows, 0, list->arena, &is_full),
+        .count = store_i64(rows, 1),
+        .oldest_due_us = store_i64(rows, 2),
+    };
+    return is_full ? no_room(err) : ERR_OK;
+}
+
+enum err_code review_overdue(struct store *store, int64_t now_us, struct arena *arena,
+                             struct review_overdue **list, int *count, struct err *err)
+{
+    struct overdue_list found = {.arena = arena};
+    const struct store_value params[] = {STORE_INT(now_us)};
+    if (registry_each_row(store, SQL_OVERDUE, params, 1, read_overdue, &found, err))
+        return err->code;
+    *list = found.models;
+    *count = found.count;
     return ERR_OK;
 }
 

@@ -77,6 +77,14 @@ struct review_total {
 enum err_code review_totals(struct store *store, struct arena *arena, struct review_total **totals,
                             int *count, struct err *err);
 
+/* Models with open items past their time. */
+struct review_overdue {
+    const char *model;
+    int64_t count, oldest_due_us;
+};
+enum err_code review_overdue(struct store *store, int64_t now_us, struct arena *arena,
+                             struct review_overdue **list, int *count, struct err *err);
+
 /* Open items of all models, and when the oldest was made (0: none). */
 enum err_code review_open_count(struct store *store, int64_t *count, int64_t *oldest_us,
                                 struct err *err);

@@ -3,25 +3,11 @@
 
 #include "base/check.h"
 #include "base/hash.h"
+#include "rollout/state_bytes.h"
 
 enum { EVIDENCE_VERSION = 1, HEAD_BYTES = 8 };
 
 /* ---- writing ---- */
-
-static void put_u64(struct buf *out, uint64_t value)
-{
-    buf_append(out, &value, sizeof(value));
-}
-
-static void put_i64(struct buf *out, int64_t value)
-{
-    put_u64(out, (uint64_t)value);
-}
-
-static void put_f64(struct buf *out, double value)
-{
-    buf_append(out, &value, sizeof(value));
-}
 
 static void put_evidence(struct buf *out, const struct evidence *evidence)
 {
@@ -77,45 +63,6 @@ void evidence_format(const struct evidence_state *state, struct buf *out)
 
 /* ---- reading ---- */
 
-struct reading {
-    const char *at, *end;
-    bool is_short;
-};
-
-static uint64_t get_u64(struct reading *r)
-{
-    uint64_t value = 0;
-    if ((size_t)(r->end - r->at) < sizeof(value)) {
-        r->is_short = true;
-        return 0;
-    }
-    memcpy(&value, r->at, sizeof(value));
-    r->at += sizeof(value);
-    return value;
-}
-
-static int64_t get_i64(struct reading *r)
-{
-    return (int64_t)get_u64(r);
-}
-
-static double get_f64(struct reading *r)
-{
-    uint64_t bits = get_u64(r);
-    double value;
-    memcpy(&value, &bits, sizeof(value));
-    return value;
-}
-
-/* A count that fits what is left. */
-static int64_t get_count(struct reading *r, int64_t max)
-{
-    int64_t count = get_i64(r);
-    if (count < 0 || count > max || count * 8 > r->end - r->at)
-        r->is_short = true;
-    return r->is_short ? 0 : count;
-}
-
 static void get_evidence(struct reading *r, struct evidence *evidence)
 {
     for (int i = 0; i < GUARD_ALTERNATIVES; i++)
@@ -137,7 +84,7 @@ static void get_guard(struct reading *r, struct guard *guard)
     guard->is_safe = flags & 1;
     guard->is_failed = flags >> 1 & 1;
     guard->is_failed_by_key = flags >> 2 & 1;
-    int64_t count = get_count(r, KEY_SET_MAX);
+    int64_t count = get_count(r, KEY_SET_MAX, 8);
     for (int64_t i = 0; i < count; i++)
         key_set_add(&guard->seen, get_u64(r));
     if (guard->window < 1)
@@ -149,7 +96,7 @@ static void get_exposure(struct reading *r, struct exposure *exposure)
     for (int side = 0; side < SIDE_COUNT; side++) {
         exposure->requests[side] = get_i64(r);
         exposure->keyed_requests[side] = get_i64(r);
-        int64_t count = get_count(r, KEY_SKETCH_SIZE);
+        int64_t count = get_count(r, KEY_SKETCH_SIZE, 8);
         for (int64_t i = 0; i < count; i++)
             key_sketch_restore(&exposure->keys[side], get_u64(r));
     }

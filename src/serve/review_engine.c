@@ -7,6 +7,7 @@
 #include "base/check.h"
 #include "base/clock.h"
 #include "base/log.h"
+#include "serve/review_watch.h"
 
 enum { SNAPSHOT_RECORDS_MAX = 256 }; /* looked at before a newer snapshot is taken */
 
@@ -23,6 +24,8 @@ struct review_engine {
     struct control *control;
     struct ticker *ticker;
     int task;
+    struct review_watch *watch; /* ticker */
+    int tick_count;             /* ticker */
 
     pthread_mutex_t lock; /* of what follows */
     struct batch *first, *last;
@@ -252,9 +255,21 @@ void review_engine_run(struct review_engine *engine)
     expire_due(engine);
 }
 
+static void watch_items(struct review_engine *engine)
+{
+    struct err err = {0};
+    struct store *store = control_read_begin(engine->control);
+    if (review_watch_look(engine->watch, store, clock_wall_us(), &err))
+        log_warn("review items not watched", "reason=%s", err.msg);
+    control_read_end(engine->control);
+}
+
 static void run_task(void *arg)
 {
-    review_engine_run(arg);
+    struct review_engine *engine = arg;
+    review_engine_run(engine);
+    if (engine->tick_count++ % REVIEW_WATCH_TICKS == 0)
+        watch_items(engine);
 }
 
 void review_engine_schedule(struct review_engine *engine, struct ticker *ticker)
@@ -265,12 +280,13 @@ void review_engine_schedule(struct review_engine *engine, struct ticker *ticker)
 
 /* ---- life ---- */
 
-struct review_engine *review_engine_new(struct control *control)
+struct review_engine *review_engine_new(struct control *control, struct alerts *alerts)
 {
     struct review_engine *engine = calloc(1, sizeof(*engine));
     if (!engine)
         abort();
     engine->control = control;
+    engine->watch = review_watch_new(alerts);
     pthread_mutex_init(&engine->lock, NULL);
     return engine;
 }
@@ -289,6 +305,7 @@ void review_engine_free(struct review_engine *engine)
         batch_free(batch);
     if (engine->snapshot)
         snapshot_unref(engine->snapshot);
+    review_watch_free(engine->watch);
     pthread_mutex_destroy(&engine->lock);
     free(engine);
 }

@@ -8,6 +8,7 @@
 #ifndef SLIPWAY_SERVE_REVIEW_ENGINE_H
 #define SLIPWAY_SERVE_REVIEW_ENGINE_H
 
+#include "monitor/alert.h"
 #include "monitor/record.h"
 #include "review/review.h"
 #include "serve/control.h"
@@ -18,6 +19,7 @@ enum {
     REVIEW_WAITING_BATCHES_MAX = 16, /* of REVIEW_BATCH_MAX items */
     REVIEW_BATCH_BYTES_MAX = 4 * 1024 * 1024,
     REVIEW_TICK_MS = 1000,
+    REVIEW_WATCH_TICKS = 10, /* between looks for items that are late */
 };
 
 /* Who opens and closes items when nobody does. */
@@ -25,7 +27,8 @@ extern const struct actor review_engine_actor;
 
 struct review_engine;
 
-struct review_engine *review_engine_new(struct control *control);
+/* `alerts` may be NULL: nobody hears of items that wait too long. */
+struct review_engine *review_engine_new(struct control *control, struct alerts *alerts);
 
 /* When the recorder and the ticker have ended. NULL is allowed. */
 void review_engine_free(struct review_engine *engine);

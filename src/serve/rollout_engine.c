@@ -1,35 +1,27 @@
 /* rollout_engine.c - active rollouts in memory, their evidence, and the look that decides. */
 #include "serve/rollout_engine.h"
 
-#include <dirent.h>
-#include <fcntl.h>
 #include <math.h>
 #include <pthread.h>
 #include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 #include "base/check.h"
 #include "base/clock.h"
-#include "base/file.h"
 #include "base/log.h"
 #include "registry/rollback_log.h"
 #include "rollout/evidence_file.h"
 #include "rollout/gate_store.h"
+#include "serve/rollout_files.h"
 
 enum {
     LIVE_ARENA_BYTES = 2 * ROLLOUT_MEMORY_BYTES_MAX,
-    NAME_BYTES = 64,
-    PATH_BYTES = 4096,
     ALERT_BYTES = 128,
     FINDING_BYTES = 256,
     COOLED_MAX = 1000, /* models looked at for versions that need not stay warm */
 };
-
-#define EVIDENCE_PREFIX "rollout-"
-#define EVIDENCE_SUFFIX ".evidence"
 
 /* A clock that jumps makes no step long: what one tick may add. */
 #define TICK_US_MAX (10 * CLOCK_SECOND_US)
@@ -272,35 +264,28 @@ static void take_outcome(void *arg, const struct outcome *outcome)
 
 /* ---- evidence on disk ---- */
 
-static const char *evidence_name(int64_t rollout, char out[NAME_BYTES])
+static void save_shadow(struct rollout_engine *engine, const struct live *live)
 {
-    snprintf(out, NAME_BYTES, EVIDENCE_PREFIX "%lld" EVIDENCE_SUFFIX, (long long)rollout);
-    return out;
+    struct buf out;
+    buf_init(&out, SHADOW_FILE_BYTES_MAX);
+    if (shadow_save(engine->config.shadow, live->row.id, &out))
+        rollout_file_save(control_folder(engine->config.control), live->row.id, ROLLOUT_SHADOW,
+                          &out);
+    buf_done(&out);
 }
 
 static void save(struct rollout_engine *engine, struct live *live)
 {
-    char name[NAME_BYTES];
     struct buf out;
-    struct err err = {0};
     buf_init(&out, EVIDENCE_BYTES_MAX);
     pthread_mutex_lock(&engine->lock);
     live->evidence.saved_wall_us = clock_wall_us();
     evidence_format(&live->evidence, &out);
     pthread_mutex_unlock(&engine->lock);
-    int fd = folder_fd(control_folder(engine->config.control));
-    if (out.is_full ||
-        file_replace_at(fd, evidence_name(live->row.id, name), out.data, out.len, 0600, &err))
-        log_warn("rollout evidence not kept", "rollout=%lld reason=%s", (long long)live->row.id,
-                 out.is_full ? "too large" : err.msg);
+    rollout_file_save(control_folder(engine->config.control), live->row.id, ROLLOUT_EVIDENCE, &out);
     buf_done(&out);
-}
-
-static void forget(struct rollout_engine *engine, int64_t rollout)
-{
-    char name[NAME_BYTES];
-    int fd = folder_fd(control_folder(engine->config.control));
-    unlinkat(fd, evidence_name(rollout, name), 0);
+    if (live->is_shadowing)
+        save_shadow(engine, live);
 }
 
 /* Time in which nobody looked is part of the rollout's age, and of no step. */
@@ -316,14 +301,11 @@ static void take_saved(struct live *live, const struct evidence_state *fresh)
 
 static void restore(struct rollout_engine *engine, struct live *live)
 {
-    char name[NAME_BYTES], path[PATH_BYTES];
     struct buf bytes;
-    struct err err = {0};
     const struct evidence_state fresh = {.step = live->row.step};
-    folder_file(control_folder(engine->config.control), evidence_name(live->row.id, name), path,
-                sizeof(path));
-    if (!file_read(path, EVIDENCE_BYTES_MAX, &bytes, &err) &&
-        evidence_parse(buf_view(&bytes), &live->evidence))
+    rollout_file_load(control_folder(engine->config.control), live->row.id, ROLLOUT_EVIDENCE,
+                      EVIDENCE_BYTES_MAX, &bytes);
+    if (evidence_parse(buf_view(&bytes), &live->evidence))
         take_saved(live, &fresh);
     buf_done(&bytes);
 }
@@ -424,6 +406,7 @@ static void end_shadow(struct rollout_engine *engine, struct live *live)
     if (live->is_shadowing)
         shadow_end(engine->config.shadow, live->row.id);
     live->is_shadowing = false;
+    rollout_file_remove(control_folder(engine->config.control), live->row.id, ROLLOUT_SHADOW);
 }
 
 static void remove_live(struct rollout_engine *engine, int at)
@@ -431,7 +414,7 @@ static void remove_live(struct rollout_engine *engine, int at)
     struct live *live = engine->live[at];
     end_shadow(engine, live);
     clear_alert(engine, live);
-    forget(engine, live->row.id);
+    rollout_file_remove(control_folder(engine->config.control), live->row.id, ROLLOUT_EVIDENCE);
     pthread_mutex_lock(&engine->lock);
     engine->live[at] = engine->live[--engine->live_count];
     pthread_mutex_unlock(&engine->lock);
@@ -502,10 +485,16 @@ say(struct live *live, enum finding finding, const char *fmt, ...)
     return finding;
 }
 
+/* Counts of before a restart go on when they are of this step. */
 static enum err_code begin_shadow(struct rollout_engine *engine, struct live *live,
                                   const struct rollout_step *step, struct err *err)
 {
-    struct shadow_session_config session = {.rollout = live->row.id, .share = step->sample};
+    struct buf saved;
+    struct shadow_session_config session = {
+        .rollout = live->row.id, .step = live->row.step, .share = step->sample};
+    rollout_file_load(control_folder(engine->config.control), live->row.id, ROLLOUT_SHADOW,
+                      SHADOW_FILE_BYTES_MAX, &saved);
+    session.saved = buf_view(&saved);
     enum err_code rc = control_acquire(engine->config.control, live->row.model, live->row.from,
                                        &session.stable, err);
     if (!rc)
@@ -515,6 +504,7 @@ static enum err_code begin_shadow(struct rollout_engine *engine, struct live *li
         rc = shadow_begin(engine->config.shadow, &session, err);
     loaded_unref(session.stable);
     loaded_unref(session.candidate);
+    buf_done(&saved);
     live->is_shadowing = rc == ERR_OK;
     live->shadow_step = live->row.step;
     return rc;
@@ -560,7 +550,8 @@ static void look_at_step(struct rollout_engine *engine, struct live *live)
     const struct rollout_step *step = &live->spec->steps[live->row.step];
     enum finding finding = FINDING_NONE;
     live->finding_text[0] = '\0';
-    if (step->kind != STEP_SHADOW || live->shadow_step != live->row.step)
+    bool is_other_step = step->kind != STEP_SHADOW || live->shadow_step != live->row.step;
+    if (live->is_shadowing && is_other_step)
         end_shadow(engine, live); /* the next one counts anew */
     if (step->kind == STEP_SHADOW)
         finding = look_at_shadow(engine, live, step);
@@ -844,35 +835,16 @@ struct outcome_sink rollout_engine_outcome_sink(struct rollout_engine *engine)
     return (struct outcome_sink){.name = "guards", .arg = engine, .take = take_outcome};
 }
 
-/* A crash right after a rollout's end has left its evidence behind. */
-static void forget_ended(struct rollout_engine *engine)
+static bool is_live(void *arg, int64_t rollout)
 {
-    int fd = openat(folder_fd(control_folder(engine->config.control)), ".",
-                    O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    DIR *dir = fd >= 0 ? fdopendir(fd) : NULL;
-    struct dirent *entry;
-    if (!dir && fd >= 0)
-        close(fd);
-    while (dir && (entry = readdir(dir))) {
-        struct str name = str_of(entry->d_name), id;
-        int64_t rollout;
-        if (!str_starts_with(name, STR_LIT(EVIDENCE_PREFIX)) ||
-            !str_ends_with(name, STR_LIT(EVIDENCE_SUFFIX)))
-            continue;
-        id = (struct str){name.ptr + strlen(EVIDENCE_PREFIX),
-                          name.len - strlen(EVIDENCE_PREFIX EVIDENCE_SUFFIX)};
-        if (str_to_i64(id, &rollout) && !find_live(engine, rollout))
-            forget(engine, rollout);
-    }
-    if (dir)
-        closedir(dir);
+    return find_live(arg, rollout) != NULL;
 }
 
 void rollout_engine_schedule(struct rollout_engine *engine, struct ticker *ticker)
 {
     sync_with_store(engine); /* the first record finds its rollout */
     if (!atomic_load(&engine->is_dirty))
-        forget_ended(engine);
+        rollout_files_clean(control_folder(engine->config.control), is_live, engine);
     engine->task = ticker_add(ticker, "rollouts", ROLLOUT_TICK_MS, run, engine);
     engine->ticker = ticker;
 }
@@ -904,7 +876,8 @@ void rollout_engine_free(struct rollout_engine *engine)
         return;
     for (int i = 0; i < engine->live_count; i++) {
         save(engine, engine->live[i]);
-        end_shadow(engine, engine->live[i]);
+        if (engine->live[i]->is_shadowing)
+            shadow_end(engine->config.shadow, engine->live[i]->row.id);
         live_free(engine->live[i]);
     }
     pthread_mutex_destroy(&engine->lock);

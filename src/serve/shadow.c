@@ -23,6 +23,7 @@ enum {
     MAPS_MAX = 4,      /* schemas of one session: the stable version as it was loaded again */
     THREAD_NICE = 10,  /* shadows give way to answers */
     FRAME_BYTES_MAX = 16 * 1024 * 1024,
+    HEAD_BYTES = 8,
 };
 
 /* Which requests are copied does not depend on this process: the same id, the same choice. */
@@ -30,6 +31,7 @@ static const uint64_t sample_key[2] = {0x736861646f770000, 0x73616d706c650000};
 
 struct session {
     int64_t rollout;
+    int step;
     struct loaded *stable, *candidate; /* references; NULL once ended */
     double share;                      /* of requests, as asked for */
     uint64_t threshold;                /* of the sampling hash; UINT64_MAX: all */
@@ -125,6 +127,7 @@ static struct session *session_new(const struct shadow_session_config *config)
     loaded_ref(config->stable);
     loaded_ref(config->candidate);
     session->rollout = config->rollout;
+    session->step = config->step;
     session->stable = config->stable;
     session->candidate = config->candidate;
     session->stable_bytes = config->stable->memory_bytes;
@@ -298,6 +301,59 @@ static void *run(void *arg)
     return NULL;
 }
 
+/* ---- over a restart ---- */
+
+static void format(const struct session *session, struct buf *out)
+{
+    uint32_t crc = 0;
+    buf_lit(out, "SWSH");
+    buf_append(out, &crc, sizeof(crc));
+    put_i64(out, session->rollout);
+    put_i64(out, session->step);
+    put_i64(out, session->since_us);
+    put_u64(out, counter_read(&session->dropped_rows));
+    put_u64(out, session->record_count);
+    histogram_format(&session->stable_time, out);
+    histogram_format(&session->candidate_time, out);
+    compare_format(&session->compare, out);
+    if (out->is_full)
+        return;
+    crc = hash_crc32c(0, out->data + HEAD_BYTES, out->len - HEAD_BYTES);
+    memcpy(out->data + 4, &crc, sizeof(crc));
+}
+
+static bool is_whole(struct str bytes)
+{
+    uint32_t crc;
+    if (bytes.len < HEAD_BYTES || memcmp(bytes.ptr, "SWSH", 4) != 0)
+        return false;
+    memcpy(&crc, bytes.ptr + 4, sizeof(crc));
+    return crc == hash_crc32c(0, bytes.ptr + HEAD_BYTES, bytes.len - HEAD_BYTES);
+}
+
+/* Nobody else knows the session yet. */
+static void restore(struct session *session, struct str bytes)
+{
+    struct histogram_sum stable = {0}, candidate = {0};
+    if (!is_whole(bytes))
+        return;
+    struct reading r = {bytes.ptr + HEAD_BYTES, bytes.ptr + bytes.len, false};
+    if (get_i64(&r) != session->rollout || get_i64(&r) != session->step)
+        return;
+    int64_t since_us = get_i64(&r);
+    uint64_t dropped_rows = get_u64(&r), record_count = get_u64(&r);
+    histogram_parse(&r, &stable);
+    histogram_parse(&r, &candidate);
+    if (!compare_parse(&r, &session->compare))
+        return;
+    session->since_us = since_us;
+    session->record_count = record_count;
+    session->stable_time = stable;
+    session->candidate_time = candidate;
+    atomic_store(&session->dropped_rows, dropped_rows);
+    publish_counts(session);
+}
+
 /* ---- control ---- */
 
 struct shadow *shadow_new(void)
@@ -349,6 +405,7 @@ enum err_code shadow_begin(struct shadow *shadow, const struct shadow_session_co
     }
     start(shadow);
     shadow->sessions[shadow->session_count++] = session_new(config);
+    restore(shadow->sessions[shadow->session_count - 1], config->saved);
     atomic_fetch_add(&shadow->running_count, 1);
     pthread_cond_signal(&shadow->wake);
 done:
@@ -417,6 +474,18 @@ static struct session *read_begin(struct shadow *shadow, int64_t rollout)
 static void read_end(struct shadow *shadow)
 {
     pthread_mutex_unlock(&shadow->score_lock);
+}
+
+bool shadow_save(struct shadow *shadow, int64_t rollout, struct buf *out)
+{
+    const struct session *session = read_begin(shadow, rollout);
+    if (!session)
+        return false;
+    bool is_running = session->is_running;
+    if (is_running)
+        format(session, out);
+    read_end(shadow);
+    return is_running;
 }
 
 bool shadow_counts(struct shadow *shadow, int64_t rollout, struct shadow_counts *counts)

@@ -7,6 +7,7 @@
  *       blobs/          artifacts by SHA-256
  *       rollback.log    preallocated: rollbacks made while the disk was full
  *       rollout-N.evidence  what the guards of an active rollout have seen (evidence_file.h)
+ *       rollout-N.shadow    what its shadow was compared by (serve/shadow.h)
  *       backups/        copies made before schema changes
  *       predictions/    records of answered predictions (monitor/segment_format.h)
  */

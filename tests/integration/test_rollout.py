@@ -276,6 +276,31 @@ def test_a_rollout_that_cannot_be_read_takes_no_model_along(make_server):
     assert ask(api, "after") == "2"
 
 
+def test_a_shadow_goes_on_counting_after_a_restart(make_server):
+    server = make_server()
+    api = Api(server.url)
+    register_churn(api)
+    rollout = start(api, steps=[{"do": "shadow", "for": "1h"}, canary(), PROMOTE])["id"]
+
+    def compared():
+        path = f"/api/models/churn/rollouts/{rollout}/shadow"
+        reply = api.call("GET", path)
+        return reply.json() if reply.status_code == 200 else {"rows": -1}
+
+    wait_until(lambda: compared()["rows"] == 0)
+    for i in range(20):
+        ask(api, f"c{i}")
+    wait_until(lambda: compared()["rows"] == 20)
+    since = compared()["since"]
+    server.restart()
+    wait_until(lambda: compared()["rows"] == 20)
+    ask(api, "c1")
+    wait_until(lambda: compared()["rows"] == 21)
+    assert compared()["since"] == since
+    api.post("/api/models/churn/rollout/abort", {})
+    wait_until(lambda: not list(server.data.glob("rollout-*.shadow")))
+
+
 def test_kill_9_leaves_old_or_new(make_server):
     """What was acknowledged before the kill is there after it; what answers fits the state."""
     server = make_server()

@@ -7,6 +7,7 @@
 #include "monitor/tally_store.h"
 #include "registry/registry.h"
 #include "registry/registry_check.h"
+#include "serve/quality_watch.h"
 #include "store_fixture.h"
 
 #define DAY_US (INT64_C(24) * 3600 * CLOCK_SECOND_US)
@@ -370,6 +371,41 @@ static void values_are_per_answer(void **state)
     assert_float_equal(s->values[0].per_answer.high, 3.120098, 1e-5);
 }
 
+static void always(void *arg, const struct alert *alert, struct alert_policy *policy)
+{
+    (void)arg, (void)alert;
+    *policy = (struct alert_policy){.owner = "", .runbook = ""};
+}
+
+/* Version 2's labels say: 80 % right at either score. 400 answers of today with those scores are
+ * estimated at 0.8; the chance part of its 95 % range is 1.96 sqrt(0.8 0.2 / 400) = 0.039. */
+static void an_estimate_below_the_floor_is_told(void **state)
+{
+    struct fixture *f = *state;
+    struct record_schema two = schema_of(2);
+    struct alerts *alerts = alerts_new();
+    struct alert_view *raised;
+    fill(f);
+    assert_ok(f, quality_watch_look(f->store, alerts, "churn", 2, 0.9, &f->err));
+    assert_int_equal(alerts_list(alerts, always, NULL, f->arena, &raised), 0); /* none of today */
+    struct tallies *t = tallies_new();
+    for (int i = 0; i < 400; i++)
+        answer(t, &two, NOW_US - 3600 * CLOCK_SECOND_US, i % 2 ? 0.8f : 0.2f, ARM_NONE);
+    save(f, t);
+    tallies_free(t);
+    assert_ok(f, quality_watch_look(f->store, alerts, "churn", 2, 0.82, &f->err));
+    assert_int_equal(alerts_list(alerts, always, NULL, f->arena, &raised), 0); /* cannot tell */
+    assert_ok(f, quality_watch_look(f->store, alerts, "churn", 2, 0.9, &f->err));
+    assert_int_equal(alerts_list(alerts, always, NULL, f->arena, &raised), 1);
+    assert_string_equal(raised[0].alert.key, "estimated_quality/churn/2/accuracy");
+    assert_float_equal(raised[0].alert.value, 0.8, 1e-9);
+    assert_ok(f, quality_watch_look(f->store, alerts, "churn", 2, 0.82, &f->err));
+    assert_int_equal(alerts_list(alerts, always, NULL, f->arena, &raised), 1); /* stays */
+    assert_ok(f, quality_watch_look(f->store, alerts, "churn", 2, 0.8, &f->err));
+    assert_int_equal(alerts_list(alerts, always, NULL, f->arena, &raised), 0);
+    alerts_free(alerts);
+}
+
 static void nothing_asked_nothing_found(void **state)
 {
     struct fixture *f = *state;
@@ -391,6 +427,7 @@ int main(void)
         test(unlabelled_answers_are_estimated),
         test(the_worst_slice_leads),
         test(values_are_per_answer),
+        test(an_estimate_below_the_floor_is_told),
         test(nothing_asked_nothing_found),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

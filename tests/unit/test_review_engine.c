@@ -4,6 +4,7 @@
 
 #include "base/clock.h"
 #include "review_fixture.h"
+#include "serve/review_watch.h"
 
 struct engine_fixture {
     struct fixture *folder; /* a path, an arena; its store stays closed */
@@ -35,7 +36,7 @@ static void begin(struct engine_fixture *f, const char *rules)
     clock_set_for_test(0, START);
     assert_ok(f, control_open(&config, &f->control, &f->err));
     assert_ok(f, control_execute(f->control, &op, &f->err));
-    f->engine = review_engine_new(f->control);
+    f->engine = review_engine_new(f->control, NULL);
     f->sink = review_engine_sink(f->engine);
 }
 
@@ -159,6 +160,72 @@ static void time_closes_what_nobody_decides(void **state)
     end(&f);
 }
 
+struct review_alert {
+    struct alerts *alerts;
+    struct review_watch *watch;
+};
+
+static void always(void *arg, const struct alert *alert, struct alert_policy *policy)
+{
+    (void)arg, (void)alert;
+    *policy = (struct alert_policy){.owner = "", .runbook = ""};
+}
+
+/* The message of the alert, "" when none is raised. */
+static const char *look(struct engine_fixture *f, struct review_alert *a, int64_t now_us)
+{
+    struct alert_view *raised;
+    struct store *store = control_read_begin(f->control);
+    assert_ok(f, review_watch_look(a->watch, store, now_us, &f->err));
+    control_read_end(f->control);
+    int count = alerts_list(a->alerts, always, NULL, f->folder->arena, &raised);
+    assert_in_range(count, 0, 1);
+    if (count == 0)
+        return "";
+    assert_string_equal(raised[0].alert.key, "review_sla/churn");
+    return raised[0].alert.message;
+}
+
+static void who_waits_too_long_is_told_until_it_is_decided(void **state)
+{
+    struct engine_fixture f;
+    struct review_item *items;
+    struct review_alert a = {.alerts = alerts_new()};
+    (void)state;
+    a.watch = review_watch_new(a.alerts);
+    begin(&f, "rules: [{name: all, when: monthly_fee >= 0, sla: 1h, on_expiry: escalate}]");
+    take(&f, 620, 2, 200);
+    run(&f, &items);
+    assert_string_equal(look(&f, &a, START + HOUR - 1), "");
+    assert_string_equal(look(&f, &a, START + 3 * HOUR),
+                        "2 open items are past their time, the first by 2.0 h");
+    assert_string_equal(look(&f, &a, START + HOUR - 1), "");
+    end(&f);
+    review_watch_free(a.watch);
+    alerts_free(a.alerts);
+}
+
+static void what_the_clock_has_closed_is_told_for_an_hour(void **state)
+{
+    struct engine_fixture f;
+    struct review_item *items;
+    struct review_alert a = {.alerts = alerts_new()};
+    (void)state;
+    a.watch = review_watch_new(a.alerts);
+    begin(&f, "rules: [{name: all, when: monthly_fee >= 0, sla: 1h, on_expiry: reject}]");
+    take(&f, 620, 1, 200);
+    run(&f, &items);
+    assert_string_equal(look(&f, &a, START), "");
+    clock_set_for_test(0, START + HOUR);
+    run(&f, &items);
+    assert_string_equal(look(&f, &a, START + HOUR),
+                        "items were closed by the clock before anybody decided");
+    assert_string_equal(look(&f, &a, START + 2 * HOUR), "");
+    end(&f);
+    review_watch_free(a.watch);
+    alerts_free(a.alerts);
+}
+
 static void a_model_without_rules_gives_nothing(void **state)
 {
     struct engine_fixture f;
@@ -178,6 +245,8 @@ int main(void)
         cmocka_unit_test(a_shadow_that_disagrees_brings_its_row),
         cmocka_unit_test(what_finds_no_room_is_counted),
         cmocka_unit_test(time_closes_what_nobody_decides),
+        cmocka_unit_test(who_waits_too_long_is_told_until_it_is_decided),
+        cmocka_unit_test(what_the_clock_has_closed_is_told_for_an_hour),
         cmocka_unit_test(a_model_without_rules_gives_nothing),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

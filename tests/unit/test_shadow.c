@@ -105,7 +105,8 @@ static void end(struct fixture *f)
 
 static void begin_session(struct fixture *f, int64_t rollout, double share)
 {
-    struct shadow_session_config config = {rollout, f->stable, f->candidate, share};
+    struct shadow_session_config config = {
+        .rollout = rollout, .stable = f->stable, .candidate = f->candidate, .share = share};
     if (shadow_begin(f->shadow, &config, &f->err))
         fail_msg("%s", f->err.msg);
 }
@@ -230,11 +231,84 @@ static void ended_sessions_are_forgotten_before_running_ones_are_refused(void **
         if (rollout <= 2 * SHADOW_SESSIONS_MAX)
             shadow_end(f.shadow, rollout);
     }
-    struct shadow_session_config config = {1000, f.stable, f.candidate, 1};
+    struct shadow_session_config config = {
+        .rollout = 1000, .stable = f.stable, .candidate = f.candidate, .share = 1};
     assert_int_equal(shadow_begin(f.shadow, &config, &f.err), ERR_LIMIT);
     assert_false(shadow_counts(f.shadow, 1, &counts));
     assert_true(shadow_counts(f.shadow, 3 * SHADOW_SESSIONS_MAX, &counts));
     end(&f);
+}
+
+/* The session of rollout 7, step 2, as another process begins it from these bytes. */
+static struct shadow_counts begin_again(struct str saved, int64_t rollout, int step,
+                                        struct buf *report)
+{
+    struct fixture f;
+    struct shadow_counts counts;
+    begin(&f);
+    struct shadow_session_config config = {.rollout = rollout,
+                                           .step = step,
+                                           .stable = f.stable,
+                                           .candidate = f.candidate,
+                                           .share = 1,
+                                           .saved = saved};
+    assert_int_equal(shadow_begin(f.shadow, &config, &f.err), ERR_OK);
+    assert_true(shadow_counts(f.shadow, rollout, &counts));
+    if (report) {
+        struct json_writer w = {.out = report};
+        assert_true(shadow_write(f.shadow, rollout, &w));
+    }
+    end(&f);
+    return counts;
+}
+
+static void save_session(struct buf *saved, struct buf *report)
+{
+    struct fixture f;
+    begin(&f);
+    struct shadow_session_config config = {
+        .rollout = 7, .step = 2, .stable = f.stable, .candidate = f.candidate, .share = 1};
+    assert_int_equal(shadow_begin(f.shadow, &config, &f.err), ERR_OK);
+    for (int i = 0; i < 40; i++)
+        answer(&f, i, i % 4 ? 30 : 3);
+    wait_for_rows(&f, 7, 40);
+    buf_init(saved, SHADOW_FILE_BYTES_MAX);
+    buf_init(report, 1 << 20);
+    struct json_writer w = {.out = report};
+    assert_true(shadow_save(f.shadow, 7, saved));
+    assert_true(shadow_write(f.shadow, 7, &w));
+    assert_false(shadow_save(f.shadow, 8, saved));
+    end(&f);
+}
+
+static void counts_go_on_after_a_restart(void **state)
+{
+    struct buf saved, before, after;
+    (void)state;
+    save_session(&saved, &before);
+    buf_init(&after, 1 << 20);
+    struct shadow_counts counts = begin_again(buf_view(&saved), 7, 2, &after);
+    assert_int_equal(counts.rows, 40);
+    assert_int_equal(counts.differ, 10);
+    assert_true(str_equal(buf_view(&before), buf_view(&after)));
+    buf_done(&after);
+    buf_done(&before);
+    buf_done(&saved);
+}
+
+static void bytes_of_another_session_or_torn_ones_are_as_good_as_none(void **state)
+{
+    struct buf saved, report;
+    (void)state;
+    save_session(&saved, &report);
+    assert_int_equal(begin_again(buf_view(&saved), 7, 3, NULL).rows, 0);
+    assert_int_equal(begin_again(buf_view(&saved), 8, 2, NULL).rows, 0);
+    for (size_t len = 0; len < saved.len; len += saved.len / 7)
+        assert_int_equal(begin_again((struct str){saved.data, len}, 7, 2, NULL).rows, 0);
+    saved.data[saved.len / 2] ^= 1;
+    assert_int_equal(begin_again(buf_view(&saved), 7, 2, NULL).rows, 0);
+    buf_done(&report);
+    buf_done(&saved);
 }
 
 int main(void)
@@ -244,6 +318,8 @@ int main(void)
         cmocka_unit_test(nothing_is_copied_without_a_session),
         cmocka_unit_test(an_ended_session_stays_readable_and_counts_no_more),
         cmocka_unit_test(a_share_of_requests_is_copied),
+        cmocka_unit_test(counts_go_on_after_a_restart),
+        cmocka_unit_test(bytes_of_another_session_or_torn_ones_are_as_good_as_none),
         cmocka_unit_test(ended_sessions_are_forgotten_before_running_ones_are_refused),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
