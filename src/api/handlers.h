@@ -32,6 +32,7 @@ handler_fn outcomes_get, orphans_get;                          /* feedback_api.c
 handler_fn quality_get;                                        /* quality_api.c */
 handler_fn report_get;                                         /* report_api.c */
 handler_fn predictions_get, prediction_get, predictions_erase; /* prediction_api.c */
+handler_fn backup_predictions_list, backup_predictions_get;    /* prediction_backup_api.c */
 handler_fn feedback_post, values_get, values_put;              /* feedback_api.c */
 handler_fn outcomes_get, orphans_get;                          /* feedback_api.c */
 handler_fn quality_get;                                        /* quality_api.c */

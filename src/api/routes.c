@@ -264,5 +264,9 @@ const struct route routes[] = {
      "Remove blobs no version names"},
     {"GET", "/api/backup", backup_get, SCOPE_ADMIN, RUN_SLOW, FORM_PROBLEM, BODY_NONE,
      "A verified copy of the store"},
+    {"GET", "/api/backup/predictions", backup_predictions_list, SCOPE_ADMIN, RUN_SLOW, FORM_PROBLEM,
+     BODY_NONE, "Files of kept predictions, by name and size"},
+    {"GET", "/api/backup/predictions/{file}", backup_predictions_get, SCOPE_ADMIN, RUN_SLOW,
+     FORM_PROBLEM, BODY_NONE, "The bytes of one"},
     {0},
 };

@@ -1,7 +1,8 @@
 /* backup.c - a verified copy of a data folder through the API, while it serves.
  *
  *     store first, then every blob that a version names: what is registered meanwhile only adds
- *     blobs, and no version loses one -> all files read again -> backup.json, last
+ *     blobs, and no version loses one -> kept predictions, what was answered until now -> all
+ *     files read again -> backup.json, last
  */
 #include <dirent.h>
 #include <errno.h>
@@ -37,6 +38,7 @@ struct backup {
     size_t digest_count, digest_capacity;
     struct manifest manifest;
     uint64_t bytes;
+    size_t prediction_count; /* files */
 };
 
 /* ---- the folder ---- */
@@ -215,6 +217,60 @@ static enum err_code copy_blobs(struct backup *b, struct err *err)
     return rc;
 }
 
+/* One that is gone by now was too old to be kept. */
+static enum err_code copy_prediction_file(struct backup *b, const char *name, struct err *err)
+{
+    struct cli_reply reply;
+    char path[MANIFEST_PATH_BYTES], hex[SHA256_HEX_BYTES + 1];
+    enum err_code rc =
+        get(b, cli_target(b->cli, "/api/backup/predictions/{}", name), true, &reply, err);
+    if (rc == ERR_NOT_FOUND) {
+        *err = (struct err){0};
+        return ERR_OK;
+    }
+    if (rc)
+        return rc;
+    snprintf(path, sizeof(path), MANIFEST_PREDICTIONS "%s", name);
+    hash_sha256_hex(reply.body.ptr, reply.body.len, hex);
+    manifest_add(&b->manifest, path, reply.body.len, hex);
+    b->bytes += reply.body.len;
+    b->prediction_count++;
+    return write_file(b, path, reply.body, DATABASE_MODE, err);
+}
+
+/* `files` of a reply of its own: the arena of one reply is used for each of them. */
+static enum err_code copy_prediction_files(struct backup *b, yyjson_val *files, struct err *err)
+{
+    struct progress progress;
+    size_t i, count;
+    yyjson_val *file;
+    enum err_code rc = ERR_OK;
+    progress_begin(&progress, &b->cli->terminal, "copying", "files of predictions",
+                   yyjson_arr_size(files));
+    yyjson_arr_foreach(files, i, count, file)
+    {
+        rc = copy_prediction_file(b, cli_text(b->cli, file, "name"), err);
+        if (rc)
+            break;
+        progress_update(&progress, i + 1, i + 1);
+    }
+    progress_end(&progress);
+    return rc;
+}
+
+static enum err_code copy_predictions(struct backup *b, struct err *err)
+{
+    struct cli_reply list;
+    if (cli_has(b->cli, "without-predictions"))
+        return ERR_OK;
+    enum err_code rc = cli_get(b->cli, "/api/backup/predictions", &list, err);
+    if (rc)
+        return rc;
+    if (mkdirat(b->folder_fd, "predictions", FOLDER_MODE) != 0)
+        return err_set_errno(err, errno, "cannot create %s/predictions", b->path);
+    return copy_prediction_files(b, yyjson_obj_get(list.root, "files"), err);
+}
+
 /* Everything is on the disk and has been read again before the folder counts as a backup. */
 static enum err_code seal(struct backup *b, struct err *err)
 {
@@ -237,8 +293,8 @@ static void print_backup(const struct backup *b)
 {
     char size[TERMINAL_SIZE_BYTES];
     if (!b->cli->wants_json) {
-        printf("%s: the store and %zu blobs, %s, read again and whole\n", b->path, b->digest_count,
-               terminal_size(b->bytes, size));
+        printf("%s: the store, %zu blobs and %zu files of predictions, %s, read again and whole\n",
+               b->path, b->digest_count, b->prediction_count, terminal_size(b->bytes, size));
         return;
     }
     struct buf text;
@@ -264,6 +320,8 @@ enum err_code cli_backup(struct cli *cli, struct err *err)
         rc = list_blobs(&b, err);
     if (!rc)
         rc = copy_blobs(&b, err);
+    if (!rc)
+        rc = copy_predictions(&b, err);
     if (!rc)
         rc = seal(&b, err);
     if (!rc)

@@ -148,6 +148,11 @@ static const struct command_arg backup_args[] = {
     {0},
 };
 
+static const struct command_flag backup_flags[] = {
+    {.name = "without-predictions", .help = "Leave kept predictions out"},
+    {0},
+};
+
 static const struct command_arg restore_args[] = {
     {.name = "FOLDER", .kind = WORD_FOLDER, .help = "What slipway backup made"},
     {0},
@@ -877,6 +882,7 @@ const struct command commands[] = {
         .summary = "Copy store and artifacts into a new folder, verified; also while it serves",
         .run = cli_backup,
         .args = backup_args,
+        .flags = backup_flags,
         .detail = "The folder gets the layout of a data folder and backup.json, which has the size "
                   "and SHA-256 of each file and is written last.",
         .example = "slipway backup /var/backups/slipway-2026-01-31",

@@ -11,6 +11,7 @@
 #include "base/check.h"
 #include "base/clock.h"
 #include "base/version.h"
+#include "monitor/record_store.h"
 
 enum { READ_BYTES = 256 * 1024, MEMORY_BYTES_MAX = 1024 * 1024 * 1024 };
 
@@ -69,6 +70,15 @@ void manifest_write(const struct manifest *manifest, struct buf *out)
 
 /* ---- reading ---- */
 
+/* "secret" or a segment's name. */
+static bool is_prediction_file(struct str name)
+{
+    char text[MANIFEST_PATH_BYTES];
+    snprintf(text, sizeof(text), "%.*s", STR_ARG(name));
+    return name.len < sizeof(text) &&
+           (str_equal_c(name, RECORD_SECRET_NAME) || segment_number(text) > 0);
+}
+
 static bool is_path(struct str path, struct str sha256)
 {
     char blob[MANIFEST_PATH_BYTES], digest[SHA256_HEX_BYTES + 1];
@@ -76,6 +86,10 @@ static bool is_path(struct str path, struct str sha256)
         return false;
     if (str_equal_c(path, MANIFEST_DATABASE))
         return true;
+    const struct str predictions = STR_LIT(MANIFEST_PREDICTIONS);
+    if (str_starts_with(path, predictions))
+        return is_prediction_file(
+            (struct str){path.ptr + predictions.len, path.len - predictions.len});
     snprintf(digest, sizeof(digest), "%.*s", STR_ARG(sha256));
     manifest_blob_path(digest, blob);
     return str_equal_c(path, blob);

@@ -2,9 +2,11 @@
  *
  *     {"format": 1, "program": "0.1.0", "created_at": "...", "files": [
  *       {"path": "slipway.db", "bytes": 65536, "sha256": "..."},
- *       {"path": "blobs/ab/ab12...", "bytes": 123, "sha256": "ab12..."}]}
+ *       {"path": "blobs/ab/ab12...", "bytes": 123, "sha256": "ab12..."},
+ *       {"path": "predictions/0000000001.seg", "bytes": 4096, "sha256": "..."},
+ *       {"path": "predictions/secret", "bytes": 32, "sha256": "..."}]}
  *
- * It is written last, so a folder that has one was complete. A path is one of the two forms above
+ * It is written last, so a folder that has one was complete. A path is one of the forms above
  * and nothing else, whatever the file says.
  */
 #ifndef SLIPWAY_CLI_MANIFEST_H
@@ -22,6 +24,7 @@ enum {
 
 #define MANIFEST_NAME "backup.json"
 #define MANIFEST_DATABASE "slipway.db"
+#define MANIFEST_PREDICTIONS "predictions/"
 
 struct manifest_file {
     char path[MANIFEST_PATH_BYTES];

@@ -116,10 +116,12 @@ static enum err_code copy_bytes(int from, int to, const char *path, struct err *
 
 static enum err_code copy_file(struct restore *r, const char *path, struct err *err)
 {
-    bool is_blob = strcmp(path, MANIFEST_DATABASE) != 0;
+    bool is_prediction = str_starts_with(str_of(path), STR_LIT(MANIFEST_PREDICTIONS));
+    bool is_blob = !is_prediction && strcmp(path, MANIFEST_DATABASE) != 0;
     char folder[MANIFEST_PATH_BYTES];
-    snprintf(folder, sizeof(folder), "%.8s", path); /* "blobs/ab" */
-    if (is_blob && mkdirat(r->beside_fd, folder, FOLDER_MODE) != 0 && errno != EEXIST)
+    snprintf(folder, sizeof(folder), "%.*s", is_blob ? 8 : 11, path); /* "blobs/ab" */
+    if ((is_blob || is_prediction) && mkdirat(r->beside_fd, folder, FOLDER_MODE) != 0 &&
+        errno != EEXIST)
         return err_set_errno(err, errno, "cannot create %s/%s", r->beside, folder);
     int from = openat(r->from_fd, path, O_RDONLY | O_NOFOLLOW | O_CLOEXEC);
     if (from < 0)

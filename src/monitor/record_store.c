@@ -19,7 +19,6 @@
 #include "monitor/segment_writer.h"
 
 #define FOLDER_NAME "predictions"
-#define SECRET_NAME "secret"
 #define TEMPORARY_SUFFIX ".new"
 
 const char *record_loss_name(enum record_loss loss)
@@ -34,13 +33,13 @@ const char *record_loss_name(enum record_loss loss)
 static enum err_code read_secret(struct record_store *store, struct err *err)
 {
     struct buf text;
-    int fd = openat(store->dir_fd, SECRET_NAME, O_RDONLY | O_NOFOLLOW | O_CLOEXEC);
+    int fd = openat(store->dir_fd, RECORD_SECRET_NAME, O_RDONLY | O_NOFOLLOW | O_CLOEXEC);
     if (fd < 0)
-        return err_set_errno(err, errno, "cannot open " FOLDER_NAME "/" SECRET_NAME);
+        return err_set_errno(err, errno, "cannot open " FOLDER_NAME "/" RECORD_SECRET_NAME);
     enum err_code rc =
-        file_read_fd(fd, FOLDER_NAME "/" SECRET_NAME, REDACT_SECRET_BYTES, &text, err);
+        file_read_fd(fd, FOLDER_NAME "/" RECORD_SECRET_NAME, REDACT_SECRET_BYTES, &text, err);
     if (!rc && text.len != REDACT_SECRET_BYTES)
-        rc = err_set(err, ERR_IO, FOLDER_NAME "/" SECRET_NAME " has %zu bytes instead of %d",
+        rc = err_set(err, ERR_IO, FOLDER_NAME "/" RECORD_SECRET_NAME " has %zu bytes instead of %d",
                      text.len, REDACT_SECRET_BYTES);
     if (!rc)
         memcpy(store->secret, text.data, sizeof(store->secret));
@@ -63,7 +62,7 @@ enum err_code record_store_make_folder(struct record_store *store, struct err *e
                                O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
     if (store->dir_fd < 0)
         return err_set_errno(err, errno, "cannot open the folder " FOLDER_NAME);
-    enum err_code rc = file_replace_at(store->dir_fd, SECRET_NAME, store->secret,
+    enum err_code rc = file_replace_at(store->dir_fd, RECORD_SECRET_NAME, store->secret,
                                        sizeof(store->secret), 0600, err);
     store->is_made = rc == ERR_OK;
     return rc;
@@ -86,7 +85,8 @@ static enum err_code open_folder(struct record_store *store, struct err *err)
                            O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
     if (store->dir_fd < 0 && errno != ENOENT)
         return err_set_errno(err, errno, "cannot open the folder " FOLDER_NAME);
-    if (store->dir_fd >= 0 && fstatat(store->dir_fd, SECRET_NAME, &st, AT_SYMLINK_NOFOLLOW) == 0) {
+    if (store->dir_fd >= 0 &&
+        fstatat(store->dir_fd, RECORD_SECRET_NAME, &st, AT_SYMLINK_NOFOLLOW) == 0) {
         store->is_made = true;
         return read_secret(store, err);
     }
@@ -437,4 +437,9 @@ struct str record_store_kept_text(const struct record_store *store,
         return key;
     redact_pseudonym(store->secret, key, out);
     return (struct str){out, PSEUDONYM_BYTES};
+}
+
+void record_store_secret(const struct record_store *store, uint8_t out[REDACT_SECRET_BYTES])
+{
+    memcpy(out, store->secret, sizeof(store->secret));
 }

@@ -23,6 +23,7 @@
 #include "base/histogram.h"
 #include "monitor/predicted.h"
 #include "monitor/recorder.h"
+#include "monitor/redact.h"
 #include "monitor/segment.h"
 
 struct record_store;
@@ -101,6 +102,10 @@ enum err_code record_store_visit(struct record_store *store, const char *model, 
 /* The text that stands for `key` where a column is kept as a pseudonym. */
 void record_store_pseudonym(const struct record_store *store, struct str key,
                             char out[PSEUDONYM_BYTES]);
+
+/* What pseudonyms and samples hang on, for a backup. */
+#define RECORD_SECRET_NAME "secret"
+void record_store_secret(const struct record_store *store, uint8_t out[REDACT_SECRET_BYTES]);
 
 /* Erase what was recorded of every row of the model whose column `field` has this text. Survives a
  * crash at any point: a segment is as it was, or without those rows. ERR_NOT_FOUND when no record

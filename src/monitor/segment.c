@@ -313,3 +313,23 @@ void segment_info(struct segment *segment, struct segment_info *info)
     };
     pthread_mutex_unlock(&segment->lock);
 }
+
+/* ---- copying ---- */
+
+enum err_code segment_copy(struct segment *segment, struct buf *out, struct err *err)
+{
+    enum { CHUNK_BYTES = 64 * 1024 };
+    struct segment_info info;
+    char chunk[CHUNK_BYTES];
+    segment_info(segment, &info);
+    for (uint64_t offset = 0; offset < info.bytes;) {
+        size_t size =
+            info.bytes - offset < CHUNK_BYTES ? (size_t)(info.bytes - offset) : (size_t)CHUNK_BYTES;
+        if (!segment_read_at(segment->fd, offset, chunk, size))
+            return segment_refuse(segment, offset, "it cannot be read", err);
+        buf_append(out, chunk, size);
+        offset += size;
+    }
+    return out->is_full ? err_set(err, ERR_LIMIT, "a file of predictions is too large for a reply")
+                        : ERR_OK;
+}

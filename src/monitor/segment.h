@@ -8,6 +8,7 @@
 #define SLIPWAY_MONITOR_SEGMENT_H
 
 #include "base/arena.h"
+#include "base/buf.h"
 #include "base/err.h"
 #include "monitor/record.h"
 #include "monitor/segment_format.h"
@@ -84,6 +85,9 @@ enum err_code segment_read_record(struct segment *segment, uint64_t offset, stru
 enum err_code segment_verify(struct segment *segment, struct err *err);
 
 const char *segment_name(int64_t number, char name[SEGMENT_NAME_BYTES]);
+
+/* Append all that is whole of the file to `out`. ERR_LIMIT when it has no room for it. */
+enum err_code segment_copy(struct segment *segment, struct buf *out, struct err *err);
 
 /* The number in a file's name, or 0 when it is no segment's. */
 int64_t segment_number(const char *name);

@@ -263,6 +263,34 @@ def test_a_backup_under_load_restores_to_a_state_that_was(server, tmp_path):
         copy["versions"]["versions"]):]
 
 
+def test_a_backup_has_what_was_answered_and_a_restored_server_goes_on(server, tmp_path):
+    api = Api(server.url)
+    register_triage(api, 1)
+    ids = [api.predict("triage", REQUEST)["predictions"][0]["id"] for _ in range(20)]
+    said = server.cli("backup", tmp_path / "copy").out
+    assert "files of predictions" in said
+    late = api.predict("triage", REQUEST)["predictions"][0]["id"]
+    bare = server.cli("backup", tmp_path / "bare", "--without-predictions").out
+    assert " 0 files of predictions" in bare and not (tmp_path / "bare/predictions").exists()
+    server.stop()
+    restored = Server(tmp_path / "restored", server.port, ())
+    restored.cli("restore", tmp_path / "copy")
+    secret = (server.data / "predictions/secret").read_bytes()
+    assert (restored.data / "predictions/secret").read_bytes() == secret
+    assert restored.cli("prediction", "show", ids[-1], "--json").json["id"] == ids[-1]
+    restored.start()
+    try:
+        again = Api(restored.url)
+        new = again.predict("triage", REQUEST)["predictions"][0]["id"]
+        for prediction in (*ids, new):
+            again.get(f"/api/predictions/{prediction}")
+        again.get(f"/api/predictions/{late}", 404)
+        healthy(again)
+    finally:
+        assert restored.stop() == 0
+        restored.check_clean()
+
+
 def test_a_damaged_backup_is_refused_and_the_folder_stays(server, tmp_path):
     register_triage(Api(server.url), 1)
     server.cli("backup", tmp_path / "copy")
