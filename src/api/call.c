@@ -3,8 +3,11 @@
 
 #include "api/api.h"
 #include "base/check.h"
+#include "base/clock.h"
 #include "base/hash.h"
 #include "monitor/feedback.h"
+
+enum { AGO_MAX = 100 * 1000 * 1000 };
 
 enum err_code call_body_object(struct call *call, yyjson_val **root, struct err *err)
 {
@@ -45,16 +48,36 @@ enum err_code call_query_i64(struct call *call, const char *name, int64_t min, i
     return ERR_OK;
 }
 
+/* "90s", "30m", "2h", "7d": that long ago. */
+static bool time_ago(struct str text, int64_t *wall_us)
+{
+    static const struct {
+        char unit;
+        int64_t seconds;
+    } units[] = {{'s', 1}, {'m', 60}, {'h', 3600}, {'d', 86400}};
+    int64_t number;
+    if (text.len < 2 || !str_to_i64((struct str){text.ptr, text.len - 1}, &number) || number < 0 ||
+        number > AGO_MAX)
+        return false;
+    for (size_t i = 0; i < ARRAY_LEN(units); i++)
+        if (text.ptr[text.len - 1] == units[i].unit) {
+            *wall_us = clock_wall_us() - number * units[i].seconds * CLOCK_SECOND_US;
+            return true;
+        }
+    return false;
+}
+
 enum err_code call_query_time(struct call *call, const char *name, int64_t *wall_us,
                               struct err *err)
 {
     struct str text;
     if (!http_query_find(call->x->request.query, name, call->arena, &text) ||
-        feedback_time(text, wall_us))
+        feedback_time(text, wall_us) || time_ago(text, wall_us))
         return ERR_OK;
     return err_set(err, ERR_INVALID,
-                   "query '%s': expected a time such as 2026-01-31T09:30:00Z, got '%.*s'", name,
-                   (int)(text.len < 40 ? text.len : 40), text.ptr ? text.ptr : "");
+                   "query '%s': expected a time such as 2026-01-31T09:30:00Z, a date, or 30m, 2h, "
+                   "7d (ago), got '%.*s'",
+                   name, (int)(text.len < 40 ? text.len : 40), text.ptr ? text.ptr : "");
 }
 
 enum err_code call_query_model(struct call *call, const char **model, struct err *err)

@@ -122,18 +122,11 @@ enum err_code lineage_get(struct call *call, struct err *err)
 
 static enum err_code read_at(struct call *call, int64_t *at_us, struct err *err)
 {
-    struct str text;
     *at_us = clock_wall_us();
-    if (!http_query_find(call->x->request.query, "at", call->arena, &text))
-        return ERR_OK;
-    if (!clock_parse(text, at_us)) {
-        err_set(err, ERR_INVALID, "query 'at': expected a time in UTC, got '%.*s'",
-                (int)(text.len < 64 ? text.len : 64), text.ptr);
-        return err_hint(err, "such as 2026-11-03T14:05:00Z");
-    }
-    if (*at_us > clock_wall_us())
-        return err_set(err, ERR_INVALID, "query 'at': %.*s is in the future", STR_ARG(text));
-    return ERR_OK;
+    enum err_code rc = call_query_time(call, "at", at_us, err);
+    if (!rc && *at_us > clock_wall_us())
+        rc = err_set(err, ERR_INVALID, "query 'at' is in the future");
+    return rc;
 }
 
 static void put_reign(struct json_writer *w, const struct reign *reign)

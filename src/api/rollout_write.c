@@ -1,9 +1,12 @@
 /* rollout_write.c - rollouts and plans as JSON. */
 #include <math.h>
+#include <stdio.h>
 
 #include "api/rollout_api.h"
 #include "base/clock.h"
 #include "rollout/plan.h"
+
+enum { SPAN_BYTES = 32, WARNING_BYTES = 256 };
 
 /* A guard's rate of events when nothing is known about it. */
 #define ASSUMED_RATE 0.001
@@ -228,6 +231,8 @@ static void put_check(struct json_writer *w, const struct rollout_check *check,
     json_put_text(w, check->is_proof ? "prove" : "guard");
     json_key(w, "event");
     json_put_text(w, check->event.text);
+    json_key(w, "dry_run");
+    json_put_bool(w, check->is_dry_run);
     json_key(w, "event_rate");
     json_put_f64(w, traffic->plan.event_rate);
     json_key(w, "event_rate_from");
@@ -239,6 +244,69 @@ static void put_check(struct json_writer *w, const struct rollout_check *check,
             put_noticed(w, check, traffic, &spec->steps[i]);
     json_end_array(w);
     json_end_object(w);
+}
+
+/* The last canary step before the promotion must see every proof safe. */
+static const struct rollout_step *last_canary(const struct rollout_spec *spec)
+{
+    const struct rollout_step *last = NULL;
+    for (int i = 0; i < spec->step_count; i++)
+        if (spec->steps[i].kind == STEP_CANARY)
+            last = &spec->steps[i];
+    return last;
+}
+
+static const char *span_text(double seconds, char out[SPAN_BYTES])
+{
+    if (!isfinite(seconds))
+        snprintf(out, SPAN_BYTES, "more than any amount");
+    else if (seconds < 3600)
+        snprintf(out, SPAN_BYTES, "%.0f min", ceil(seconds / 60));
+    else if (seconds < 48 * 3600)
+        snprintf(out, SPAN_BYTES, "%.1f h", seconds / 3600);
+    else
+        snprintf(out, SPAN_BYTES, "%.1f d", seconds / 86400);
+    return out;
+}
+
+static const char *reaction_text(enum reaction reaction)
+{
+    return reaction == REACT_ROLLBACK ? "rolls back" : "holds";
+}
+
+static void warn_of_proof(struct json_writer *w, const struct rollout_check *check,
+                          const struct rollout_spec *spec, const struct traffic *traffic)
+{
+    char text[WARNING_BYTES], needed[SPAN_BYTES], there[SPAN_BYTES];
+    struct plan_answer answer;
+    const struct rollout_step *step = last_canary(spec);
+    double theta = (double)step->weight_ppm / WEIGHT_ONE;
+    double of_step = step->max_us ? (double)step->max_us / CLOCK_SECOND_US : INFINITY;
+    double of_all = spec->deadline_us ? (double)spec->deadline_us / CLOCK_SECOND_US : INFINITY;
+    bool is_step = of_step <= of_all;
+    plan_safe(&check->rule, &traffic->plan, theta, &answer);
+    if (answer.seconds <= fmin(of_step, of_all))
+        return;
+    snprintf(text, sizeof(text), "prove %s needs %s of this traffic at %g %%; after %s (%s) it %s",
+             check->event.text, span_text(answer.seconds, needed), theta * 100,
+             span_text(fmin(of_step, of_all), there), is_step ? "the step's max" : "deadline",
+             reaction_text(is_step ? spec->on_max : spec->on_deadline));
+    json_put_text(w, text);
+}
+
+/* What cannot come to its end as the file stands. */
+static void put_warnings(struct json_writer *w, const struct node *node,
+                         const struct loaded *stable, const struct rollout_spec *spec, double rate)
+{
+    json_key(w, "warnings");
+    json_begin_array(w);
+    for (int i = 0; i < spec->check_count && last_canary(spec); i++) {
+        const struct rollout_check *check = &spec->checks[i];
+        struct traffic traffic = measure(node, stable, &check->event, rate);
+        if (check->is_proof && !check->is_dry_run)
+            warn_of_proof(w, check, spec, &traffic);
+    }
+    json_end_array(w);
 }
 
 void rollout_plan_write(struct json_writer *w, const struct node *node, const struct loaded *stable,
@@ -254,6 +322,7 @@ void rollout_plan_write(struct json_writer *w, const struct node *node, const st
     json_key(w, "requests_per_second_from");
     json_put_text(w, traffic.is_measured ? "measured" : "given");
     put_seconds(w, "seconds_at_least", min_us);
+    put_warnings(w, node, stable, spec, rate);
     put_steps(w, spec);
     json_key(w, "checks");
     json_begin_array(w);

@@ -64,6 +64,15 @@ enum err_code readyz(struct call *call, struct err *err)
 
 /* ---- status ---- */
 
+/* By HTTP, from this machine; the Unix socket knows who calls. */
+static bool needs_key(const struct node *node)
+{
+    struct snapshot *snapshot = control_snapshot(node->control);
+    bool is_open = auth_keys_is_open(snapshot->keys);
+    snapshot_unref(snapshot);
+    return !is_open || (node->options && node->options->behind_proxy);
+}
+
 enum err_code status_get(struct call *call, struct err *err)
 {
     (void)err;
@@ -85,6 +94,8 @@ enum err_code status_get(struct call *call, struct err *err)
         json_put_i64(&w, http_server_port(node->server));
     else
         json_put_null(&w);
+    json_key(&w, "needs_key");
+    json_put_bool(&w, needs_key(node));
     json_key(&w, "data_threads");
     json_put_i64(&w, node->thread_count);
     json_key(&w, "uptime_seconds");

@@ -23,6 +23,10 @@ static void print_status(struct cli *cli, yyjson_val *status, struct buf *out)
         table_add(table, TINT_NONE, "up for", terminal_duration(seconds, uptime));
         table_add(table, TINT_NONE, "data threads", cli_text(cli, status, "data_threads"));
     }
+    table_add(table, TINT_NONE, "HTTP",
+              yyjson_get_bool(yyjson_obj_get(status, "needs_key"))
+                  ? "needs a key: Authorization: Bearer KEY, --key @FILE or SLIPWAY_KEY"
+                  : "needs no key, and is for this machine only, until slipway key create");
     table_add(table, TINT_NONE, "generation", cli_text(cli, status, "generation"));
     if (yyjson_get_sint(yyjson_obj_get(status, "rollback_log_pending")) > 0)
         table_add(table, TINT_YELLOW, "waiting", "rollbacks wait for disk space to be stored");

@@ -92,6 +92,10 @@ static const struct command_arg check_args[] = {
 
 static const struct command_flag check_flags[] = {
     {.name = "drift", .help = "Compare the rows with the training data of the contract too"},
+    {.name = "ignore",
+     .value = "COLUMN",
+     .may_repeat = true,
+     .help = "A column of the file that is no field, such as an index"},
     {.name = "strict", .help = "Exit 1 for rows that break any rule, not only for refused ones"},
     {0},
 };

@@ -6,6 +6,7 @@
 
 #include "base/check.h"
 #include "base/file.h"
+#include "cli/csv_ignore.h"
 #include "cli/handlers.h"
 #include "cli/monitor.h"
 #include "cli/table.h"
@@ -184,6 +185,8 @@ enum err_code cli_contract_check(struct cli *cli, struct err *err)
     buf_init(&text, CLI_MEMORY_BYTES_MAX);
     buf_init(&out, CLI_MEMORY_BYTES_MAX);
     enum err_code rc = file_read(cli_arg(cli, 1), CLI_FILE_BYTES_MAX, &rows, err);
+    if (!rc)
+        rc = csv_ignore(cli, &rows, err);
     if (!rc)
         rc = cli_is_file(word) ? check_here(cli, word, buf_view(&rows), &report, &text, err)
                                : check_there(cli, word, buf_view(&rows), &report, &text, err);

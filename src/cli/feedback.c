@@ -6,6 +6,7 @@
 
 #include "base/check.h"
 #include "base/csv.h"
+#include "base/nearest.h"
 #include "cli/handlers.h"
 #include "cli/table.h"
 
@@ -151,6 +152,32 @@ static struct str renamed(struct cli *cli, struct str name)
     return name;
 }
 
+/* Each --column must be OLD=NEW of a column that the file has. */
+static enum err_code check_renames(struct cli *cli, const struct str *names, int count,
+                                   struct err *err)
+{
+    const char *text, *known[COLUMNS_MAX];
+    for (int i = 0; i < count; i++)
+        known[i] = arena_copy(cli->arena, str_trim(names[i]).ptr, str_trim(names[i]).len);
+    for (int i = 0; (text = cli_flag_at(cli, "column", i)); i++) {
+        const char *equals = strrchr(text, '=');
+        if (!equals || equals == text || !equals[1])
+            return cli_usage(cli, err, "--column needs COLUMN=MEMBER, such as customer_id=key");
+        const struct str name = {text, (size_t)(equals - text)};
+        int at = 0;
+        while (at < count && !(known[at] && str_equal_c(name, known[at])))
+            at++;
+        if (at < count)
+            continue;
+        err_set(err, ERR_INVALID, "--column %s: %s has no column '%.*s'", text,
+                cli_flag(cli, "csv"), STR_ARG(name));
+        size_t near = nearest_name(name, known, (size_t)count);
+        return near < (size_t)count ? err_hint(err, "did you mean '%s'?", known[near])
+                                    : ERR_INVALID;
+    }
+    return ERR_OK;
+}
+
 static bool says_something(struct str name)
 {
     return str_equal_c(name, "label") || str_equal_c(name, "event") || str_equal_c(name, "value") ||
@@ -177,6 +204,8 @@ static enum err_code read_head(struct sender *s, struct err *err)
     if (s->column_count > COLUMNS_MAX)
         return err_set(err, ERR_LIMIT, "%d columns, at most %d are taken", s->column_count,
                        COLUMNS_MAX);
+    if (check_renames(s->cli, cells, s->column_count, err))
+        return err->code;
     for (int i = 0; i < s->column_count; i++) {
         struct str name = str_trim(cells[i]);
         s->is_skipped[i] = is_ignored(s->cli, name);
@@ -359,7 +388,11 @@ enum err_code cli_feedback(struct cli *cli, struct err *err)
                          "there is nothing to say: give --label, --value, --event or "
                          "--csv");
     if (cli_has(cli, "id") == cli_has(cli, "business-key"))
-        return cli_usage(cli, err, "give --id or --business-key: which prediction is it about?");
+        return cli_usage(cli, err,
+                         cli_has(cli, "key")
+                             ? "give --id or --business-key: which prediction is it about? (--key "
+                               "is the API key of the server)"
+                             : "give --id or --business-key: which prediction is it about?");
     return send_one(cli, err);
 }
 

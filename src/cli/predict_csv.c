@@ -19,6 +19,7 @@
 #include "base/nearest.h"
 #include "cli/predict.h"
 #include "cli/progress.h"
+#include "contract/contract.h"
 
 enum {
     CALL_BYTES_MAX = 256 * 1024 * 1024,
@@ -43,7 +44,9 @@ struct batcher {
     uint64_t file_bytes; /* 0: not a plain file */
     struct csv *csv;
     int column_count;
-    const char **names;    /* [column_count] */
+    const char **names;        /* [column_count] */
+    struct contract *contract; /* NULL until a column is no input, or when it may not be read */
+    bool has_asked;
     enum cell_form *forms; /* [column_count] */
     bool is_at_end;
 
@@ -102,6 +105,30 @@ static enum err_code unknown_column(const struct batcher *b, const char *name,
     return err_hint(err, "leave it out with: --ignore %s", name);
 }
 
+/* Held-out rows usually have the label too. A key that may only predict does not get the contract,
+ * and then the column must be named by --ignore. */
+static bool is_answer(struct batcher *b, const char *name)
+{
+    struct err ignored = {0};
+    if (!b->contract && !b->has_asked) {
+        struct cli_reply reply;
+        const char *version = b->ref.version ? b->ref.version : "champion";
+        b->has_asked = true;
+        if (!cli_get_bytes(
+                b->cli,
+                cli_target(b->cli, "/api/models/{}/versions/{}/contract", b->ref.model, version),
+                &reply, &ignored))
+            contract_parse(reply.body, &b->contract, &ignored);
+    }
+    return b->contract && map_find(&b->contract->field_by_name, str_of(name));
+}
+
+static enum cell_form leave_out_answer(const char *name)
+{
+    fprintf(stderr, "the column '%s' is not sent: the contract says it is the answer\n", name);
+    return CELL_SKIP;
+}
+
 static enum err_code read_header(struct batcher *b, yyjson_val *properties, struct err *err)
 {
     const struct str *cells;
@@ -122,6 +149,8 @@ static enum err_code read_header(struct batcher *b, yyjson_val *properties, stru
         yyjson_val *property = yyjson_obj_getn(properties, name.ptr, name.len);
         if (is_ignored(b->cli, b->names[i]))
             b->forms[i] = CELL_SKIP;
+        else if (!property && is_answer(b, b->names[i]))
+            b->forms[i] = leave_out_answer(b->names[i]);
         else if (!property)
             return unknown_column(b, b->names[i], properties, err);
         else
@@ -506,6 +535,7 @@ enum err_code predict_csv(struct cli *cli, struct model_ref ref, struct err *err
         summarize(b);
     cli->is_no = b->refused > 0;
     csv_free(b->csv);
+    contract_free(b->contract);
     if (b->fd > STDIN_FILENO)
         close(b->fd);
     buf_done(&b->text);

@@ -10,6 +10,8 @@
 #include "cli/progress.h"
 #include "cli/table.h"
 
+enum { SUMMED_MIN = 4 }; /* as many safe changes with one text are one line */
+
 /* ---- files ---- */
 
 static enum err_code has_blob(struct cli *cli, const char *target, bool *is_there, struct err *err)
@@ -119,12 +121,24 @@ static enum err_code write_request(struct cli *cli, struct json_writer *w, struc
 
 /* ---- the answer ---- */
 
+/* How many changes from `from` on are safe and say the same about another field. */
+static size_t same_changes(yyjson_val *changes, size_t from)
+{
+    yyjson_val *first = yyjson_arr_get(changes, from), *other;
+    size_t to = from + 1;
+    while ((other = yyjson_arr_get(changes, to)) &&
+           yyjson_equals(yyjson_obj_get(first, "kind"), yyjson_obj_get(other, "kind")) &&
+           yyjson_equals(yyjson_obj_get(first, "text"), yyjson_obj_get(other, "text")))
+        to++;
+    return to - from;
+}
+
 static void print_compatibility(struct cli *cli, yyjson_val *reply, struct buf *out)
 {
     yyjson_val *compatibility = yyjson_obj_get(reply, "compatibility"), *change;
     const char *before = cli_version_text(cli, reply, "compared_to");
     struct table *table = table_new(cli->arena, "||");
-    size_t i, count;
+    size_t i, count, same;
     if (!yyjson_is_obj(compatibility))
         return;
     bool is_compatible = yyjson_get_bool(yyjson_obj_get(compatibility, "compatible"));
@@ -132,11 +146,18 @@ static void print_compatibility(struct cli *cli, yyjson_val *reply, struct buf *
                is_compatible ? "compatible with version %s\n"
                              : "NOT compatible with version %s: its callers break\n",
                before);
-    yyjson_arr_foreach(yyjson_obj_get(compatibility, "changes"), i, count, change)
-    {
+    yyjson_val *changes = yyjson_obj_get(compatibility, "changes");
+    for (i = 0, count = yyjson_arr_size(changes); i < count; i += same) {
+        change = yyjson_arr_get(changes, i);
+        same = same_changes(changes, i);
         bool is_breaking = strcmp(cli_text(cli, change, "kind"), "breaking") == 0;
+        if (is_breaking || same < SUMMED_MIN)
+            same = 1;
         table_add(table, is_breaking ? TINT_YELLOW : TINT_NONE, cli_text(cli, change, "kind"),
-                  cli_text(cli, change, "field"), cli_text(cli, change, "text"));
+                  same == 1 ? cli_text(cli, change, "field")
+                            : arena_printf(cli->arena, "%s and %zu more",
+                                           cli_text(cli, change, "field"), same - 1),
+                  cli_text(cli, change, "text"));
     }
     table_write(table, cli->terminal.has_out_color, out);
 }
@@ -151,6 +172,11 @@ static void print_registered(struct cli *cli, yyjson_val *reply, struct buf *out
                cli_text(cli, reply, "runtime"), load_ms);
     if (golden)
         buf_printf(out, "%lld golden rows answered as expected\n", (long long)golden);
+    if (!cli_has(cli, "contract"))
+        buf_lit(out,
+                "it has no contract: rows are not checked and nothing watches for drift; infer "
+                "one from the\ntraining rows: slipway contract infer ROWS.csv --target COLUMN "
+                "--out contract.yaml\n");
     print_compatibility(cli, reply, out);
     if (is_champion)
         buf_printf(out, "it is the champion: it answers now\n");

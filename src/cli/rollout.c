@@ -145,9 +145,11 @@ static void print_check_plan(struct cli *cli, yyjson_val *check, struct buf *out
     size_t i, count;
     yyjson_val *at;
     bool is_proof = strcmp(cli_text(cli, check, "kind"), "prove") == 0;
-    buf_printf(out, "\n%s %s (%s of requests, %s)\n", cli_text(cli, check, "kind"),
+    bool is_dry_run = yyjson_get_bool(yyjson_obj_get(check, "dry_run"));
+    buf_printf(out, "\n%s %s (%s of requests, %s)%s\n", cli_text(cli, check, "kind"),
                cli_text(cli, check, "event"), percent(cli, number_of(check, "event_rate")),
-               cli_text(cli, check, "event_rate_from"));
+               cli_text(cli, check, "event_rate_from"),
+               is_dry_run ? ", dry run: decides nothing" : "");
     yyjson_arr_foreach(yyjson_obj_get(check, "at"), i, count, at)
     {
         buf_printf(out, "  at %-8s ", percent(cli, number_of(at, "weight")));
@@ -176,6 +178,8 @@ static void print_plan(struct cli *cli, yyjson_val *root, struct buf *out)
     table_write(table, cli->terminal.has_out_color, out);
     yyjson_arr_foreach(yyjson_obj_get(root, "checks"), i, count, item)
         print_check_plan(cli, item, out);
+    yyjson_arr_foreach(yyjson_obj_get(root, "warnings"), i, count, item)
+        buf_printf(out, "%swarning: %s\n", i ? "" : "\n", yyjson_get_str(item));
 }
 
 enum err_code cli_rollout_plan(struct cli *cli, struct err *err)

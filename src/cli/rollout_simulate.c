@@ -130,6 +130,24 @@ static void print_transitions(struct cli *cli, const struct log_file *log,
     table_write(table, cli->terminal.has_out_color, out);
 }
 
+static int64_t logged_events(const struct simulation *s)
+{
+    int64_t sum = 0;
+    for (int i = 0; i < s->spec->check_count; i++)
+        sum += s->logged[i];
+    return sum;
+}
+
+/* N times nothing is nothing: the run says how long, and nothing about what would be noticed. */
+static void print_no_events(const struct simulation *s, struct buf *out)
+{
+    buf_lit(out, "\nthe log has no event of any guard");
+    if (s->worse > 1)
+        buf_printf(out, ", so %gx as many are none", s->worse);
+    buf_lit(out, ": take a longer log (slipway prediction export --from 30d), or\nask for a plan, "
+                 "which assumes a rate of events: slipway rollout plan\n");
+}
+
 static void print_result(struct cli *cli, const struct log_file *log, const struct simulation *s)
 {
     struct buf out;
@@ -146,6 +164,8 @@ static void print_result(struct cli *cli, const struct log_file *log, const stru
                rollout_state_name(s->rollout.state), s->rollout.step + 1, s->spec->step_count,
                (long long)s->exposure.requests[SIDE_CANARY],
                (long long)key_sketch_count(&s->exposure.keys[SIDE_CANARY]));
+    if (logged_events(s) == 0)
+        print_no_events(s, &out);
     cli_print(&out);
     buf_done(&out);
 }
@@ -158,6 +178,8 @@ static void print_json(const struct log_file *log, const struct simulation *s)
     json_begin_object(&w);
     json_key(&w, "requests");
     json_put_i64(&w, log->requests);
+    json_key(&w, "logged_events");
+    json_put_i64(&w, logged_events(s));
     json_key(&w, "transitions");
     json_begin_array(&w);
     for (int i = 0; i < s->transition_count; i++) {

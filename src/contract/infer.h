@@ -16,8 +16,10 @@
  *               times or more on average (they stay numbers, with a list of known values). Sorted
  *               by bytes unless given
  *   range       [min - R/2, max + R/2], R = max - min, rounded outward, marked as inferred, so that
- *               a value outside is flagged and not refused; none for a column of ids (rising or
- *               falling throughout, all distinct) and for a constant
+ *               a value outside is flagged and not refused; not below 0 when no row was: that is a
+ *               length, count, price or share far more often than a temperature, and what goes
+ *               wrong with one is the sign, or a -1 for "none". No range for a column of ids
+ *               (rising or falling throughout, all distinct) and for a constant
  *   profile     numbers: inner edges at the deciles (those that differ), a value in more than 20 %
  *               of the rows gets a bin of its own. Categories: the 30 most frequent
  *   leakage     a hint when one input alone tells the label: AUC above 0.95 (of a class against the

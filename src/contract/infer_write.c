@@ -268,6 +268,8 @@ static void add_range(struct writer *w, value *property, const struct infer_colu
 {
     double min = c->sorted[0], max = c->sorted[c->present_count - 1], range = max - min;
     double low = min - range / 2, high = max + range / 2;
+    if (min >= 0 && low < 0)
+        low = 0;
     value *options = add_object(w, property, "logicalTypeOptions");
     if (c->type == TYPE_INTEGER) {
         low = ceil(low);

@@ -87,7 +87,9 @@ static enum err_code bind_failed(const char *listen, int errnum, struct err *err
     err_set_errno(err, errnum, "listening on %s", listen);
     err->code = ERR_IO;
     if (errnum == EADDRINUSE)
-        return err_hint(err, "another program has it: is a slipway running already?");
+        return err_hint(err,
+                        "another program has it: is a slipway running already? Another address: "
+                        "--listen 127.0.0.1:8081, or SLIPWAY_LISTEN");
     if (errnum == EACCES)
         return err_hint(err, "ports below 1024 need a privilege; take a higher one");
     return err_hint(err, "is this one of the machine's addresses?");

@@ -143,7 +143,7 @@ static void a_number_far_from_all_others_means_missing(void **state)
     assert_true(x->missing_numbers[0] == -200);
     assert_int_equal(x->profile.missing_count, 10);
     assert_false(x->is_required);
-    assert_true(x->min == -49 && x->max == 148); /* of 0..99: -49.5 and 148.5, whole */
+    assert_true(x->min == 0 && x->max == 148); /* of 0..99: 148.5, whole */
     assert_string_equal(hint(&f, "x"), "-200 in 1.0 % of the rows was taken for missing");
     end(&f);
     buf_done(&rows);
@@ -258,7 +258,7 @@ static void few_whole_numbers_become_a_list_that_flags(void **state)
     assert_int_equal(infer(&f, buf_view(&rows), &none), ERR_OK);
     x = field(&f, "x");
     assert_int_equal(x->listed_count, 0);
-    assert_true(x->has_min && x->is_range_inferred && x->min == -1 && x->max == 7);
+    assert_true(x->has_min && x->is_range_inferred && x->min == 0 && x->max == 7);
     end(&f);
     buf_done(&rows);
 }
@@ -285,19 +285,21 @@ static void a_range_is_half_its_width_wider_on_both_sides(void **state)
 {
     struct fixture f;
     (void)state;
-    /* a: R = 10, [0 - 5, 10 + 5]. b: R = 21.129 as in mean_radius, 6.981 - 10.5645 = -3.5835 and
-     * 28.11 + 10.5645 = 38.6745, outward to tenths (three digits of R). c: constant. d: rising. */
+    /* a: R = 20, [-10 - 10, 10 + 10]. b: R = 21.129 as in mean_radius, never below 0 and up to
+     * 28.11 + 10.5645 = 38.6745, outward to tenths (three digits of R). c: constant. d: rising.
+     * e: R = 10, 17 - 5 = 12 is above 0. */
     assert_int_equal(infer(&f,
-                           STR_LIT("a,b,c,d\n"
-                                   "0.5,28.11,3.5,1\n"
-                                   "0,6.981,3.5,2\n"
-                                   "10,10,3.5,9\n"),
+                           STR_LIT("a,b,c,d,e\n"
+                                   "0.5,28.11,3.5,1,20.5\n"
+                                   "-10,6.981,3.5,2,17\n"
+                                   "10,10,3.5,9,27\n"),
                            &none),
                      ERR_OK);
-    assert_true(field(&f, "a")->min == -5 && field(&f, "a")->max == 15);
-    assert_true(field(&f, "b")->min == -3.6 && field(&f, "b")->max == 38.7);
+    assert_true(field(&f, "a")->min == -20 && field(&f, "a")->max == 20);
+    assert_true(field(&f, "b")->min == 0 && field(&f, "b")->max == 38.7);
     assert_true(field(&f, "a")->is_range_inferred);
     assert_int_equal(field(&f, "a")->policy[RULE_RANGE], POLICY_QUARANTINE);
+    assert_true(field(&f, "e")->min == 12 && field(&f, "e")->max == 32);
     assert_false(field(&f, "c")->has_min);
     assert_false(field(&f, "d")->has_min);
     assert_string_equal(hint(&f, "c"), "has the same value in every row");

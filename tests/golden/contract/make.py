@@ -76,7 +76,7 @@ def numeric(values, whole, marker=None):
     edges = edges_of(kept, whole)
     counts = np.bincount(np.searchsorted(edges, kept.astype(np.float32)), minlength=len(edges) + 1)
     low, high, spread = kept.min(), kept.max(), np.ptp(kept)
-    low, high = low - spread / 2, high + spread / 2
+    low, high = low - spread / 2 if low < 0 else max(0, low - spread / 2), high + spread / 2
     bounds = [outward(low, spread, False), outward(high, spread, True)]
     if whole:  # few values, each in 50 rows or more: a list instead
         bounds = [] if len(set(kept)) <= 20 else [math.ceil(low), math.floor(high)]
