@@ -135,8 +135,9 @@ BENCH_VENV := $(if $(wildcard tests/bench/requirements.txt),build/venv-bench/.re
 FORMATTED := $(sort $(shell find src tests examples -name '*.[ch]' 2>/dev/null))
 
 # Folders whose files become part of the program as tables embedded_<name>[] (store/embedded.h).
-EMBEDDED     := sql
+EMBEDDED     := sql python
 EMBED_sql    := $(sort $(wildcard src/store/sql/*.sql))
+EMBED_python := $(sort $(wildcard python/slipway_worker/*.py))
 OBJECTS      += $(EMBEDDED:%=$(B)/embed_%.o)
 
 all: $(ARCHIVE) $(PROGRAM) $(if $(filter release,$(MODE)),$(PROGRAM:$(B)/%=$(BUILD)/%)) ## build/slipway, the program

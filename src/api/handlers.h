@@ -66,4 +66,7 @@ handler_fn rollout_resume_post, rollout_promote_post;       /* rollout_api.c */
 handler_fn rollout_shadow_get;                              /* shadow_api.c */
 handler_fn rollout_abort_post, rollout_approve_post;        /* rollout_api.c */
 
+/* Python models */
+handler_fn model_log_get; /* model_log_api.c */
+
 #endif

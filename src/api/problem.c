@@ -29,6 +29,8 @@ int problem_status(enum err_code code)
         return 413;
     case ERR_CANCELLED:
         return 499;
+    case ERR_UPSTREAM:
+        return 502;
     case ERR_UNSUPPORTED:
         return 501;
     case ERR_UNAVAILABLE:

@@ -250,6 +250,10 @@ const struct route routes[] = {
     {"GET", "/api/models/{model}/answered", answered_get, SCOPE_OBSERVE, RUN_FAST, FORM_PROBLEM,
      BODY_NONE, "Which version was champion at a time"},
 
+    /* Python models */
+    {"GET", "/api/models/{model}/versions/{version}/log", model_log_get, SCOPE_OBSERVE, RUN_FAST,
+     FORM_PROBLEM, BODY_NONE, "What a version's own code printed last"},
+
     /* administration */
     {"GET", "/api/keys", keys_get, SCOPE_ADMIN, RUN_FAST, FORM_PROBLEM, BODY_NONE, "API keys"},
     {"POST", "/api/keys", key_post, SCOPE_ADMIN, RUN_FAST, FORM_PROBLEM, BODY_JSON,

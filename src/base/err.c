@@ -91,6 +91,7 @@ const char *err_code_name(enum err_code code)
         [ERR_TIMEOUT] = "timeout",
         [ERR_CANCELLED] = "cancelled",
         [ERR_UNAVAILABLE] = "unavailable",
+        [ERR_UPSTREAM] = "upstream_failed",
         [ERR_UNSUPPORTED] = "unsupported",
         [ERR_IO] = "io",
         [ERR_INTERNAL] = "internal",

@@ -25,6 +25,7 @@ enum err_code {
     ERR_TIMEOUT,      /* the deadline passed before an answer came */
     ERR_CANCELLED,    /* the caller went away */
     ERR_UNAVAILABLE,  /* a dependency is down or not ready; trying again may help */
+    ERR_UPSTREAM,     /* what does the work for us, a worker or another server, failed at it */
     ERR_UNSUPPORTED,  /* understood, but this build or this model cannot do it */
     ERR_IO,           /* the operating system refused a read or a write */
     ERR_INTERNAL,     /* our bug; the log line carries file and line */

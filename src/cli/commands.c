@@ -428,6 +428,15 @@ const struct command commands[] = {
                    "slipway model serving churn --file serving.yaml",
     },
     {
+        .name = "model logs",
+        .summary = "What a version's own code printed last: Python models",
+        .run = cli_model_logs,
+        .args = arg_model_or_version,
+        .detail = "Without a version it is the champion's. Kept are the last 64 KiB while the "
+                  "version is loaded; the server's log has the lines too.",
+        .example = "slipway model logs churn:3",
+    },
+    {
         .name = "model card",
         .summary = "What the record says of a version, and what it does not: a model card",
         .run = cli_model_card,
@@ -941,6 +950,26 @@ const struct command commands[] = {
         .run = cli_version,
         .is_local = true,
         .example = "slipway version",
+    },
+    {
+        .name = "worker test",
+        .summary = "Load a Python model's folder as a server would, and answer rows with it",
+        .run = cli_worker_test,
+        .args = worker_test_args,
+        .flags = worker_test_flags,
+        .is_local = true,
+        .detail = "The same archive, interpreter, sandbox and checks as in a server, in this "
+                  "process. What the code prints comes behind the answers, on standard error.",
+        .example = "slipway worker test ./churn --rows rows.csv",
+    },
+    {
+        .name = "worker launch",
+        .summary = "Put on the sandbox and become the interpreter of a Python model",
+        .run = cli_worker_launch,
+        .is_local = true,
+        .takes_words = true,
+        .is_hidden = true,
+        .example = "slipway worker launch python=/usr/bin/python3 model=./folder ...",
     },
     {
         .name = "complete",

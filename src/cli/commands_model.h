@@ -32,7 +32,7 @@ static const struct command_arg arg_model_or_version[] = {
 
 static const struct command_arg register_args[] = {
     {.name = "NAME", .kind = WORD_MODEL, .help = "The model; a new name makes a new model"},
-    {.name = "FILE", .kind = WORD_FILE, .help = "The trained model"},
+    {.name = "FILE", .kind = WORD_FILE, .help = "The trained model; a folder for Python models"},
     {0},
 };
 
@@ -87,6 +87,36 @@ static const struct command_flag serving_flags[] = {
     {.name = "file", .value = "FILE", .kind = WORD_FILE, .help = "Set what this YAML file says"},
     {.name = "remove", .help = "Go back to the presets"},
     {.name = "document", .help = "Show the file itself"},
+    {0},
+};
+
+/* ---- Python models ---- */
+
+static const struct command_arg worker_test_args[] = {
+    {.name = "FOLDER",
+     .kind = WORD_FOLDER,
+     .help = "The model's folder, with slipway.yaml and the code"},
+    {0},
+};
+
+static const struct command_flag worker_test_flags[] = {
+    {.name = "rows",
+     .value = "FILE",
+     .kind = WORD_FILE,
+     .help = "CSV rows to answer, the first line naming features or inputs; - reads standard "
+             "input"},
+    {.name = "python-path",
+     .value = "FILE",
+     .kind = WORD_FILE,
+     .help = "The interpreter; else SLIPWAY_PYTHON_PATH, else the system's python3"},
+    {.name = "python-environments",
+     .value = "NAME=FOLDER",
+     .help = "Environments it may name; else SLIPWAY_PYTHON_ENVIRONMENTS"},
+    {.name = "python-sandbox",
+     .value = "MODE",
+     .kind = WORD_CHOICE,
+     .choices = "require|try|off",
+     .help = "As the server's option; else SLIPWAY_PYTHON_SANDBOX, else require"},
     {0},
 };
 

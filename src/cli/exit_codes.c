@@ -40,6 +40,7 @@ enum cli_exit exit_code_of(enum err_code code)
     case ERR_LIMIT:
     case ERR_UNSUPPORTED:
         return CLI_REFUSED;
+    case ERR_UPSTREAM:
     case ERR_DISK_FULL:
     case ERR_CANCELLED:
     case ERR_IO:

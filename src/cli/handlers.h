@@ -42,6 +42,10 @@ command_fn cli_review_appeal;                                 /* review.c */
 command_fn cli_model_serving;                                 /* serving.c */
 command_fn cli_review_rules;                                  /* review.c */
 
+/* Python models */
+command_fn cli_worker_test, cli_worker_launch; /* worker.c */
+command_fn cli_model_logs;                     /* model_logs.c */
+
 /* monitors */
 command_fn cli_monitor; /* monitor.c */
 

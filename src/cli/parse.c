@@ -352,8 +352,9 @@ enum err_code parse_line(int argc, const char *const *argv, struct cli *cli, str
     if (rc || !cli->command || parsed->wants_help)
         return rc;
     if (cli->command->takes_options || cli->command->takes_words) {
-        cli->rest = argv + used[0] + 1;
-        cli->rest_count = argc - used[0] - 1;
+        int last = used[1] > used[0] ? used[1] : used[0];
+        cli->rest = argv + last + 1;
+        cli->rest_count = argc - last - 1;
         return ERR_OK;
     }
     rc = take_words(&line, used, err);

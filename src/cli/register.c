@@ -1,11 +1,15 @@
 /* register.c - register a version: upload what the server does not have, then name it.
  *
  * Files are named by their SHA-256, computed here, so a second registration with the same contract
- * or golden rows sends only the model.
+ * or golden rows sends only the model. A folder goes as an archive that is the same for the same
+ * files.
  */
+#include <sys/stat.h>
+
 #include "base/check.h"
 #include "base/file.h"
 #include "base/hash.h"
+#include "base/tar.h"
 #include "cli/handlers.h"
 #include "cli/progress.h"
 #include "cli/table.h"
@@ -43,6 +47,15 @@ static enum err_code upload(struct cli *cli, const char *path, struct str bytes,
     return rc ? err_wrap(err, "uploading %s", path) : ERR_OK;
 }
 
+static enum err_code read_artifact(const char *path, struct buf *bytes, struct err *err)
+{
+    struct stat st;
+    if (stat(path, &st) != 0 || !S_ISDIR(st.st_mode))
+        return file_read(path, CLI_FILE_BYTES_MAX, bytes, err);
+    buf_init(bytes, CLI_FILE_BYTES_MAX);
+    return tar_pack(path, bytes, err);
+}
+
 /* The file's digest goes to *digest; NULL stays NULL when there is no file to send. */
 static enum err_code send_file(struct cli *cli, const char *path, const char **digest,
                                struct err *err)
@@ -52,7 +65,7 @@ static enum err_code send_file(struct cli *cli, const char *path, const char **d
     bool is_there = false;
     if (!path)
         return ERR_OK;
-    enum err_code rc = file_read(path, CLI_FILE_BYTES_MAX, &bytes, err);
+    enum err_code rc = read_artifact(path, &bytes, err);
     if (!rc && bytes.len == 0)
         rc = err_set(err, ERR_INVALID, "%s is empty", path);
     if (!rc) {

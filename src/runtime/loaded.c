@@ -22,7 +22,7 @@ static const struct {
 } statuses[LOADED_STATUS_COUNT] = {
     {200, "200"}, {400, "400"}, {422, "422"}, {401, "401"}, {403, "403"}, {404, "404"},
     {408, "408"}, {413, "413"}, {415, "415"}, {499, "499"}, {500, "500"}, {501, "501"},
-    {503, "503"}, {504, "504"}, {507, "507"}, {0, "other"},
+    {502, "502"}, {503, "503"}, {504, "504"}, {507, "507"}, {0, "other"},
 };
 
 int loaded_status_slot(int status)
@@ -99,6 +99,13 @@ static enum err_code choose_runtime(struct loaded *loaded, const char *name, con
                     list);
 }
 
+static const char *label_of(const struct loaded *loaded)
+{
+    return loaded->number ? arena_printf(loaded->arena, "%s version %lld", loaded->model,
+                                         (long long)loaded->number)
+                          : arena_printf(loaded->arena, "%s, new version", loaded->model);
+}
+
 static enum err_code load_model(struct loaded *loaded, struct blob_store *blobs,
                                 const struct loaded_source *source, struct err *err)
 {
@@ -110,7 +117,8 @@ static enum err_code load_model(struct loaded *loaded, struct blob_store *blobs,
     rc = choose_runtime(loaded, source->runtime, bytes, size, err);
     if (!rc) {
         const struct runtime_ops *ops = loaded->ops;
-        const struct runtime_file file = {bytes, size, source->artifact.hex, source->host};
+        const struct runtime_file file = {bytes, size, source->artifact.hex, source->host,
+                                          label_of(loaded)};
         rc = ops->load(&file, &loaded->state, err);
         if (rc)
             loaded->ops = NULL; /* nothing to free */

@@ -15,7 +15,7 @@
 #include "runtime/runtime.h"
 #include "store/blob.h"
 
-enum { LOADED_STATUS_COUNT = 16 };
+enum { LOADED_STATUS_COUNT = 17 };
 
 /* What one data thread counted for one version. Written by that thread alone (relaxed), read by
  * a scrape. */

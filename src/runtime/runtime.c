@@ -26,11 +26,15 @@ const struct runtime_ops *runtime_recognise(const void *bytes, size_t size)
 
 struct runtime_host runtime_host_of(const struct options *options)
 {
+    static const char *const sandboxes[] = {"require", "try", "off"};
     long cores = sysconf(_SC_NPROCESSORS_ONLN);
     int count = cores < 1 ? 1 : (int)cores;
     return (struct runtime_host){
         .work_dir = "",
-        .python = "",
+        .python = options->python_path,
+        .python_environments = options->python_environments.items,
+        .python_environment_count = options->python_environments.count,
+        .python_sandbox = sandboxes[options->python_sandbox],
         .onnxruntime = options->onnxruntime_path,
         .onnx_threads = options->onnx_threads ? (int)options->onnx_threads : count,
         .thread_count = count,

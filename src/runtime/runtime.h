@@ -9,6 +9,7 @@
 #include <stdint.h>
 
 #include "base/arena.h"
+#include "base/buf.h"
 #include "base/err.h"
 #include "base/str.h"
 #include "base/tensor.h"
@@ -64,12 +65,15 @@ struct signature {
 
 /* What the machine offers to runtimes, from the options; constant after start. */
 struct runtime_host {
-    const char *work_dir;    /* in the data folder, for runtimes that need files; see
-                                runtime_make_work_dir */
-    const char *python;      /* the interpreter of Python models; "": look for one */
-    const char *onnxruntime; /* the shared library; "": look in the usual places */
-    int onnx_threads;        /* that one operator of an ONNX model may use; 1 and more */
-    int thread_count;        /* cores that models may use */
+    const char *work_dir;                   /* in the data folder, for runtimes that need files; see
+                                               runtime_make_work_dir */
+    const char *python;                     /* the interpreter of Python models; "": look for one */
+    const char *const *python_environments; /* [python_environment_count] "name=FOLDER" */
+    int python_environment_count;
+    const char *python_sandbox; /* "require", "try", "off" */
+    const char *onnxruntime;    /* the shared library; "": look in the usual places */
+    int onnx_threads;           /* that one operator of an ONNX model may use; 1 and more */
+    int thread_count;           /* cores that models may use */
 };
 
 /* An artifact. `bytes` stay valid only while it is loaded, `host` as long as the model. */
@@ -78,6 +82,7 @@ struct runtime_file {
     size_t size;
     const char *digest_hex; /* of the bytes, already verified */
     const struct runtime_host *host;
+    const char *label; /* what it is called in the log: "churn version 3" */
 };
 
 /* One batch on its way through a model. */
@@ -121,6 +126,9 @@ struct runtime_ops {
     /* Why requests would fail now, such as a worker in a crash loop; NULL: ready. A text that lives
      * as long as the model. Any thread, at once. (optional) */
     const char *(*problem)(const void *model);
+
+    /* What the model's own code printed last, as lines. Any thread. (optional) */
+    void (*log)(const void *model, struct buf *out);
 
     /* First prediction ahead of traffic, so that no user pays for page faults. (optional) */
     enum err_code (*warm)(const void *model, struct err *err);

@@ -18,4 +18,7 @@ struct embedded_file {
 /* src/store/sql: the migrations. */
 extern const struct embedded_file embedded_sql[];
 
+/* python/slipway_worker: the other end of a worker's socket. */
+extern const struct embedded_file embedded_python[];
+
 #endif

@@ -1,0 +1,113 @@
+"""Python models through the real server: the tutorial of docs/runtimes/python.md, and failures.
+
+What could break: a page whose steps do not work, a traceback that reaches the caller or not the
+log, a crash that takes other requests or the server along, a model that is ready in a crash loop.
+"""
+import concurrent.futures
+import os
+import time
+
+import pytest
+
+PYTHON = "/usr/bin/python3"
+pytestmark = pytest.mark.skipif(not os.access(PYTHON, os.X_OK), reason=f"there is no {PYTHON}")
+
+MODEL = """
+import ctypes, os
+from slipway_worker import InputError
+
+def load(folder):
+    print("loaded from", folder)
+    return {"age": 0.5, "visits": -2.0}
+
+def predict(weights, rows):
+    if rows[0][0] == -1:
+        raise KeyError("postcode")
+    if rows[0][0] == -2:
+        raise InputError("nobody is that old")
+    if rows[0][0] == -3:
+        ctypes.string_at(0)
+    return [row[0] * weights["age"] + row[1] * weights["visits"] for row in rows]
+"""
+
+
+@pytest.fixture
+def folder(tmp_path):
+    churn = tmp_path / "churn"
+    churn.mkdir()
+    (churn / "model.py").write_text(MODEL)
+    (churn / "slipway.yaml").write_text("features: [age, visits]\n")
+    return churn
+
+
+def body(*rows):
+    return {"inputs": [{"name": "input", "datatype": "FP32", "shape": [len(rows), 2],
+                        "data": [x for row in rows for x in row]}]}
+
+
+def infer(api, *rows, expect=200):
+    return api.post("/v2/models/churn/infer", body(*rows), expect=expect).json()
+
+
+def test_the_tutorial_can_be_followed(server, api, cli, folder, tmp_path):
+    rows = tmp_path / "rows.csv"
+    rows.write_text("age,visits\n40,1\n20,3\n")
+    tried = cli("worker", "test", folder, "--rows", rows)
+    assert "predict FP32 [2]: [18.0,4.0]" in tried.out
+    assert "landlock calls limits" in tried.out
+    assert "loaded from /model" in tried.err or os.geteuid() != 0
+    registered = server.cli("model", "register", "churn", folder, "--owner", "me@example.org")
+    assert "churn version 1 is registered (python" in registered.out
+    assert infer(api, [40, 1], [20, 3])["outputs"][0]["data"] == [18, 4]
+    assert "loaded from" in server.cli("model", "logs", "churn").out
+    again = server.cli("model", "register", "churn", folder, "--owner", "me@example.org",
+                       check=False)
+    assert again.status == 4  # the same bytes are the same version
+
+
+def test_failures_are_the_callers_alone(server, api, folder):
+    server.cli("model", "register", "churn", folder, "--owner", "me@example.org")
+    assert "KeyError: 'postcode'" in infer(api, [-1, 0], expect=502)["error"]
+    assert "nobody is that old" in infer(api, [-2, 0], expect=400)["error"]
+    with concurrent.futures.ThreadPoolExecutor(4) as pool:
+        good = [pool.submit(infer, api, [40, 1]) for _ in range(20)]
+        error = infer(api, [-3, 0], expect=502)["error"]
+        assert all(g.result()["outputs"][0]["data"] == [18] for g in good)
+    assert "signal 11" in error
+    assert "Traceback" not in error
+    assert infer(api, [40, 1])["outputs"][0]["data"] == [18]
+    deadline = time.monotonic() + 10
+    while "line 11, in predict" not in (log := server.cli("model", "logs", "churn").out):
+        assert time.monotonic() < deadline, log
+        time.sleep(0.05)
+
+
+def test_a_folder_that_does_not_load_is_refused(server, folder):
+    (folder / "model.py").write_text("import no_such_module\n")
+    refused = server.cli("model", "register", "churn", folder, "--owner", "me@example.org",
+                         check=False)
+    assert refused.status != 0
+    assert "No module named 'no_such_module'" in refused.err
+    (folder / "slipway.yaml").unlink()
+    refused = server.cli("model", "register", "churn", folder, "--owner", "me@example.org",
+                         check=False)
+    assert "has no slipway.yaml" in refused.err
+
+
+def test_workers_end_with_the_server(server, folder):
+    server.cli("model", "register", "churn", folder, "--owner", "me@example.org")
+    children = workers_of(server.pid)
+    assert len(children) == 1
+    server.kill()
+    deadline = time.monotonic() + 10
+    while any(os.path.exists(f"/proc/{pid}") for pid in children):
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
+
+
+def workers_of(pid):
+    found = []
+    for task in os.listdir(f"/proc/{pid}/task"):
+        with open(f"/proc/{pid}/task/{task}/children", encoding="ascii") as children:
+            found += children.read().split()
+    return found
