@@ -5,6 +5,7 @@
  */
 #include "api/server.h"
 
+#include <malloc.h>
 #include <pthread.h>
 #include <signal.h>
 #include <stdlib.h>
@@ -20,7 +21,13 @@
 #include "serve/quality_watch.h"
 #include "serve/rollout_engine.h"
 
-enum { FAST_THREADS = 2, PATH_BYTES = 4096, MONITOR_TICK_MS = 1000 };
+enum {
+    FAST_THREADS = 2,
+    PATH_BYTES = 4096,
+    MONITOR_TICK_MS = 1000,
+    HEAP_SLACK_BYTES = 256 * 1024,
+    HEAP_MAP_BYTES = 1 << 20
+};
 
 /* ---- what may be listened on ---- */
 
@@ -516,6 +523,13 @@ static void stop(struct node *node)
     monitors_free(node->monitors);
 }
 
+/* By itself the allocator keeps, for ever, up to twice the largest block that was ever freed. */
+static void keep_heap_small(void)
+{
+    mallopt(M_MMAP_THRESHOLD, HEAP_MAP_BYTES);
+    mallopt(M_TRIM_THRESHOLD, HEAP_SLACK_BYTES);
+}
+
 enum err_code server_run(struct options *options, const struct server_hooks *hooks, struct err *err)
 {
     sigset_t signals;
@@ -530,6 +544,7 @@ enum err_code server_run(struct options *options, const struct server_hooks *hoo
     sigaddset(&signals, SIGHUP);
     pthread_sigmask(SIG_BLOCK, &signals, NULL);
     raise_file_limit();
+    keep_heap_small();
     enum err_code rc = start(&node, err);
     if (!rc) {
         announce(&node, loaded_model_count(&node), hooks);

@@ -41,6 +41,7 @@ struct record_store {
     uint64_t flush_wanted, flush_done;
     bool is_seal_wanted;
     bool is_running, is_stopping, is_failing;
+    bool is_rested; /* writer thread: what a burst left in memory was given back */
     uint64_t lost_records[LOSS_COUNT], lost_rows[LOSS_COUNT], left_out_count;
     struct segment *current; /* being written, also the last of the list; writer thread */
     struct segment

@@ -6,6 +6,7 @@
  * the file, so that it can be found at any moment.
  */
 #include <errno.h>
+#include <malloc.h>
 #include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
@@ -25,7 +26,10 @@ enum {
     SYNC_AFTER_MS = 30, /* a write is made durable so long after it */
     RETRY_MS = 1000,    /* after the disk took nothing */
     HOUSEKEEPING_MS = 60 * 1000,
-    EAGER_BYTES = 4 << 20, /* so much is not waited with */
+    REST_AFTER_MS = 2000,     /* without records, memory of a burst is given back */
+    REST_ENTRIES_MIN = 16384, /* of an index in memory: worth a file of its own, */
+    REST_SEGMENTS_MAX = 256,  /* unless there are so many files to be searched already */
+    EAGER_BYTES = 4 << 20,    /* so much is not waited with */
     SEGMENT_HOURS = 6,
 };
 
@@ -277,14 +281,17 @@ static bool has_records(const struct record_store *store)
     return store->active || store->waiting;
 }
 
-/* Under the lock: until there are records, or it is time to look at their ages. */
-static void wait_for_records(struct record_store *store)
+/* Under the lock: until there are records, or it is time to look at their ages. False: nothing
+ * came.
+ */
+static bool wait_for_records(struct record_store *store)
 {
-    struct timespec until = after_ms(HOUSEKEEPING_MS);
+    struct timespec until = after_ms(store->is_rested ? HOUSEKEEPING_MS : REST_AFTER_MS);
     int rc = 0;
     while (!has_records(store) && !store->is_stopping && store->flush_wanted == store->flush_done &&
            rc != ETIMEDOUT)
         rc = pthread_cond_timedwait(&store->wake, &store->lock, &until);
+    return rc != ETIMEDOUT;
 }
 
 /* Under the lock: let some more come, unless somebody cannot wait. */
@@ -312,6 +319,32 @@ static void keep_house(struct record_store *store)
     record_store_expire(store);
 }
 
+/* The index of a segment that is written lies in memory, and on the disk once it is sealed. */
+static bool is_worth_sealing(struct record_store *store)
+{
+    struct segment_info info;
+    if (!store->current)
+        return false;
+    segment_info(store->current, &info);
+    pthread_rwlock_rdlock(&store->list_lock);
+    size_t count = store->segment_count;
+    pthread_rwlock_unlock(&store->list_lock);
+    return info.record_count + info.row_count >= REST_ENTRIES_MIN && count < REST_SEGMENTS_MAX;
+}
+
+/* The syncer still has what was sealed, so its memory goes the next time. */
+static void rest(struct record_store *store)
+{
+    struct err err = {0};
+    bool is_sealing = is_worth_sealing(store);
+    if (is_sealing && end_segment(store, &err) == ERR_OK)
+        return;
+    if (is_sealing)
+        log_warn("segment not sealed yet", "reason=%s", err.msg);
+    malloc_trim(0); /* blocks, and what others freed meanwhile */
+    store->is_rested = true;
+}
+
 /* Somebody wants to work on sealed segments only. */
 static void seal_current(struct record_store *store)
 {
@@ -327,19 +360,23 @@ static void run_writer(struct record_store *store)
     struct err err = {0};
     pthread_mutex_lock(&store->lock);
     for (;;) {
-        wait_for_records(store);
+        bool is_quiet = !wait_for_records(store);
         if (has_records(store))
             gather(store);
         bool is_last = store->is_stopping, has_work = has_records(store);
         bool is_seal_wanted = store->is_seal_wanted;
         uint64_t wanted = store->flush_wanted;
         store->is_seal_wanted = false;
-        if (has_work)
+        if (has_work) {
+            store->is_rested = false;
             write_waiting(store, &err);
+        }
         if (is_seal_wanted)
             seal_current(store);
         if (!has_work && !is_last) {
             pthread_mutex_unlock(&store->lock);
+            if (is_quiet && !store->is_rested)
+                rest(store);
             keep_house(store);
             pthread_mutex_lock(&store->lock);
         }

@@ -14,6 +14,7 @@ enum {
     WAIT_BUSY_MS = 2,
     WAIT_CALM_MS = 16, /* a few records: waking for them costs more than they do */
     WAIT_IDLE_MS = 32,
+    REST_AFTER_MS = 1000,      /* without records: memory of a burst is given back */
     BUSY_RECORDS = 128,        /* so many at once are traffic that is worth a short pause */
     NO_WAIT_BYTES = 64 * 1024, /* with so much in the rings again there is no pause */
 };
@@ -236,16 +237,28 @@ static int64_t next_pause_ms(int64_t pause_ms, int taken)
     return 2 * pause_ms < most ? 2 * pause_ms : most;
 }
 
+/* Idle for so long, taken nothing for `pause_ms` more. */
+static int64_t rest(struct recorder *recorder, int64_t idle_ms, int64_t pause_ms)
+{
+    if (idle_ms >= REST_AFTER_MS || idle_ms + pause_ms < REST_AFTER_MS)
+        return idle_ms + pause_ms;
+    bool is_done = true;
+    for (int q = 0; q < recorder->queue_count; q++)
+        is_done = ring_trim(&recorder->queues[q].ring) && is_done;
+    return is_done ? idle_ms + pause_ms : 0;
+}
+
 static void *run(void *arg)
 {
     struct recorder *recorder = arg;
-    int64_t pause_ms = WAIT_IDLE_MS;
+    int64_t pause_ms = WAIT_IDLE_MS, idle_ms = REST_AFTER_MS;
     pthread_mutex_lock(&recorder->lock);
     for (;;) {
         bool is_last = recorder->is_stopping;
         uint64_t wanted = recorder->sync_wanted;
         pthread_mutex_unlock(&recorder->lock);
         int taken = drain(recorder);
+        idle_ms = taken ? 0 : rest(recorder, idle_ms, pause_ms);
         pthread_mutex_lock(&recorder->lock);
         if (recorder->sync_done != wanted) {
             recorder->sync_done = wanted;

@@ -8,6 +8,17 @@
  * that finds the ring empty begins a new epoch at its first byte, so an idle program touches only
  * as much of the ring as ever waited in it.
  *
+ * What a burst touched is given back by ring_trim, on the consumer's thread, while nothing waits:
+ *
+ *     consumer                                 producer
+ *     limit = RING_KEPT_BYTES                  is_writing = true
+ *     a barrier in all threads (membarrier)    reads limit, and stays below it
+ *     is_writing? anything there? -> leave it  ...
+ *     pages behind the limit go                is_writing = false
+ *     limit = size
+ *
+ * The barrier is the kernel's, so the producer pays for none.
+ *
  *     item   0  u32  bytes of the payload; RING_SKIP: the rest of the ring is unused
  *            4  12 bytes unused
  *           16  payload, rounded up to RING_ALIGN
@@ -20,7 +31,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-enum { RING_ALIGN = 16, RING_BYTES_MIN = 4096 };
+enum { RING_ALIGN = 16, RING_BYTES_MIN = 4096, RING_KEPT_BYTES = 64 * 1024 };
 
 struct ring {
     char *bytes; /* [size], mapped, touched on use */
@@ -28,8 +39,11 @@ struct ring {
 
     _Alignas(64) _Atomic uint64_t head; /* written by the producer: epoch << 32 | position */
     uint64_t reserved;                  /* producer's own: head before the item in the making */
+    _Atomic bool is_writing;            /* the producer is between ring_reserve and ring_commit */
 
     _Alignas(64) _Atomic uint64_t tail; /* written by the consumer */
+    _Atomic size_t limit;               /* of what may be used: size, but during ring_trim */
+    size_t touched;                     /* consumer's own: bytes that were read since ring_trim */
 };
 
 /* `bytes` is rounded up to a power of two of at least RING_BYTES_MIN; at most 1 GiB. */
@@ -50,6 +64,11 @@ void ring_release(struct ring *ring);
  */
 uint64_t ring_mark(struct ring *ring);
 bool ring_is_at(struct ring *ring, uint64_t mark);
+
+/* Give back the memory behind RING_KEPT_BYTES, if some was used since the last time and nothing
+ * waits or is on its way. While it runs, for microseconds, a larger item is refused. Consumer only;
+ * for times of rest. False when it was not done: try again later. */
+bool ring_trim(struct ring *ring);
 
 /* Bytes that wait, about. Any thread. */
 size_t ring_used(struct ring *ring);

@@ -357,6 +357,59 @@ static void what_is_too_old_goes(void **state)
     clean(&k);
 }
 
+/* ---- rest ---- */
+
+static struct record_store_stats stats_of(struct kept *k)
+{
+    static struct record_store_stats stats;
+    record_store_stats(k->store, &stats);
+    return stats;
+}
+
+static bool is_sealed(struct kept *k, int64_t number)
+{
+    struct segment *segment;
+    struct segment_info info;
+    struct err err = {0};
+    int dir_fd = openat(k->fd, "predictions", O_RDONLY | O_DIRECTORY);
+    assert_int_equal(segment_open(dir_fd, number, false, &segment, &err), ERR_OK);
+    segment_info(segment, &info);
+    segment_unref(segment);
+    close(dir_fd);
+    return info.is_sealed;
+}
+
+static void wait_until_sealed(struct kept *k, int64_t number)
+{
+    for (int i = 0; i < 2000 && !is_sealed(k, number); i++)
+        nanosleep(&(struct timespec){0, 10000000}, NULL);
+    assert_true(is_sealed(k, number));
+}
+
+/* 2,000 requests of 8 rows are 18,000 entries of an index in memory; then nobody asks. What comes
+ * after it goes to the next file, which has too few of them. */
+static void a_burst_is_sealed_when_nobody_asks_any_more(void **state)
+{
+    enum { REQUESTS = 2000 };
+    struct kept k;
+    (void)state;
+    prepare(&k);
+    start(&k);
+    for (int i = 0; i < REQUESTS; i++)
+        push(&k, i, 8);
+    record_store_flush(k.store);
+    assert_false(is_sealed(&k, 1));
+    wait_until_sealed(&k, 1);
+    push(&k, REQUESTS, 1);
+    record_store_flush(k.store);
+    assert_int_equal(stats_of(&k).segment_count, 2);
+    assert_false(is_sealed(&k, 2));
+    assert_kept(&k, 0);
+    assert_kept(&k, REQUESTS);
+    stop(&k);
+    clean(&k);
+}
+
 /* ---- a disk that takes nothing ---- */
 
 static void limit_files(rlim_t bytes)
@@ -365,13 +418,6 @@ static void limit_files(rlim_t bytes)
     getrlimit(RLIMIT_FSIZE, &limit);
     limit.rlim_cur = bytes;
     assert_int_equal(setrlimit(RLIMIT_FSIZE, &limit), 0);
-}
-
-static struct record_store_stats stats_of(struct kept *k)
-{
-    static struct record_store_stats stats;
-    record_store_stats(k->store, &stats);
-    return stats;
 }
 
 static void wait_until_failing(struct kept *k, bool is_failing)
@@ -661,6 +707,7 @@ int main(void)
         cmocka_unit_test(a_sample_is_chosen_by_id),
         cmocka_unit_test(the_oldest_go_when_the_quota_is_passed),
         cmocka_unit_test(what_is_too_old_goes),
+        cmocka_unit_test(a_burst_is_sealed_when_nobody_asks_any_more),
         cmocka_unit_test(a_disk_that_is_full_for_a_while_loses_only_what_is_counted),
         cmocka_unit_test(a_pseudonym_is_found_by_the_text_it_stands_for),
         cmocka_unit_test(a_subject_is_erased_and_nobody_else),

@@ -2,7 +2,9 @@
 #include "monitor/ring.h"
 
 #include <pthread.h>
+#include <sched.h>
 #include <string.h>
+#include <sys/mman.h>
 
 #include "base/rand.h"
 #include "test.h"
@@ -130,6 +132,65 @@ static void a_mark_is_reached_when_everything_before_it_is_released(void **state
     ring_done(&ring);
 }
 
+static int resident_pages(const struct ring *ring)
+{
+    static unsigned char pages[(1 << 20) / 4096];
+    int count = 0;
+    assert_int_equal(mincore(ring->bytes, ring->size, pages), 0);
+    for (size_t i = 0; i < ring->size / 4096; i++)
+        count += pages[i] & 1;
+    return count;
+}
+
+static void fill_and_drain(struct ring *ring)
+{
+    uint64_t count = 0;
+    while (put(ring, count, 1000))
+        count++;
+    for (uint64_t i = 0; i < count; i++)
+        take(ring, i, 1000);
+}
+
+static void a_ring_at_rest_gives_back_what_a_burst_touched(void **state)
+{
+    struct ring ring;
+    (void)state;
+    ring_init(&ring, 1 << 20);
+    assert_true(ring_trim(&ring)); /* nothing to do */
+    fill_and_drain(&ring);
+    assert_true(resident_pages(&ring) >= 255);
+    if (!ring_trim(&ring)) {
+        print_message("membarrier is not allowed here\n");
+        ring_done(&ring);
+        skip();
+    }
+    assert_int_equal(resident_pages(&ring), RING_KEPT_BYTES / 4096);
+    fill_and_drain(&ring); /* all of it can be used again */
+    assert_true(resident_pages(&ring) >= 255);
+    ring_done(&ring);
+}
+
+static void what_waits_or_is_on_its_way_is_never_given_back(void **state)
+{
+    struct ring ring;
+    (void)state;
+    ring_init(&ring, 1 << 20);
+    fill_and_drain(&ring);
+    bool can_trim = ring_trim(&ring);
+    fill_and_drain(&ring);
+    char *item = ring_reserve(&ring, 200000);
+    memset(item, 7, 200000);
+    assert_false(ring_trim(&ring));
+    assert_int_equal(item[199999], 7);
+    ring_commit(&ring, 200000);
+    assert_false(ring_trim(&ring));
+    assert_int_equal(item[199999], 7);
+    ring_release(&ring);
+    assert_null(ring_reserve(&ring, 1 << 20)); /* refused: nothing is on its way */
+    assert_int_equal(ring_trim(&ring), can_trim);
+    ring_done(&ring);
+}
+
 /* ---- two threads ---- */
 
 enum { THREAD_ITEMS = 300000 };
@@ -195,6 +256,32 @@ static void what_one_thread_puts_the_other_takes(void **state)
     ring_done(&pair.ring);
 }
 
+/* Between bursts, that go up to where pages were just given back. */
+static void what_is_put_while_a_ring_is_trimmed_arrives(void **state)
+{
+    static struct pair pair;
+    pthread_t thread;
+    uint64_t taken = 0, last = UINT64_MAX;
+    (void)state;
+    ring_init(&pair.ring, 1 << 20);
+    assert_int_equal(pthread_create(&thread, NULL, produce, &pair), 0);
+    for (;;) {
+        bool is_done = pair.is_done;
+        if (consume(&pair.ring, &last)) {
+            taken++;
+            continue;
+        }
+        ring_trim(&pair.ring);
+        if (is_done)
+            break;
+        if (ring_used(&pair.ring) < 100000)
+            sched_yield();
+    }
+    pthread_join(thread, NULL);
+    assert_int_equal(taken + pair.dropped, THREAD_ITEMS);
+    ring_done(&pair.ring);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -203,7 +290,10 @@ int main(void)
         cmocka_unit_test(items_wrap_whole),
         cmocka_unit_test(an_idle_ring_uses_its_first_bytes_only),
         cmocka_unit_test(a_mark_is_reached_when_everything_before_it_is_released),
+        cmocka_unit_test(a_ring_at_rest_gives_back_what_a_burst_touched),
+        cmocka_unit_test(what_waits_or_is_on_its_way_is_never_given_back),
         cmocka_unit_test(what_one_thread_puts_the_other_takes),
+        cmocka_unit_test(what_is_put_while_a_ring_is_trimmed_arrives),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
