@@ -82,6 +82,22 @@ static void choose_outputs(struct run *run, const struct runtime_call *call)
     }
 }
 
+/* Outputs whose shape is known before they are computed are computed in place. */
+static enum err_code make_outputs(struct run *run, struct runtime_call *call, struct err *err)
+{
+    const struct onnx_model *m = run->model;
+    enum err_code rc = ERR_OK;
+    for (int i = 0; !rc && i < run->output_count; i++) {
+        const struct signature_tensor *of = &m->outputs[run->output_of[i]];
+        struct tensor *out = &call->out[i];
+        *out = (struct tensor){.name = of->name, .dtype = of->dtype, .rank = of->rank};
+        memcpy(out->shape, of->shape, (size_t)of->rank * sizeof(of->shape[0]));
+        out->shape[0] = call->in[0].shape[0];
+        rc = onnx_value_ahead(m->library, call->arena, out, &run->outputs[i], err);
+    }
+    return rc;
+}
+
 static enum err_code code_of(const OrtApi *api, const OrtStatus *status)
 {
     if (api->GetErrorCode(status) == ORT_INVALID_ARGUMENT)
@@ -158,9 +174,13 @@ enum err_code onnx_run(const struct onnx_model *m, struct runtime_call *call, st
         run.outputs[i] = NULL;
     enum err_code rc = take_inputs(&run, call, err);
     call->out_count = 0;
+    if (!rc && m->is_predictable)
+        rc = make_outputs(&run, call, err);
     if (!rc && run.output_count > 0)
         rc = is_watched ? run_watched(&run, call, err) : session_run(&run, err);
-    if (!rc)
+    if (!rc && m->is_predictable)
+        call->out_count = run.output_count;
+    else if (!rc)
         rc = read_outputs(&run, call, err);
     run_done(&run);
     return rc;
@@ -283,10 +303,10 @@ static enum err_code load(const struct runtime_file *source, void **model, struc
 {
     const struct onnx_library *library = NULL;
     struct onnx_file file;
+    int threads = source->host->onnx_threads > 0 ? source->host->onnx_threads : 1;
     enum err_code rc = onnx_file_read((struct str){source->bytes, source->size}, &file, err);
     if (!rc)
-        rc =
-            onnx_library_open(source->host->onnxruntime, source->host->onnx_threads, &library, err);
+        rc = onnx_library_open(source->host->onnxruntime, threads, &library, err);
     if (rc)
         return rc;
     struct onnx_model *m = calloc(1, sizeof(*m));

@@ -17,6 +17,10 @@ struct onnx_model {
     struct signature_tensor inputs[RUNTIME_TENSORS_MAX], outputs[RUNTIME_TENSORS_MAX];
     const char *output_names[RUNTIME_TENSORS_MAX]; /* the session's, in the order of `outputs` */
     bool is_unshaped[RUNTIME_TENSORS_MAX];         /* outputs whose shape nobody declares */
+
+    /* The shape of every output follows from the rows of the first input: numbers, independent
+     * rows, all dimensions but the first fixed. Then outputs are made ahead, in the arena. */
+    bool is_predictable;
     size_t heap_bytes;
 };
 

@@ -210,6 +210,22 @@ static void learn_shapes(struct onnx_model *m, const struct trial *one, const st
     }
 }
 
+/* See onnx_model.h. That the first dimension is the rows has been tried. */
+static bool is_predictable(const struct onnx_model *m, const struct onnx_file *file)
+{
+    if (m->signature.batch_rows_max == 0 || m->signature.input_count != 1 || file->has_graphs)
+        return false;
+    for (int i = 0; i < m->signature.output_count; i++) {
+        const struct signature_tensor *t = &m->outputs[i];
+        bool is_known = has_free_rows(t) && t->dtype != DTYPE_BYTES;
+        for (int d = 1; d < t->rank; d++)
+            is_known = is_known && t->shape[d] >= 0;
+        if (!is_known)
+            return false;
+    }
+    return true;
+}
+
 /* Time depends on shapes alone, and the shape of a row is fixed. */
 static bool is_steady(const struct onnx_model *m, const struct onnx_file *file)
 {
@@ -331,6 +347,7 @@ void onnx_try(struct onnx_model *m, const struct onnx_file *file)
     if (is_joined)
         find_probabilities(m, file, &two);
     find_features(m);
+    m->is_predictable = is_predictable(m, file);
     if (is_answered)
         choose_place(m, file, &one);
     trial_end(&one);

@@ -69,12 +69,23 @@ enum err_code onnx_value_new(const struct onnx_library *library, const struct te
     return onnx_status(library, status, ERR_INTERNAL, "ONNX Runtime does not take an input", err);
 }
 
-/* --- and back ---------------------------------------------------------------------------- */
-
 static enum err_code no_room(const char *name, struct err *err)
 {
     return err_set(err, ERR_LIMIT, "no room for the output '%s'", name);
 }
+
+enum err_code onnx_value_ahead(const struct onnx_library *library, struct arena *arena,
+                               struct tensor *tensor, OrtValue **value, struct err *err)
+{
+    int64_t elements = tensor_elements(tensor->shape, tensor->rank);
+    size_t size = dtype_bytes(tensor->dtype);
+    if (elements < 0 || (uint64_t)elements > SIZE_MAX / size)
+        return no_room(tensor->name, err);
+    tensor->data = arena_alloc_aligned(arena, (size_t)elements * size, ARENA_ALIGN_MAX);
+    return tensor->data ? onnx_value_new(library, tensor, value, err) : no_room(tensor->name, err);
+}
+
+/* --- and back ---------------------------------------------------------------------------- */
 
 static OrtStatus *read_shape(const OrtApi *api, OrtTensorTypeAndShapeInfo *info,
                              struct tensor *tensor, size_t *rank)

@@ -9,6 +9,11 @@
 /* DTYPE_COUNT: none of ours, such as complex numbers and floats of 8 bits. */
 enum dtype onnx_dtype(ONNXTensorElementDataType type);
 
+/* An output made ahead: `tensor` with its name, dtype and shape gets data in the arena and a value
+ * over them. The caller releases it. */
+enum err_code onnx_value_ahead(const struct onnx_library *library, struct arena *arena,
+                               struct tensor *tensor, OrtValue **value, struct err *err);
+
 /* A value over the tensor's own data, which must outlive it; texts are copied. The caller releases
  * it. */
 enum err_code onnx_value_new(const struct onnx_library *library, const struct tensor *tensor,

@@ -11,13 +11,15 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/clock.h"
 #include "base/file.h"
 #include "base/rand.h"
+#include "golden_onnx.h"
 #include "runtime/runtime.h"
 #include "test.h"
 
 enum { MUTANTS = 50, DEFAULT_ROUNDS = 40, FILE_BYTES_MAX = 1 << 16, EDITS_MAX = 6 };
-enum { ARENA_BYTES = 1 << 24, FEATURES_MAX = 4096 };
+enum { ARENA_BYTES = 1 << 24, FEATURES_MAX = 4096, PREDICT_NS_MAX = 1000000000 };
 
 static const struct kind {
     const char *name, *runtime, *files;
@@ -25,6 +27,7 @@ static const struct kind {
     {"XGBoost JSON", "trees", "tests/golden/trees/*/*.json"},
     {"XGBoost UBJSON", "trees", "tests/golden/trees/*/*.ubj"},
     {"LightGBM", "trees", "tests/golden/lightgbm/*/*.txt"},
+    {"ONNX", "onnx", "tests/golden/onnx/*/model.onnx"},
 };
 
 static int64_t rounds = DEFAULT_ROUNDS;
@@ -121,6 +124,7 @@ static void predict(const struct runtime_ops *ops, const void *model)
     struct tensor in[RUNTIME_TENSORS_MAX], out[RUNTIME_TENSORS_MAX];
     struct err err = {0};
     struct runtime_call call = {.in = in, .in_count = s->input_count, .arena = arena, .out = out};
+    call.deadline_ns = clock_monotonic_ns() + PREDICT_NS_MAX; /* of a loop without end */
     bool has_room = true;
     for (int i = 0; i < s->input_count; i++) {
         fill_input(&s->inputs[i], &in[i], arena);
@@ -135,8 +139,8 @@ static bool try_mutant(const struct runtime_ops *ops, const struct mutant *m)
 {
     void *model = NULL;
     struct err err = {0};
-    const struct runtime_host host = {0};
-    const struct runtime_file file = {.bytes = m->bytes, .size = m->size, .host = &host};
+    const struct runtime_file file = {
+        .bytes = m->bytes, .size = m->size, .digest_hex = "", .host = onnx_test_host()};
     (void)runtime_recognise(m->bytes, m->size);
     if (ops->load(&file, &model, &err)) {
         assert_true(err.msg[0] != '\0' && model == NULL);
@@ -176,8 +180,13 @@ static void mutants_load_or_are_refused(void **state)
     struct rand rand;
     (void)state;
     rand_seed(&rand, 20240611);
-    for (size_t i = 0; i < sizeof(kinds) / sizeof(kinds[0]); i++)
-        torture_kind(&kinds[i], &rand);
+    for (size_t i = 0; i < sizeof(kinds) / sizeof(kinds[0]); i++) {
+        bool needs_library = strcmp(kinds[i].runtime, "onnx") == 0;
+        if (needs_library && !onnx_test_library())
+            print_message("%s: skipped, ONNX Runtime is not on this machine\n", kinds[i].name);
+        else
+            torture_kind(&kinds[i], &rand);
+    }
 }
 
 int main(int argc, char **argv)
