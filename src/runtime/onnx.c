@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "base/check.h"
+#include "runtime/onnx_apart.h"
 #include "runtime/onnx_model.h"
 #include "runtime/onnx_value.h"
 #include "runtime/onnx_watch.h"
@@ -208,8 +209,12 @@ static size_t heap_in_use(void)
 }
 
 /* One operator uses the threads all sessions share; operators run one after the other. Without an
- * arena of its own a session gives memory back after each call, and costs no more time. */
-static OrtStatus *make_options(const OrtApi *api, OrtSessionOptions **options)
+ * arena of its own a session gives memory back after each call, and costs no more time.
+ *
+ * The last level of optimisation lays images out in blocks of channels. Its operators (in 1.32)
+ * divide by zero where a window does not fit into an image, so only models whose images are as
+ * large as the trial's get it: for others a request could end the process. */
+static OrtStatus *make_options(const OrtApi *api, bool has_free_shapes, OrtSessionOptions **options)
 {
     static const char *const entries[][2] = {
         {"session.load_model_format", "ONNX"},
@@ -222,7 +227,8 @@ static OrtStatus *make_options(const OrtApi *api, OrtSessionOptions **options)
     if (!status)
         status = api->SetSessionExecutionMode(*options, ORT_SEQUENTIAL);
     if (!status)
-        status = api->SetSessionGraphOptimizationLevel(*options, ORT_ENABLE_ALL);
+        status = api->SetSessionGraphOptimizationLevel(
+            *options, has_free_shapes ? ORT_ENABLE_EXTENDED : ORT_ENABLE_ALL);
     if (!status)
         status = api->DisableCpuMemArena(*options);
     if (!status)
@@ -232,11 +238,12 @@ static OrtStatus *make_options(const OrtApi *api, OrtSessionOptions **options)
     return status;
 }
 
-static enum err_code make_session(struct onnx_model *m, struct str bytes, struct err *err)
+static enum err_code make_session(struct onnx_model *m, struct str bytes, bool has_free_shapes,
+                                  struct err *err)
 {
     const OrtApi *api = m->library->api;
     OrtSessionOptions *options = NULL;
-    OrtStatus *status = make_options(api, &options);
+    OrtStatus *status = make_options(api, has_free_shapes, &options);
     if (!status)
         status = api->CreateSessionFromArray(m->library->env, bytes.ptr, bytes.len, options,
                                              &m->session);
@@ -252,7 +259,7 @@ static enum err_code make_unzipped(struct onnx_model *m, struct str bytes,
     struct buf unzipped;
     enum err_code rc = onnx_file_unzip(bytes, file, &unzipped, err);
     if (!rc)
-        rc = make_session(m, buf_view(&unzipped), err);
+        rc = make_session(m, buf_view(&unzipped), file->has_free_shapes, err);
     buf_done(&unzipped);
     return rc;
 }
@@ -275,8 +282,8 @@ static enum err_code make_model(const struct runtime_file *source, const struct 
                                 struct onnx_model *m, struct err *err)
 {
     struct str bytes = {source->bytes, source->size};
-    enum err_code rc =
-        file->has_zipmap ? make_unzipped(m, bytes, file, err) : make_session(m, bytes, err);
+    enum err_code rc = file->has_zipmap ? make_unzipped(m, bytes, file, err)
+                                        : make_session(m, bytes, file->has_free_shapes, err);
     if (!rc)
         rc = onnx_describe(m, file, err);
     if (!rc)
@@ -307,6 +314,8 @@ static enum err_code load(const struct runtime_file *source, void **model, struc
     enum err_code rc = onnx_file_read((struct str){source->bytes, source->size}, &file, err);
     if (!rc)
         rc = onnx_library_open(source->host->onnxruntime, threads, &library, err);
+    if (!rc)
+        rc = onnx_try_apart(source, library, err);
     if (rc)
         return rc;
     struct onnx_model *m = calloc(1, sizeof(*m));

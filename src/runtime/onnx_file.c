@@ -344,6 +344,37 @@ static struct onnx_output read_output(struct str bytes)
     return output;
 }
 
+/* Is a dimension after the first without a number? TensorShapeProto { dim = 1 { dim_value = 1 } }
+ */
+static bool has_free_dims(struct str shape)
+{
+    struct pb_reader r = pb_read(shape), d;
+    struct pb_field f, value;
+    for (int place = 0; pb_next(&r, &f);) {
+        bool is_fixed = false;
+        if (f.number != 1 || f.wire != PB_BYTES)
+            continue;
+        d = pb_read(f.bytes);
+        while (pb_next(&d, &value))
+            is_fixed = is_fixed || (value.number == 1 && value.wire == PB_VARINT);
+        if (place++ > 0 && !is_fixed)
+            return true;
+    }
+    return false;
+}
+
+static void look_at_inputs(struct str graph, struct onnx_file *file)
+{
+    struct pb_reader r = pb_read(graph);
+    struct pb_field f;
+    while (pb_next(&r, &f)) {
+        if (f.number != 11 || f.wire != PB_BYTES)
+            continue;
+        struct str tensor = text_field(text_field(f.bytes, 2), 1);
+        file->has_free_shapes = file->has_free_shapes || has_free_dims(text_field(tensor, 2));
+    }
+}
+
 static enum err_code list_outputs(struct str graph, struct onnx_file *file, struct err *err)
 {
     struct pb_reader r = pb_read(graph);
@@ -437,6 +468,8 @@ enum err_code onnx_file_read(struct str bytes, struct onnx_file *file, struct er
     enum err_code rc = read_model(&walk, bytes, &graph, err);
     if (!rc)
         rc = walk_all(&walk, bytes, err);
+    if (!rc)
+        look_at_inputs(graph, file);
     if (!rc)
         rc = list_outputs(graph, file, err);
     if (!rc)

@@ -45,9 +45,10 @@ struct onnx_output {
 struct onnx_file {
     int64_t ir_version, opset;
     struct str producer, producer_version;
-    int node_count;  /* in all graphs */
-    bool has_graphs; /* loops and branches: time depends on more than shapes */
-    bool has_zipmap; /* at an output */
+    int node_count;       /* in all graphs */
+    bool has_free_shapes; /* an input's, besides its rows */
+    bool has_graphs;      /* loops and branches: time depends on more than shapes */
+    bool has_zipmap;      /* at an output */
     int output_count;
     struct onnx_output outputs[ONNX_OUTPUTS_MAX];
 };

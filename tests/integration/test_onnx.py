@@ -95,6 +95,15 @@ def test_a_refused_file_says_why(served, file, words):
     served.api.get("/api/models/refused", expect=404)
 
 
+def test_a_file_that_crashes_onnx_runtime_crashes_a_process_apart(served):
+    """A pooling window larger than the image, which 1.32 does not survive. The server does."""
+    artifact = (GOLDEN / "small_image/fixed_size.onnx").read_bytes()
+    reply = served.api.register("crashes", artifact, expect=None)
+    assert "was ended by signal 8" in json.dumps(reply), reply
+    served.api.get("/api/models/crashes", expect=404)
+    served.api.get("/livez")
+
+
 def test_without_the_library_it_says_how_to_get_it(make_server, tmp_path):
     """Nothing is registered, and what needs no library goes on."""
     server = make_server("--onnxruntime-path", str(tmp_path))

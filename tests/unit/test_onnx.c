@@ -186,6 +186,30 @@ static void what_must_not_load_says_why(void **state)
     }
 }
 
+/* A window of 3 on an image of height 1: ONNX Runtime ends the process where it may lay images out
+ * in blocks, which is only allowed where images have the size of the trial's.
+ * Rows of the output: floor((1 - 3) / 2) + 1 = 0, columns: floor((26 - 3) / 2) + 1 = 12. */
+static void a_request_with_a_small_image_ends_no_process(void **state)
+{
+    struct buf bytes = model_bytes("small_image/any_size.onnx");
+    static float image[16 * 26];
+    void *model = NULL;
+    struct err err = {0};
+    struct arena *arena = arena_new(1 << 16);
+    struct tensor out[1];
+    struct tensor in = {
+        .name = "x", .dtype = DTYPE_F32, .rank = 4, .shape = {1, 16, 1, 26}, .data = image};
+    struct runtime_call call = {.in = &in, .in_count = 1, .arena = arena, .out = out};
+    (void)state;
+    assert_int_equal(onnx_test_load(bytes.data, bytes.len, &model, &err), ERR_OK);
+    assert_int_equal(runtime_onnx.predict(model, &call, &err), ERR_OK);
+    assert_int_equal(out[0].shape[2], 0);
+    assert_int_equal(out[0].shape[3], 12);
+    runtime_onnx.free(model);
+    arena_free(arena);
+    buf_done(&bytes);
+}
+
 static void other_files_are_not_recognised(void **state)
 {
     static const char json[] = "{\"learner\": {}}", text[] = "tree\nversion=v4\n";
@@ -385,6 +409,7 @@ int main(void)
         cmocka_unit_test(inputs_and_shapes_are_the_graphs_own),
         cmocka_unit_test(only_independent_rows_are_joined),
         cmocka_unit_test(what_must_not_load_says_why),
+        cmocka_unit_test(a_request_with_a_small_image_ends_no_process),
         cmocka_unit_test(a_cut_file_is_an_error_at_every_length),
         cmocka_unit_test(inputs_that_do_not_fit_are_named),
         cmocka_unit_test(a_call_ends_at_its_deadline),

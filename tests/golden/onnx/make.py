@@ -271,6 +271,21 @@ def refused():
     (folder / "sequence_output.onnx").write_bytes(sequence.SerializeToString())
 
 
+def small_images():
+    """A pooling window larger than the image: ONNX Runtime 1.32 divides by zero when it lays images
+    out in blocks of channels. One for images of any size, one for this size."""
+    folder = HERE / "small_image"
+    folder.mkdir(exist_ok=True)
+    weight = tensor("w", np.full((16, 16, 1, 1), 0.1, np.float32))
+    for name, height, width in (("any_size", "h", "w"), ("fixed_size", 1, 26)):
+        out = onnx.ValueInfoProto(name="y")
+        out.type.tensor_type.elem_type = FLOAT
+        model = build([node("Conv", ["x", "w"], ["c"]),
+                       node("MaxPool", ["c"], ["y"], kernel_shape=[3, 3], strides=[2, 2])],
+                      [value("x", FLOAT, [1, 16, height, width])], [out], [weight])
+        (folder / f"{name}.onnx").write_bytes(model.SerializeToString())
+
+
 def main():
     iris, cancer = load_iris(), load_breast_cancer()
     classifier("skl_logistic", LogisticRegression(max_iter=500), iris)
@@ -286,7 +301,7 @@ def main():
     columns()
     clusters()
     for make in (network, sigmoid, identity_of_all, scalars, preset, mean_of_batch, loop, function,
-                 unshaped, refused):
+                 unshaped, refused, small_images):
         make()
 
 
