@@ -88,7 +88,9 @@ struct load {
     int64_t batches, answered; /* begun; replies that came, whatever their status */
     int64_t not_200, broken, unanswered;
     int64_t reply_bytes;
-    uint32_t *latencies; /* ns, [answered]; UINT32_MAX is that or more */
+    uint32_t *latencies; /* ns; UINT32_MAX is that or more: of replies by 200, [answered - not_200],
+                            from the front; of others, [not_200], from the back */
+    int64_t latency_max;
 };
 
 static void die(const char *what)
@@ -213,8 +215,10 @@ static void send_due(struct load *load)
 static void count_reply(struct load *load, struct link *link, int status)
 {
     int64_t ns = clock_monotonic_ns() - link->due_ns;
-    load->latencies[load->answered++] = ns < UINT32_MAX ? (uint32_t)ns : UINT32_MAX;
+    int64_t good = load->answered++ - load->not_200;
     load->not_200 += status != 200;
+    load->latencies[status == 200 ? good : load->latency_max - load->not_200] =
+        ns < UINT32_MAX ? (uint32_t)ns : UINT32_MAX;
     if (load->not_200 == 1 && status != 200)
         fprintf(stderr, "bench_load: %.*s\n", (int)link->head_bytes, link->head);
 }
@@ -328,28 +332,37 @@ static int compare_u32(const void *a, const void *b)
     return (x > y) - (x < y);
 }
 
-static double quantile_us(const struct load *load, double q)
+static double quantile_us(const uint32_t *sorted, int64_t count, double q)
 {
-    if (!load->answered)
-        return 0;
-    return load->latencies[(int64_t)(q * (double)(load->answered - 1))] / 1e3;
+    return count ? sorted[(int64_t)(q * (double)(count - 1))] / 1e3 : 0;
+}
+
+static void report_latency(const char *prefix, uint32_t *latencies, int64_t count)
+{
+    static const struct {
+        const char *name;
+        double q;
+    } rows[] = {{"p50", 0.5}, {"p90", 0.9}, {"p99", 0.99}, {"p999", 0.999}, {"max", 1}};
+    qsort(latencies, (size_t)count, sizeof(*latencies), compare_u32);
+    for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++)
+        printf(", \"%s%s_us\": %.1f", prefix, rows[i].name,
+               quantile_us(latencies, count, rows[i].q));
 }
 
 static void report(struct load *load)
 {
     double seconds = (double)(clock_monotonic_ns() - load->start_ns) / 1e9;
-    qsort(load->latencies, (size_t)load->answered, sizeof(*load->latencies), compare_u32);
     printf("{\"requests\": %lld, \"answered\": %lld, \"failed\": %lld, \"not_200\": %lld, "
            "\"broken\": %lld, \"unanswered\": %lld, \"seconds\": %.6f, \"per_second\": %.0f, "
-           "\"reply_bytes\": %.1f, \"p50_us\": %.1f, \"p90_us\": %.1f, \"p99_us\": %.1f, "
-           "\"p999_us\": %.1f, \"max_us\": %.1f}\n",
+           "\"reply_bytes\": %.1f",
            (long long)(load->batches * load->depth), (long long)load->answered,
            (long long)(load->not_200 + load->broken + load->unanswered), (long long)load->not_200,
            (long long)load->broken, (long long)load->unanswered, seconds,
            (double)load->answered / seconds,
-           load->answered ? (double)load->reply_bytes / (double)load->answered : 0.0,
-           quantile_us(load, 0.5), quantile_us(load, 0.9), quantile_us(load, 0.99),
-           quantile_us(load, 0.999), quantile_us(load, 1));
+           load->answered ? (double)load->reply_bytes / (double)load->answered : 0.0);
+    report_latency("", load->latencies, load->answered - load->not_200);
+    report_latency("refused_", load->latencies + load->latency_max - load->not_200, load->not_200);
+    printf("}\n");
 }
 
 /* --- the command line ------------------------------------------------------------------------ */
@@ -445,7 +458,8 @@ int main(int argc, char **argv)
     parse(&load, argc, argv);
     pin(load.cpu);
     prctl(PR_SET_TIMERSLACK, 1); /* ns: batches leave when they fall due */
-    load.latencies = malloc(((size_t)load.requests + DEPTH_MAX) * sizeof(*load.latencies));
+    load.latency_max = load.requests + DEPTH_MAX;
+    load.latencies = malloc((size_t)load.latency_max * sizeof(*load.latencies));
     load.links = calloc((size_t)load.connections, sizeof(*load.links));
     load.epoll = epoll_create1(EPOLL_CLOEXEC);
     if (!load.latencies || !load.links || load.epoll < 0)

@@ -7,8 +7,10 @@ tests/slow, whose calls take as long as its file says.
 import concurrent.futures
 import json
 import pathlib
+import shutil
 import socket
 import struct
+import subprocess
 import threading
 import time
 
@@ -238,3 +240,23 @@ def test_a_server_that_stops_answers_what_waits(slow):
         assert slow.stop() == 0
         for one in asked:
             assert one.result().json()["outputs"][0]["data"] == sums()
+
+
+@pytest.mark.skipif(not shutil.which("curl"), reason="curl is not installed")
+def test_http2_streams_that_are_late_and_clients_that_leave(slow):
+    """The model listens to nobody, so memory is in use when its stream and its connection are gone.
+    """
+    register(slow.api, "m", call_us=400000 * PATIENCE, obeys=0)
+
+    def curl(*args):
+        return subprocess.run(["curl", "--silent", "--noproxy", "*", "--http2-prior-knowledge", "-d",
+                               json.dumps(infer_body()), "-w", "%{http_code}", "-o", "/dev/null",
+                               *args, slow.url + "/v2/models/m/infer"],
+                              capture_output=True, text=True, check=False)
+
+    assert curl("-H", "X-Request-Timeout: 50ms").stdout == "504"
+    assert curl("--max-time", "0.1").returncode == 28  # its own time was over
+    wait_for(lambda: "slipway_lane_bytes 0\n" in slow.api.get("/metrics").text)
+    counted = lane(slow.api, "m")
+    assert (counted["late"], counted["cancelled"]) == (1, 1)
+    assert curl().stdout == "200"
