@@ -351,7 +351,7 @@ static enum err_code start(struct node *node, struct err *err)
     node->recorder = recorder_new(node->thread_count, o->record_queue_bytes);
     node->alerts = alerts_new();
     new_monitors(node);
-    node->lanes = lanes_new(o->lane_bytes_max, node->thread_count);
+    node->lanes = lanes_new(o->lane_bytes_max, node->thread_count, LANE_IDLE_MS);
     recorder_set_redaction(node->recorder, (enum redaction)o->record_redaction);
     struct control_config config = {
         .data_dir = o->data_dir,

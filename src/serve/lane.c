@@ -62,7 +62,7 @@ struct lane {
 
 struct lanes {
     size_t bytes_max;
-    int core_count;
+    int core_count, idle_ms;
     _Atomic size_t bytes;
     _Atomic(struct lane *) start_list;
     pthread_mutex_t start_lock; /* one starts threads at a time */
@@ -383,7 +383,8 @@ static void run_lane(struct lane *lane, struct lane_work *work, struct arena *sc
             continue;
         }
         bool is_idle = until_ns == 0;
-        int64_t ns = is_idle ? LANE_IDLE_MS * INT64_C(1000000) : until_ns - clock_monotonic_ns();
+        int64_t ns =
+            is_idle ? lane->lanes->idle_ms * INT64_C(1000000) : until_ns - clock_monotonic_ns();
         bool has_slept = sleep_in_lane(lane, ns);
         if (is_ending(work) || (!has_slept && is_idle && leave(lane, work)))
             return;
@@ -474,7 +475,7 @@ static void *run_starter(void *arg)
 }
 
 /* Signals are the main thread's: the starter has none, nor has what it starts. */
-struct lanes *lanes_new(size_t bytes_max, int core_count)
+struct lanes *lanes_new(size_t bytes_max, int core_count, int idle_ms)
 {
     sigset_t all, before;
     struct lanes *lanes = calloc(1, sizeof(*lanes));
@@ -482,6 +483,7 @@ struct lanes *lanes_new(size_t bytes_max, int core_count)
         abort();
     lanes->bytes_max = bytes_max;
     lanes->core_count = core_count;
+    lanes->idle_ms = idle_ms;
     pthread_mutex_init(&lanes->start_lock, NULL);
     sigfillset(&all);
     pthread_sigmask(SIG_SETMASK, &all, &before);

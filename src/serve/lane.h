@@ -21,8 +21,9 @@ struct lane;
 struct lanes;
 
 /* What lanes share: the starter of their threads, the memory that waits. `bytes_max` is of all
- * waiting and running requests together; `core_count` is what `instances: auto` may use. */
-struct lanes *lanes_new(size_t bytes_max, int core_count);
+ * waiting and running requests together; `core_count` is what `instances: auto` may use; a thread
+ * without work ends after `idle_ms`, usually LANE_IDLE_MS. */
+struct lanes *lanes_new(size_t bytes_max, int core_count, int idle_ms);
 void lanes_free(struct lanes *lanes); /* after all lanes; NULL is allowed */
 
 /* Bytes that requests in lanes hold now. */

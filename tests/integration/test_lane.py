@@ -249,9 +249,9 @@ def test_http2_streams_that_are_late_and_clients_that_leave(slow):
     register(slow.api, "m", call_us=400000 * PATIENCE, obeys=0)
 
     def curl(*args):
-        return subprocess.run(["curl", "--silent", "--noproxy", "*", "--http2-prior-knowledge", "-d",
-                               json.dumps(infer_body()), "-w", "%{http_code}", "-o", "/dev/null",
-                               *args, slow.url + "/v2/models/m/infer"],
+        return subprocess.run(["curl", "--silent", "--noproxy", "*", "-o", "/dev/null", "-w",
+                               "%{http_code}", "--http2-prior-knowledge", "-d",
+                               json.dumps(infer_body()), *args, slow.url + "/v2/models/m/infer"],
                               capture_output=True, text=True, check=False)
 
     assert curl("-H", "X-Request-Timeout: 50ms").stdout == "504"
@@ -260,3 +260,67 @@ def test_http2_streams_that_are_late_and_clients_that_leave(slow):
     counted = lane(slow.api, "m")
     assert (counted["late"], counted["cancelled"]) == (1, 1)
     assert curl().stdout == "200"
+
+
+CONTRACT = """\
+apiVersion: v3.1.0
+kind: DataContract
+id: sum
+name: Four numbers
+version: 1.0.0
+status: active
+schema:
+  - name: row
+    logicalType: object
+    properties:
+      - {name: a, logicalType: number, required: true}
+      - {name: b, logicalType: number, required: true}
+      - {name: c, logicalType: number, required: true}
+      - {name: d, logicalType: number, required: true, logicalTypeOptions: {maximum: 100}}
+      - name: total
+        logicalType: number
+        customProperties: [{property: slipwayRole, value: prediction}]
+"""
+
+
+def test_contracts_reviews_and_records_know_no_difference(slow):
+    """By named fields: an answer, a violation (never queued), an answer that a person holds; what was
+    answered is found again."""
+    slow.api.register("m", b"slipway-slow\ncall_us=2000\n", CONTRACT.encode())
+    slow.api.set_alias("m", "champion", 1)
+    row = {"a": 1, "b": 2, "c": 3, "d": 4}
+    headers = {"X-Request-Id": "lane-1"}
+    reply = slow.api.post("/predict/m", {"rows": [row, {**row, "a": 5}]}, headers=headers).json()
+    assert [one["value"] for one in reply["predictions"]] == [10.0, 14.0]
+    late = slow.api.post("/predict/m", row, 504, headers={"X-Request-Timeout": "1us"})
+    assert late.json()["code"] == "timeout"
+    broken = slow.api.post("/predict/m", {**row, "d": 101}, 422)
+    assert broken.json()["violation"]["field"] == "d"
+    slow.api.put("/api/models/m/review", {"rules": [
+        {"name": "high", "when": "a > 4", "mode": "hold", "sla": "1h",
+         "on_expiry": "default"}]})
+    held = slow.api.post("/predict/m", {**row, "a": 5}, 202).json()
+    assert held["state"] == "held"
+    assert slow.api.post("/predict/m", row).json()["predictions"][0]["value"] == 10.0
+    counted = lane(slow.api, "m")
+    assert counted["requests"] == 3 and counted["late"] == 1
+    wait_for(lambda: slow.api.get("/api/predictions/lane-1-1", None).status_code == 200)
+    found = slow.api.get("/api/predictions/lane-1-1").json()
+    assert "14" in json.dumps(found)
+
+
+def test_a_command_on_a_folder_of_its_own_needs_no_lane(tmp_path):
+    model = tmp_path / "m.slow"
+    model.write_bytes(b"slipway-slow\ncall_us=1000\n")
+    contract = tmp_path / "contract.yaml"
+    contract.write_text(CONTRACT)
+
+    def run(*args):
+        return subprocess.run([SLOW, *map(str, args), "--data", tmp_path / "data"], check=True,
+                              capture_output=True, text=True).stdout
+
+    run("model", "register", "m", model, "--owner", "lab@example.org", "--contract", contract,
+        "--alias", "champion")
+    answer = json.loads(run("predict", "m", "--json", '{"a": 1, "b": 2, "c": 3, "d": 4}'))
+    assert answer["predictions"][0]["value"] == 10.0
+    assert "instances   auto" in run("model", "serving", "m")

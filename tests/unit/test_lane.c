@@ -2,6 +2,7 @@
 #include "serve/lane.h"
 
 #include <pthread.h>
+#include <sched.h>
 #include <semaphore.h>
 #include <stdlib.h>
 #include <string.h>
@@ -146,12 +147,17 @@ struct bench {
 
 static struct bench b;
 
-static void open_lane(bool has_gate)
+static void open_lane_with(bool has_gate, int idle_ms)
 {
     settings = serving_preset;
-    b.lanes = lanes_new(WAITING_BYTES_MAX, 2);
+    b.lanes = lanes_new(WAITING_BYTES_MAX, 2, idle_ms);
     init_model(&b.model, &b.loaded, has_gate);
     b.lane = lane_new(b.lanes, &b.loaded);
+}
+
+static void open_lane(bool has_gate)
+{
+    open_lane_with(has_gate, LANE_IDLE_MS);
 }
 
 static void submit(int index, int rows, float first)
@@ -383,6 +389,22 @@ static void instances_run_at_the_same_time(void **state)
     close_lane(2);
 }
 
+/* Threads end when they are idle, and come back with the next request. */
+static void idle_threads_end(void **state)
+{
+    (void)state;
+    open_lane_with(false, 1);
+    for (int i = 0; i < 3; i++) {
+        submit(i, 1, 1);
+        expect_answer(&b.asked[i]);
+        do {
+            sched_yield();
+            lane_read(b.lane, &b.stats);
+        } while (b.stats.threads > 0);
+    }
+    close_lane(3);
+}
+
 /* Two instances, four submitters: every request is answered, once and with its own rows. */
 static void *submit_many(void *arg)
 {
@@ -397,13 +419,12 @@ static void *submit_many(void *arg)
     return NULL;
 }
 
-static void no_request_is_lost_or_answered_twice(void **state)
+static void ask_from_many_threads(int idle_ms)
 {
-    (void)state;
     pthread_t threads[SUBMITTERS];
     struct signature two = signature;
     two.instances_max = 2;
-    open_lane(false);
+    open_lane_with(false, idle_ms);
     b.loaded.signature = &two;
     for (int i = 0; i < SUBMITTERS; i++)
         pthread_create(&threads[i], NULL, submit_many, &b.asked[i]);
@@ -412,6 +433,19 @@ static void no_request_is_lost_or_answered_twice(void **state)
     close_lane(0);
     assert_int_equal(b.stats.requests, SUBMITTERS * ROUNDS);
     assert_true(b.stats.threads <= 2);
+}
+
+static void no_request_is_lost_or_answered_twice(void **state)
+{
+    (void)state;
+    ask_from_many_threads(LANE_IDLE_MS);
+}
+
+/* Threads end whenever they find nothing, so requests come while they leave. */
+static void nor_while_threads_come_and_go(void **state)
+{
+    (void)state;
+    ask_from_many_threads(0);
 }
 
 int main(void)
@@ -429,7 +463,9 @@ int main(void)
         cmocka_unit_test(who_has_left_is_not_computed),
         cmocka_unit_test(a_lane_that_is_stuck_holds_up_no_other),
         cmocka_unit_test(instances_run_at_the_same_time),
+        cmocka_unit_test(idle_threads_end),
         cmocka_unit_test(no_request_is_lost_or_answered_twice),
+        cmocka_unit_test(nor_while_threads_come_and_go),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
