@@ -36,6 +36,7 @@ struct node {
     struct control *control;
     _Atomic(struct http_server *) server; /* NULL in-process and while it starts */
     struct pool *fast_pool;    /* control requests that take milliseconds; NULL in-process */
+    struct pool *bulk_pool;    /* steps of large predictions; NULL in-process */
     struct pool *slow_pool;    /* loading, verifying, copying; NULL in-process */
     struct ticker *ticker;     /* what happens by the clock; NULL in-process */
     struct alerts *alerts;     /* what is raised now; NULL in-process */

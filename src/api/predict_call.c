@@ -70,6 +70,8 @@ static void resume(struct request *req, enum err_code rc, const struct err *err)
     if (rc)
         call->err = *err;
     rc = pipeline_resume(req, rc, &call->err);
+    if (req->is_waiting)
+        return;
     call->rc = end_prediction(call, req, rc, &call->err);
     call_finish(call);
 }

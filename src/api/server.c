@@ -100,6 +100,8 @@ static void *thread_new(void *context, int index, struct loop *loop)
     struct serve_thread *thread = node->threads[index];
     control_add_reader(node->control, &thread->reader, loop);
     thread->waiting = waiting_new(loop);
+    thread->bulk = node->bulk_pool;
+    thread->lanes = node->lanes;
     return thread;
 }
 
@@ -374,6 +376,7 @@ static enum err_code start(struct node *node, struct err *err)
     for (int i = 0; i < node->thread_count; i++)
         node->threads[i] = new_thread(node, i);
     node->fast_pool = pool_new("fast", FAST_THREADS, (int)o->worker_queue_max);
+    node->bulk_pool = pool_new("bulk", node->thread_count, (int)o->worker_queue_max);
     node->slow_pool = pool_new_background("slow", (int)o->worker_threads, (int)o->worker_queue_max);
     node->ticker = ticker_new();
     start_intake(node);
@@ -498,6 +501,7 @@ static void stop(struct node *node)
     ticker_free(node->ticker);
     if (node->intake)
         intake_save(node->intake); /* the last hour */
+    pool_free(node->bulk_pool);
     pool_free(node->fast_pool);
     pool_free(node->slow_pool);
     quality_watch_free(node->quality_watch);

@@ -67,7 +67,9 @@ struct box {
     struct h2_stream stream;
     bool is_in_feed; /* the handler runs inside conn_feed */
     bool is_answered;
-    bool is_in_use; /* it is, but the handler still needs its memory */
+    bool is_in_use;          /* it is, but the handler still needs its memory */
+    bool is_packed;          /* http_pack has looked at its reply */
+    enum http_coding packed; /* and made this of the body */
 };
 
 /* Counters of one thread, read by others. */

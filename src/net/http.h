@@ -81,6 +81,7 @@ struct http_exchange {
     struct http_response response;
     struct arena *arena;    /* this exchange's memory, bounded by request_memory_bytes_max */
     struct http_conn *conn; /* net/ only */
+    const void *self;       /* net/ only: where net has made it; a copy of it stands elsewhere */
     void *thread;           /* what http_server_config.thread_new returned for this loop thread */
     const struct http_peer *peer;
     int64_t start_ns; /* clock_monotonic_ns() when the head was complete */
@@ -126,6 +127,11 @@ size_t http_unsent(const struct http_exchange *x);
  * a handler that answers later only; http_reply() follows, on the same thread, and sends nothing.
  * The exchange's peer may be gone from here on. */
 void http_answer(struct http_exchange *x);
+
+/* Compress the response's body now, if its client wants that, and not when it is sent: large ones,
+ * on a thread that has time. Nothing is added to the body afterwards. Exchanges that net has not
+ * made are left as they are. */
+void http_pack(struct http_exchange *x);
 
 /* Percent-decode `in` into the arena. ERR_INVALID on a bad escape, a NUL or bytes that are not
  * UTF-8; ERR_LIMIT when the arena is full. '+' stays '+'. */

@@ -83,6 +83,7 @@ struct box *take_box(struct http_conn *conn)
     }
     thread->box_count++;
     box->x.conn = conn;
+    box->x.self = &box->x;
     box->x.peer = &conn->peer;
     box->x.user = NULL;
     box->x.cancel = NULL;
@@ -93,6 +94,7 @@ struct box *take_box(struct http_conn *conn)
     box->x.response.content_type = NULL;
     box->x.response.is_closing = false;
     box->is_answered = false;
+    box->is_packed = false;
     box->stream.id = 0;
     return box;
 }

@@ -2,6 +2,7 @@
  */
 #include <time.h>
 
+#include "base/check.h"
 #include "base/clock.h"
 #include "net/conn.h"
 
@@ -24,7 +25,7 @@ struct str reply_date(struct http_thread *thread)
 }
 
 /* Compressed when the client asked for it and it pays. */
-enum http_coding reply_pack(struct box *box, struct buf *packed)
+static enum http_coding pack(const struct box *box, struct buf *packed)
 {
     const struct http_response *response = &box->x.response;
     struct str accept = box->message.request->known.accept_encoding;
@@ -35,6 +36,40 @@ enum http_coding reply_pack(struct box *box, struct buf *packed)
         return HTTP_CODING_IDENTITY;
     buf_init(packed, response->body.len);
     return http_deflate(coding, buf_view(&response->body), packed) ? coding : HTTP_CODING_IDENTITY;
+}
+
+/* The body is packed already: it moves. */
+static void take_body(struct box *box, struct buf *packed)
+{
+    struct buf body = box->x.response.body;
+    buf_init(&box->x.response.body, body.bytes_max);
+    *packed = body;
+}
+
+void http_pack(struct http_exchange *x)
+{
+    struct box *box = CONTAINER_OF(x, struct box, x);
+    struct buf packed = {0};
+    if (x->self != x)
+        return;
+    box->is_packed = true;
+    box->packed = pack(box, &packed);
+    if (box->packed == HTTP_CODING_IDENTITY) {
+        buf_done(&packed);
+        return;
+    }
+    packed.bytes_max = x->response.body.bytes_max;
+    buf_done(&x->response.body);
+    x->response.body = packed;
+}
+
+enum http_coding reply_pack(struct box *box, struct buf *packed)
+{
+    if (!box->is_packed)
+        return pack(box, packed);
+    if (box->packed != HTTP_CODING_IDENTITY)
+        take_body(box, packed);
+    return box->packed;
 }
 
 bool reply_has_body(const struct box *box)

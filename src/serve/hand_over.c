@@ -140,11 +140,14 @@ static void release_snapshot(void *arg)
     snapshot_unref(arg);
 }
 
-static enum err_code hold_snapshot(struct request *req, struct err *err)
+enum err_code request_hold_snapshot(struct request *req, struct err *err)
 {
     struct snapshot *snapshot = (struct snapshot *)(uintptr_t)req->snapshot;
+    if (req->has_snapshot)
+        return ERR_OK;
     snapshot_ref(snapshot);
-    if (!arena_defer(req->arena, release_snapshot, snapshot))
+    req->has_snapshot = !arena_defer(req->arena, release_snapshot, snapshot);
+    if (req->has_snapshot)
         return ERR_OK;
     snapshot_unref(snapshot);
     return err_set(err, ERR_LIMIT, "the request does not fit its memory");
@@ -182,7 +185,7 @@ enum err_code request_hand_over(struct request *req, struct err *err)
     struct lane_task *task = &hand->task;
     enum err_code rc = choose_terms(req, task, err);
     if (!rc)
-        rc = hold_snapshot(req, err);
+        rc = request_hold_snapshot(req, err);
     if (rc)
         return rc;
     fill_call(req, task);
@@ -201,5 +204,7 @@ enum err_code request_hand_over(struct request *req, struct err *err)
 
 void request_cancel(struct request *req)
 {
-    atomic_store_explicit(&req->hand_over->task.is_cancelled, true, memory_order_relaxed);
+    req->has_left = true;
+    if (req->hand_over)
+        atomic_store_explicit(&req->hand_over->task.is_cancelled, true, memory_order_relaxed);
 }

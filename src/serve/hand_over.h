@@ -33,6 +33,9 @@ static inline bool request_can_wait(const struct request *req)
  * it is late before it begins. ERR_INVALID: its timeout or priority cannot be read. */
 enum err_code request_hand_over(struct request *req, struct err *err);
 
+/* Keep the snapshot until the request's memory is let go; once, however often it is asked for. */
+enum err_code request_hold_snapshot(struct request *req, struct err *err);
+
 /* The client has left: what is queued is not computed any more, what runs is told. The owner hears
  * of it when the lane has let go. */
 void request_cancel(struct request *req);

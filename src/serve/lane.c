@@ -158,13 +158,6 @@ static void ask_for_thread(struct lane *lane)
     wake_up(&lanes->wake);
 }
 
-static enum err_code refuse(struct lane *lane, struct err *err)
-{
-    count(&lane->refused, 1);
-    return err_hint(err, "try again in a moment; slipway model serving %s says what it waits for",
-                    lane->loaded->model);
-}
-
 /* Requests more urgent than the model's usual ones find a tenth more room: a queue that is full of
  * usual ones does not turn them away. */
 static enum err_code take_place(struct lane *lane, const struct lane_task *task, struct err *err)
@@ -178,19 +171,26 @@ static enum err_code take_place(struct lane *lane, const struct lane_task *task,
     err_set(err, ERR_UNAVAILABLE,
             "Exceeds maximum queue size: %d requests wait for model '%s' version %lld already", max,
             lane->loaded->model, (long long)lane->loaded->number);
-    return refuse(lane, err);
+    count(&lane->refused, 1);
+    return err_hint(err, "try again in a moment; slipway model serving %s says what it waits for",
+                    lane->loaded->model);
 }
 
-static enum err_code take_memory(struct lane *lane, const struct lane_task *task, struct err *err)
+enum err_code lanes_take_bytes(struct lanes *lanes, size_t bytes, struct err *err)
 {
-    struct lanes *lanes = lane->lanes;
-    size_t before = atomic_fetch_add(&lanes->bytes, task->memory_bytes);
-    if (before + task->memory_bytes <= lanes->bytes_max)
+    size_t before = atomic_fetch_add(&lanes->bytes, bytes);
+    if (before + bytes <= lanes->bytes_max)
         return ERR_OK;
-    atomic_fetch_sub(&lanes->bytes, task->memory_bytes);
-    err_set(err, ERR_UNAVAILABLE, "requests that wait for models hold %zu MiB, and may hold %zu",
+    atomic_fetch_sub(&lanes->bytes, bytes);
+    err_set(err, ERR_UNAVAILABLE,
+            "requests that wait hold %zu MiB, and may hold %zu together: no room for this one",
             before >> 20, lanes->bytes_max >> 20);
-    return refuse(lane, err);
+    return err_hint(err, "try again in a moment, or send fewer rows at a time");
+}
+
+void lanes_give_bytes(struct lanes *lanes, size_t bytes)
+{
+    atomic_fetch_sub(&lanes->bytes, bytes);
 }
 
 enum err_code lane_submit(struct lane *lane, struct lane_task *task, struct err *err)
@@ -203,9 +203,10 @@ enum err_code lane_submit(struct lane *lane, struct lane_task *task, struct err 
     enum err_code rc = take_place(lane, task, err);
     if (rc)
         return rc;
-    rc = take_memory(lane, task, err);
+    rc = lanes_take_bytes(lane->lanes, task->memory_bytes, err);
     if (rc) {
         atomic_fetch_sub(&lane->waiting, 1);
+        count(&lane->refused, 1);
         return rc;
     }
     int instances =
@@ -298,7 +299,7 @@ static void give_back(struct lane *lane, struct lane_task *task)
             count(&lane->cancelled, 1);
         else if (task->rc)
             count(&lane->failed, 1);
-        atomic_fetch_sub(&lane->lanes->bytes, task->memory_bytes);
+        lanes_give_bytes(lane->lanes, task->memory_bytes);
         task->done(task); /* its memory may be gone */
     }
 }

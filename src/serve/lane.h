@@ -26,8 +26,10 @@ struct lanes;
 struct lanes *lanes_new(size_t bytes_max, int core_count, int idle_ms);
 void lanes_free(struct lanes *lanes); /* after all lanes; NULL is allowed */
 
-/* Bytes that requests in lanes hold now. */
+/* Bytes that waiting requests hold now; some more, ERR_UNAVAILABLE past the limit; and back. */
 size_t lanes_waiting_bytes(const struct lanes *lanes);
+enum err_code lanes_take_bytes(struct lanes *lanes, size_t bytes, struct err *err);
+void lanes_give_bytes(struct lanes *lanes, size_t bytes);
 
 /* For `loaded`, which outlives it. No thread is started. */
 struct lane *lane_new(struct lanes *lanes, struct loaded *loaded);

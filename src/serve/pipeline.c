@@ -7,6 +7,7 @@
 
 #include "base/check.h"
 #include "base/clock.h"
+#include "serve/bulk.h"
 #include "serve/hand_over.h"
 #include "serve/hold.h"
 #include "serve/request_record.h"
@@ -128,7 +129,8 @@ static enum err_code predict(struct request *req, struct err *err)
     req->out = arena_alloc(req->arena, outputs * sizeof(*req->out));
     if (!req->out)
         return err_set(err, ERR_LIMIT, "no room for %zu output tensors", outputs);
-    if (request_is_for_lane(req) && request_can_wait(req))
+    bool has_thread = req->is_large && req->loaded->signature->place == RUNTIME_INLINE;
+    if (!has_thread && request_is_for_lane(req) && request_can_wait(req))
         return request_hand_over(req, err);
     return predict_here(req, err);
 }
@@ -169,14 +171,66 @@ static const struct {
     {"observe", observe},               /* in, out      -> counters, rows that wait for people */
     {"encode", encode},                 /* tensors      -> reply, by the dialect               */
 };
-enum { STEP_PREDICT = 3 };
+enum { STEP_CHECK = 2, STEP_PREDICT = 3, STEP_ENCODE = 5 };
+
+/* ---- large requests ---- */
+
+static enum err_code check_and_predict(struct request *req, struct err *err)
+{
+    enum err_code rc = check_contract(req, err);
+    return rc ? rc : predict(req, err);
+}
+
+static enum err_code encode_and_pack(struct request *req, struct err *err)
+{
+    enum err_code rc = encode(req, err);
+    if (!rc)
+        http_pack(req->exchange);
+    return rc;
+}
+
+/* What of the pipeline runs on a bulk thread at this step, and where to go on; NULL: the step is
+ * the data thread's. */
+static bulk_steps_fn *bulk_steps(const struct request *req, int step, int *next)
+{
+    *next = step + 1;
+    if (step == 0)
+        return decode;
+    if (step == STEP_ENCODE)
+        return encode_and_pack;
+    if (step != STEP_CHECK)
+        return NULL;
+    if (req->loaded->signature->place == RUNTIME_LANE)
+        return check_contract;
+    *next = STEP_PREDICT + 1;
+    return check_and_predict;
+}
+
+static enum err_code run_large(struct request *req, int first, struct err *err)
+{
+    for (int i = first; i < STEP_COUNT; i = req->next_step) {
+        bulk_steps_fn *there = bulk_steps(req, i, &req->next_step);
+        if (there && bulk_run(req, there))
+            return ERR_OK;
+        enum err_code rc = there ? there(req, err) : steps[i].run(req, err);
+        if (rc || req->is_waiting)
+            return rc;
+    }
+    return ERR_OK;
+}
+
+/* ---- running ---- */
 
 static enum err_code run_steps(struct request *req, int first, struct err *err)
 {
+    if (req->is_large)
+        return run_large(req, first, err);
     for (int i = first; i < STEP_COUNT; i++) {
         enum err_code rc = steps[i].run(req, err);
-        if (rc || req->is_waiting)
+        if (rc || req->is_waiting) {
+            req->next_step = i + 1;
             return rc;
+        }
     }
     return ERR_OK;
 }
@@ -186,8 +240,10 @@ static enum err_code run_steps_timed(struct request *req, struct err *err)
     int64_t before = clock_monotonic_ns();
     for (int i = 0; i < STEP_COUNT; i++) {
         enum err_code rc = steps[i].run(req, err);
-        if (req->is_waiting)
+        if (req->is_waiting) {
+            req->next_step = i + 1;
             return rc; /* its lane counts how long */
+        }
         int64_t after = clock_monotonic_ns();
         histogram_record(&req->thread->steps[i], after - before);
         if (i == STEP_PREDICT && !rc && req->row_count < COST_ROWS_MIN)
@@ -201,17 +257,15 @@ static enum err_code run_steps_timed(struct request *req, struct err *err)
 
 enum err_code pipeline_run(struct request *req, struct err *err)
 {
-    bool is_sampled = req->thread->request_count++ % STEP_SAMPLE_EVERY == 0;
-    enum err_code rc = is_sampled ? run_steps_timed(req, err) : run_steps(req, 0, err);
-    if (req->has_rows && req->rows.has_violation)
-        count_violations(&req->loaded->stats[req->thread->index], &req->rows);
-    return rc;
+    req->is_large = request_is_bulk(req);
+    bool is_timed = !req->is_large && req->thread->request_count++ % STEP_SAMPLE_EVERY == 0;
+    return is_timed ? run_steps_timed(req, err) : run_steps(req, 0, err);
 }
 
 enum err_code pipeline_resume(struct request *req, enum err_code rc, struct err *err)
 {
     assert(!req->is_waiting);
-    return rc ? rc : run_steps(req, STEP_PREDICT + 1, err);
+    return rc ? rc : run_steps(req, req->next_step, err);
 }
 
 const char *pipeline_step_name(int step)
@@ -226,6 +280,8 @@ void pipeline_count(const struct request *req, int status)
         return;
     int64_t now_ns = clock_monotonic_ns();
     struct version_stats *stats = &req->loaded->stats[req->thread->index];
+    if (req->has_rows && req->rows.has_violation)
+        count_violations(stats, &req->rows);
     counter_add(&stats->request_count[loaded_status_slot(status)], 1);
     histogram_record(&stats->latency, now_ns - req->exchange->start_ns);
     if (req->thread->records && req->loaded->record_schema)

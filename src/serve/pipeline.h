@@ -11,6 +11,7 @@
 #include "contract/check.h"
 #include "monitor/recorder.h"
 #include "net/http.h"
+#include "net/pool.h"
 #include "serve/snapshot.h"
 #include "serve/waiting.h"
 
@@ -26,6 +27,8 @@ struct serve_thread {
     void *node;                   /* the api's own */
     struct record_queue *records; /* what it answered goes here; NULL: nobody records */
     struct waiting *waiting;      /* deadlines of requests in lanes; NULL: none can wait */
+    struct pool *bulk;            /* for steps of large requests; NULL: they run here */
+    struct lanes *lanes;          /* counts the memory of what waits; NULL with `bulk` */
     int index;
     struct rand rand;
     uint32_t request_count;
@@ -65,7 +68,8 @@ struct dialect {
 
 /* Who goes on with a request that has waited for its lane; all on its data thread. */
 struct request_owner {
-    /* The lane is done: call pipeline_resume with the same rc and err, and reply. */
+    /* The lane, or a bulk thread, is done: call pipeline_resume with the same rc and err; reply
+     * unless it waits again. */
     void (*resume)(struct request *req, enum err_code rc, const struct err *err);
 
     /* The deadline is over before that: answer with `err` now. The request's memory stays the
@@ -75,6 +79,7 @@ struct request_owner {
 };
 
 struct hand_over;
+struct bulk;
 
 /* Everything known about one request. Each step reads what earlier steps wrote; the comment names
  * the step that fills a field. */
@@ -110,7 +115,12 @@ struct request {
     const bool *wanted; /* check_contract: outputs to compute; NULL: the usual */
     struct tensor *out; /* predict: [out_count] */
     int out_count;
-    bool is_waiting;                 /* predict: in the lane */
+    int next_step;     /* where to go on when it has waited */
+    struct bulk *bulk; /* decode: of a large request; its way to the bulk threads and back */
+    bool is_large;     /* decode: some steps run on bulk threads */
+    bool has_snapshot; /* it holds a reference of its own */
+    bool has_left;     /* the client, while it waited */
+    bool is_waiting;   /* predict: in the lane */
     struct hand_over *hand_over;     /* predict: the way there and back */
     const struct review_match *held; /* observe: [row_count] with a rule where a person decides
                                         before the answer goes out; NULL: it goes out now */
@@ -121,8 +131,8 @@ struct request {
  */
 enum err_code pipeline_run(struct request *req, struct err *err);
 
-/* Go on with a request that has waited, by the steps behind predict; `rc` and `err` are what
- * predict has come to. */
+/* Go on with a request that has waited, by the steps behind those that were run elsewhere; `rc` and
+ * `err` are what they have come to. It may wait again, as after pipeline_run. */
 enum err_code pipeline_resume(struct request *req, enum err_code rc, struct err *err);
 
 /* Names of the steps, for metrics. */

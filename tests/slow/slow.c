@@ -7,6 +7,7 @@
  *     batch_rows_max=1024    0: requests cannot be joined
  *     instances_max=0
  *     spins=0                1: it computes; 0: it sleeps, as a call to another device does
+ *     inline=0               1: it says that it is fast
  *     obeys=1                0: it looks at neither deadline nor cancellation
  *     poison=0               a row that begins with this number makes its whole call fail
  *
@@ -39,13 +40,14 @@ static bool recognise(const void *head, size_t size)
 
 static enum err_code read_line(struct slow *slow, struct str line, struct err *err)
 {
-    int64_t features = 0, rows = -1, instances = -1;
+    int64_t features = 0, rows = -1, instances = -1, is_inline = 0;
     const struct {
         const char *name;
         int64_t *value;
-    } keys[] = {{"call_us", &slow->call_us}, {"row_us", &slow->row_us},     {"features", &features},
-                {"batch_rows_max", &rows},   {"instances_max", &instances}, {"spins", &slow->spins},
-                {"obeys", &slow->obeys},     {"poison", &slow->poison}};
+    } keys[] = {
+        {"call_us", &slow->call_us}, {"row_us", &slow->row_us},     {"features", &features},
+        {"batch_rows_max", &rows},   {"instances_max", &instances}, {"spins", &slow->spins},
+        {"inline", &is_inline},      {"obeys", &slow->obeys},       {"poison", &slow->poison}};
     struct str value = line, key;
     bool is_known = line.len == 0 || str_equal_c(line, HEAD);
     if (!is_known && str_split(&value, '=', &key))
@@ -60,6 +62,8 @@ static enum err_code read_line(struct slow *slow, struct str line, struct err *e
         slow->signature.batch_rows_max = (int)rows;
     if (instances >= 0)
         slow->signature.instances_max = (int)instances;
+    if (is_inline)
+        slow->signature.place = RUNTIME_INLINE;
     return ERR_OK;
 }
 
