@@ -164,20 +164,23 @@ static void put_values(struct json_writer *w, const struct realised_section *s)
     json_end_array(w);
 }
 
-static void put_delay(struct json_writer *w, const struct realised_section *s)
+static void put_delay(struct json_writer *w, const struct realised_section *s,
+                      int64_t documented_us)
 {
     json_key(w, "label_delay");
-    if (s->delay_us_p99 == 0) {
+    if (s->delay_us_p99 == 0 && documented_us == 0) {
         json_put_null(w);
         return;
     }
     json_begin_object(w);
-    put_number(w, "p50_seconds", (double)s->delay_us_p50 / 1e6);
-    put_number(w, "p99_seconds", (double)s->delay_us_p99 / 1e6);
+    put_number(w, "p50_seconds", s->delay_us_p99 ? (double)s->delay_us_p50 / 1e6 : NAN);
+    put_number(w, "p99_seconds", s->delay_us_p99 ? (double)s->delay_us_p99 / 1e6 : NAN);
+    put_number(w, "documented_seconds", documented_us ? (double)documented_us / 1e6 : NAN);
     json_end_object(w);
 }
 
-static void put_section(struct json_writer *w, const struct realised_section *s)
+static void put_section(struct json_writer *w, const struct realised_section *s,
+                        int64_t documented_us)
 {
     json_begin_object(w);
     json_key(w, "version");
@@ -187,7 +190,7 @@ static void put_section(struct json_writer *w, const struct realised_section *s)
     json_key(w, "task");
     json_put_text(w, s->is_class ? "classes" : "numbers");
     put_coverage(w, &s->coverage);
-    put_delay(w, s);
+    put_delay(w, s, documented_us);
     put_metrics(w, s);
     put_estimate(w, &s->estimate);
     put_values(w, s);
@@ -214,7 +217,7 @@ static void write_quality(struct call *call, const struct realised_query *query,
     json_key(&w, "versions");
     json_begin_array(&w);
     for (int i = 0; i < realised->section_count; i++)
-        put_section(&w, &realised->sections[i]);
+        put_section(&w, &realised->sections[i], query->label_delay_us);
     json_end_array(&w);
     json_end_object(&w);
 }
@@ -248,6 +251,17 @@ static enum err_code query_version(struct call *call, struct store *store, const
     return version_resolve(store, model, text, version, err);
 }
 
+/* Of the champion: what is known about the labels of a model, not of a version. */
+static int64_t documented_delay(struct call *call, const char *model)
+{
+    struct snapshot *snapshot = control_snapshot(call->node->control);
+    const struct endpoint *endpoint = snapshot_find(snapshot, str_of(model));
+    const struct loaded *champion = endpoint ? endpoint->champion : NULL;
+    int64_t delay_us = champion && champion->contract ? champion->contract->label_delay_us : 0;
+    snapshot_unref(snapshot);
+    return delay_us;
+}
+
 static enum err_code read_query(struct call *call, struct store *store,
                                 struct realised_query *query, struct err *err)
 {
@@ -260,6 +274,8 @@ static enum err_code read_query(struct call *call, struct store *store,
         rc = model_get(store, query->model, call->arena, &model, err);
     if (!rc)
         rc = query_version(call, store, query->model, &query->version, err);
+    if (!rc)
+        query->label_delay_us = documented_delay(call, query->model);
     if (!rc)
         rc = query_arm(call, &query->arm, err);
     if (!rc)

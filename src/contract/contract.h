@@ -163,7 +163,8 @@ struct contract {
 
     const struct contract_field *ranking_group; /* rows with one value of it are ranked against one
                                                    another; NULL: the model is no ranking */
-    double accuracy_floor; /* how good the model must be, in (0, 1); 0: nothing is said */
+    int64_t label_delay_us; /* how long the truth takes, by those who know; 0: nobody says */
+    double accuracy_floor;  /* how good the model must be, in (0, 1); 0: nothing is said */
 
     /* The answer. */
     const struct contract_field *prediction; /* NULL when not described */

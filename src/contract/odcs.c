@@ -6,6 +6,8 @@
 #include "base/clock.h"
 #include "base/nearest.h"
 
+#define DELAY_MAX_US (INT64_C(3650) * 86400 * CLOCK_SECOND_US)
+
 static const char *const root_keys[] = {
     "version",
     "kind",
@@ -53,14 +55,9 @@ static const char *const schema_keys[] = {
 static const char *const custom_keys[] = {"id", "property", "value", "description", NULL};
 
 static const char *const document_customs[] = {
-    "slipwayDecisionThreshold",
-    "slipwayCompatibility",
-    "slipwayDrift",
-    "slipwayReferenceDigest",
-    "slipwayTrainingRows",
-    "slipwayQualityFloor",
-    "slipwayRankingGroup",
-    NULL,
+    "slipwayDecisionThreshold", "slipwayCompatibility", "slipwayDrift",
+    "slipwayReferenceDigest",   "slipwayTrainingRows",  "slipwayQualityFloor",
+    "slipwayRankingGroup",      "slipwayLabelDelay",    NULL,
 };
 
 enum err_code odcs_unknown_custom(struct place *place, struct str property,
@@ -141,6 +138,19 @@ static enum err_code read_floor(struct place *place, yyjson_val *value, double *
     return ERR_OK;
 }
 
+/* "14d" */
+static enum err_code read_delay(struct place *place, yyjson_val *value, int64_t *out)
+{
+    int64_t us;
+    if (!yyjson_is_str(value) || !str_to_span_us(json_str(value), &us) || us <= 0 ||
+        us > DELAY_MAX_US)
+        return place_fail_at(place, "value",
+                             "expected a time with its unit up to 3650d, such as 14d, got %s",
+                             place_describe(place, value));
+    *out = us;
+    return ERR_OK;
+}
+
 /* The fields are read before it. */
 static enum err_code read_group(struct place *place, yyjson_val *value, struct contract *c)
 {
@@ -166,6 +176,8 @@ static enum err_code read_document_custom(void *arg, struct place *place, struct
         return read_threshold(place, value, &c->decision_threshold);
     if (str_equal_c(property, "slipwayQualityFloor"))
         return read_floor(place, value, &c->accuracy_floor);
+    if (str_equal_c(property, "slipwayLabelDelay"))
+        return read_delay(place, value, &c->label_delay_us);
     if (str_equal_c(property, "slipwayRankingGroup"))
         return read_group(place, value, c);
     if (!str_equal_c(property, "slipwayCompatibility"))

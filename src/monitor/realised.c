@@ -233,7 +233,8 @@ static void judge_coverage(const struct measuring *m, const struct section *s, i
     if (c->answered < c->labelled) /* counted before tallies were, or lost by a crash */
         c->answered = c->answered ? c->labelled : -1;
     c->ratio = c->answered > 0 ? (double)c->labelled / (double)c->answered : NAN;
-    bool is_old = s->out->delay_us_p99 > 0 && end_us + s->out->delay_us_p99 < m->now_us;
+    int64_t delay_us = m->query->label_delay_us ? m->query->label_delay_us : s->out->delay_us_p99;
+    bool is_old = delay_us > 0 && end_us + delay_us < m->now_us;
     if (c->labelled == 0)
         c->state = REALISED_UNLABELLED;
     else if (is_old || c->ratio >= REALISED_FINAL_COVERAGE)

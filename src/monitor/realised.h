@@ -34,6 +34,7 @@ struct realised_query {
     const char *arm;        /* "": all */
     int64_t rollout;        /* 0: any */
     int64_t from_us, to_us; /* answered in [from, to) */
+    int64_t label_delay_us; /* how long labels take, as documented; 0: as measured */
 };
 
 /* One labelled answer. */

@@ -211,6 +211,7 @@ static void the_document_names_owner_freshness_threshold_and_compatibility(void 
         "- {property: slipwayCompatibility, value: none}\n"
         "- {property: slipwayQualityFloor, value: {accuracy: 0.9}}\n"
         "- {property: slipwayRankingGroup, value: x}\n"
+        "- {property: slipwayLabelDelay, value: 14d}\n"
         "- {property: somebodyElses, value: [1, 2]}\n";
     struct contract *c = contract_of(text);
     assert_string_equal(c->owner, "a@example.org");
@@ -219,6 +220,7 @@ static void the_document_names_owner_freshness_threshold_and_compatibility(void 
     assert_true(c->decision_threshold == 0.3);
     assert_string_equal(c->compatibility, "none");
     assert_true(c->accuracy_floor == 0.9);
+    assert_int_equal(c->label_delay_us, INT64_C(14) * 86400 * 1000000);
     assert_ptr_equal(c->ranking_group, field(c, "x"));
     contract_free(c);
 }
@@ -305,6 +307,10 @@ static void an_error_names_the_place_what_was_expected_and_what_came(void **stat
         {FIELD(
              "logicalType: number\ncustomProperties: [{property: slipwayRankingGroup, value: y}]"),
          "customProperties[0].value: expected the name of an input field, got the text 'y'", NULL},
+        {FIELD("logicalType: number\ncustomProperties: [{property: slipwayLabelDelay, value: 14}]"),
+         "customProperties[0].value: expected a time with its unit up to 3650d, such as 14d, got "
+         "the number 14",
+         NULL},
         {CONTRACT_TEXT("  - {name: x, logicalType: number}\n  - {name: x, logicalType: number}\n"),
          "schema[0].properties[1].name: 'x' is already the name of properties[0]", NULL},
         {FIELD("logicalType: number\n    customProperties: [{property: slipwayRole, value: "

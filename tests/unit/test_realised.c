@@ -371,6 +371,26 @@ static void values_are_per_answer(void **state)
     assert_float_equal(s->values[0].per_answer.high, 3.120098, 1e-5);
 }
 
+/* Answers of three days ago, labelled for 600 of 800: the labels that are missing may still come
+ * when labels take four days, and will not when they take two. */
+static void a_documented_delay_says_when_labels_are_in(void **state)
+{
+    struct fixture *f = *state;
+    struct realised realised;
+    struct realised_query query = {.model = "churn",
+                                   .version = 2,
+                                   .arm = "",
+                                   .from_us = NOW_US - 4 * DAY_US,
+                                   .to_us = NOW_US - 2 * DAY_US - 1};
+    fill(f);
+    query.label_delay_us = 4 * DAY_US;
+    assert_ok(f, realised_measure(f->store, &query, f->arena, &realised, &f->err));
+    assert_int_equal(realised.sections[0].coverage.state, REALISED_PROVISIONAL);
+    query.label_delay_us = 2 * DAY_US;
+    assert_ok(f, realised_measure(f->store, &query, f->arena, &realised, &f->err));
+    assert_int_equal(realised.sections[0].coverage.state, REALISED_FINAL);
+}
+
 static void always(void *arg, const struct alert *alert, struct alert_policy *policy)
 {
     (void)arg, (void)alert;
@@ -427,6 +447,7 @@ int main(void)
         test(unlabelled_answers_are_estimated),
         test(the_worst_slice_leads),
         test(values_are_per_answer),
+        test(a_documented_delay_says_when_labels_are_in),
         test(an_estimate_below_the_floor_is_told),
         test(nothing_asked_nothing_found),
     };
