@@ -169,6 +169,7 @@ static void start_rollouts(struct node *node)
     shadow_set_watch(node->shadow, &watch);
     const struct record_sink shadow = shadow_sink(node->shadow);
     recorder_add_sink(node->recorder, &shadow);
+    record_store_set_shadow(node->records, shadow_answer, node->shadow);
     const struct rollout_engine_config config = {
         .control = node->control, .alerts = node->alerts, .shadow = node->shadow};
     node->rollouts = rollout_engine_new(&config);

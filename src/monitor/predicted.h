@@ -43,8 +43,8 @@ struct predicted {
     int segment_count;
     const struct predicted_segment *segments; /* [segment_count] */
 
-    /* What another version would have answered to the same row, said to nobody; NULL: no shadow.
-     * Its truth is the same. */
+    /* What another version would have answered to the same row, said to nobody; NULL: no shadow
+     * (serve/shadow.h). Its truth is the same. */
     const struct predicted *shadow;
 };
 

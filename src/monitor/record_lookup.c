@@ -30,6 +30,15 @@ static enum err_code not_kept(struct str id, struct err *err)
     return err_set(err, ERR_NOT_FOUND, "no prediction '%.*s' is kept", STR_ARG(id));
 }
 
+static enum err_code read_row(struct record_store *store, const struct record *record, int64_t row,
+                              struct arena *arena, struct predicted *predicted, struct err *err)
+{
+    enum err_code rc = predicted_read(record, row, arena, predicted, err);
+    if (!rc && store->shadow)
+        store->shadow(store->shadow_arg, record, row, arena, predicted);
+    return rc;
+}
+
 static enum err_code read_id(struct record_store *store, const char *model, struct str id,
                              struct arena *scratch, struct arena *arena,
                              struct predicted *predicted, struct err *err)
@@ -47,7 +56,7 @@ static enum err_code read_id(struct record_store *store, const char *model, stru
         return rc;
     if (row >= record.row_count || record_is_erased(&record, row))
         return not_kept(id, err);
-    return predicted_read(&record, row, arena, predicted, err);
+    return read_row(store, &record, row, arena, predicted, err);
 }
 
 /* A record has all rows of its request, and the caller wants one of them: the rest goes at once, so
@@ -71,7 +80,7 @@ static enum err_code by_key(void *arg, const char *model, struct str key, int64_
     struct arena *scratch = arena_new(SCRATCH_BYTES_MAX);
     enum err_code rc = record_store_find(arg, &query, scratch, &record, &row, err);
     if (!rc)
-        rc = predicted_read(&record, row, arena, predicted, err);
+        rc = read_row(arg, &record, row, arena, predicted, err);
     arena_free(scratch);
     return rc;
 }
@@ -79,4 +88,10 @@ static enum err_code by_key(void *arg, const char *model, struct str key, int64_
 struct prediction_lookup record_store_lookup(struct record_store *store)
 {
     return (struct prediction_lookup){.arg = store, .by_id = by_id, .by_key = by_key};
+}
+
+void record_store_set_shadow(struct record_store *store, record_shadow_fn *shadow, void *arg)
+{
+    store->shadow = shadow;
+    store->shadow_arg = arg;
 }

@@ -74,6 +74,14 @@ enum err_code record_store_find(struct record_store *store, const struct record_
  * what is answered just now: whoever asks for many calls recorder_sync before. */
 struct prediction_lookup record_store_lookup(struct record_store *store);
 
+/* Called with each row that a lookup has found, and what was read of it: who knows what a shadow
+ * would have answered sets predicted->shadow, in the arena. On the lookup's thread. */
+typedef void record_shadow_fn(void *arg, const struct record *record, int64_t row,
+                              struct arena *arena, struct predicted *predicted);
+
+/* Before the first lookup; NULL: nobody. */
+void record_store_set_shadow(struct record_store *store, record_shadow_fn *shadow, void *arg);
+
 /* ---- reading in order ---- */
 
 /* Whatever was answered before the call is in segments when it returns, unless the disk does not

@@ -13,6 +13,8 @@ enum { RECORD_DIRTY_MAX = 16 };
 
 struct record_store {
     struct record_store_config config;
+    record_shadow_fn *shadow; /* constant after the start; NULL: nobody */
+    void *shadow_arg;
     int dir_fd;                      /* predictions/; -1: there is none */
     bool is_made;                    /* the folder and its secret are there */
     int64_t start_us, start_wall_us; /* monotonic and wall time of one moment */

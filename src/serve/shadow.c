@@ -476,6 +476,26 @@ static void read_end(struct shadow *shadow)
     pthread_mutex_unlock(&shadow->score_lock);
 }
 
+void shadow_answer(void *arg, const struct record *record, int64_t row, struct arena *arena,
+                   struct predicted *predicted)
+{
+    struct shadow *shadow = arg;
+    struct predicted *answer = NULL;
+    if (atomic_load(&shadow->running_count) == 0 || predicted->arm == ARM_SHADOW)
+        return;
+    pthread_mutex_lock(&shadow->score_lock); /* no session ends meanwhile */
+    pthread_mutex_lock(&shadow->lock);
+    struct session *session = session_for(shadow, record);
+    pthread_mutex_unlock(&shadow->lock);
+    if (session && record->at_us >= session->since_us)
+        answer = arena_alloc(arena, sizeof(*answer));
+    if (answer && shadow_predict(session->candidate, record, row, predicted, arena, answer)) {
+        answer->rollout = session->rollout;
+        predicted->shadow = answer;
+    }
+    pthread_mutex_unlock(&shadow->score_lock);
+}
+
 bool shadow_save(struct shadow *shadow, int64_t rollout, struct buf *out)
 {
     const struct session *session = read_begin(shadow, rollout);

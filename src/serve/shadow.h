@@ -68,6 +68,11 @@ bool shadow_save(struct shadow *shadow, int64_t rollout, struct buf *out);
  * Waits until copies that are being scored are done with. */
 void shadow_end(struct shadow *shadow, int64_t rollout);
 
+/* For record_store_set_shadow: a row that was answered while its version was shadowed gets what the
+ * shadow would have answered, so that its truth counts for both. May wait for a scoring. */
+void shadow_answer(void *shadow, const struct record *record, int64_t row, struct arena *arena,
+                   struct predicted *predicted);
+
 struct shadow_counts {
     uint64_t rows, differ, errors, refused; /* see compare.h */
     uint64_t dropped_rows;                  /* for which there was no room */

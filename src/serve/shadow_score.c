@@ -10,7 +10,12 @@
 #include "base/clock.h"
 #include "runtime/answer.h"
 
-enum { SLICES_PER_ROW_MAX = 8, SLICE_TEXT_BYTES = 64, NOT_THERE = -1 };
+enum {
+    SLICES_PER_ROW_MAX = 8,
+    SLICE_TEXT_BYTES = 64,
+    NOT_THERE = -1,
+    SCRATCH_BYTES_MAX = 64 * 1024 * 1024,
+};
 
 /* Where a field of the shadow's contract comes from. */
 struct source {
@@ -314,4 +319,96 @@ void shadow_score(const struct shadow_map *map, const struct record *record,
     if (stable)
         time_stable(stable, record, arena, times);
     compare_rows(map, record, output, compare);
+}
+
+/* ---- one kept row ---- */
+
+static bool has_same_classes(const struct loaded *shadow, const struct predicted *stable)
+{
+    int count = answer_class_count(shadow);
+    if (!stable->is_class)
+        return count < 2;
+    if (count != stable->class_count)
+        return false;
+    for (int i = 0; i < count && stable->classes; i++) {
+        struct str name = answer_class_name(shadow, i);
+        if (!name.ptr || !str_equal(name, stable->classes[i]))
+            return false;
+    }
+    return true;
+}
+
+/* A pseudonym is no input of a model. */
+static bool is_kept_whole(const struct shadow_map *map)
+{
+    const struct record_schema *schema = map->schema;
+    for (int i = 0; i < map->source_count; i++) {
+        const struct source *source = &map->sources[i];
+        if (source->field->role == ROLE_FEATURE && source->value != NOT_THERE &&
+            schema->values[source->value].kept_as != KEPT_AS_IS)
+            return false;
+    }
+    for (int i = 0; i < schema->value_count && !map->shadow->contract; i++)
+        if (schema->values[i].kept_as != KEPT_AS_IS)
+            return false;
+    return true;
+}
+
+static struct record row_of(const struct record *record, int64_t row)
+{
+    struct record one = *record;
+    one.row_count = 1;
+    one.values = record->values ? record->values + row * record->schema->value_count : NULL;
+    one.texts = record->texts ? record->texts + row * record->schema->text_count : NULL;
+    return one;
+}
+
+/* Who, when and where are the stable row's; the answer is the shadow's. */
+static bool read_predicted(const struct loaded *shadow, const struct tensor *outputs,
+                           const struct predicted *stable, struct arena *arena,
+                           struct predicted *predicted)
+{
+    struct err err = {0};
+    const struct record answered = {
+        .schema = shadow->record_schema,
+        .request_id = stable->id,
+        .status = 200,
+        .row_count = 1,
+        .output_count = 1,
+        .outputs = outputs,
+    };
+    if (!shadow->record_schema || predicted_read(&answered, 0, arena, predicted, &err))
+        return false;
+    struct predicted answer = *predicted;
+    *predicted = *stable;
+    predicted->version = shadow->number;
+    predicted->arm = ARM_SHADOW;
+    predicted->answer = answer.answer;
+    predicted->value = answer.value;
+    predicted->class_index = answer.class_index;
+    predicted->probabilities = answer.probabilities;
+    predicted->shadow = NULL;
+    return answer.is_class == stable->is_class;
+}
+
+bool shadow_predict(const struct loaded *shadow, const struct record *record, int64_t row,
+                    const struct predicted *stable, struct arena *arena,
+                    struct predicted *predicted)
+{
+    bool is_refused, is_told = false;
+    int64_t took_ns;
+    if (!record->values || !has_same_classes(shadow, stable))
+        return false;
+    struct record one = row_of(record, row);
+    struct arena *scratch = arena_new(SCRATCH_BYTES_MAX);
+    struct shadow_map *map = shadow_map_new(record->schema, shadow);
+    const float *features =
+        is_kept_whole(map) ? shadow_features(map, &one, scratch, &is_refused) : NULL;
+    const struct tensor *outputs =
+        features ? predict(shadow, features, 1, scratch, &took_ns) : NULL;
+    if (outputs)
+        is_told = read_predicted(shadow, outputs, stable, arena, predicted);
+    shadow_map_free(map);
+    arena_free(scratch);
+    return is_told;
 }

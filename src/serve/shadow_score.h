@@ -8,7 +8,7 @@
 #define SLIPWAY_SERVE_SHADOW_SCORE_H
 
 #include "base/arena.h"
-#include "monitor/record.h"
+#include "monitor/predicted.h"
 #include "rollout/compare.h"
 #include "runtime/loaded.h"
 
@@ -40,5 +40,13 @@ struct shadow_times {
 void shadow_score(const struct shadow_map *map, const struct record *record,
                   const struct loaded *stable, struct arena *arena, struct compare *compare,
                   struct shadow_times *times);
+
+/* What the shadow would have answered to one kept row, as another reading of `stable`, which is
+ * what was read of that row. Results live in `arena`. False when it cannot be told: its contract
+ * refuses the row, it has other classes, or an input was not kept as it came (record.h, kept_as).
+ */
+bool shadow_predict(const struct loaded *shadow, const struct record *record, int64_t row,
+                    const struct predicted *stable, struct arena *arena,
+                    struct predicted *predicted);
 
 #endif

@@ -301,6 +301,43 @@ def test_a_shadow_goes_on_counting_after_a_restart(make_server):
     wait_until(lambda: not list(server.data.glob("rollout-*.shadow")))
 
 
+def negated(model):
+    """The same trees with every leaf's sign turned: wherever churn says one class, it the other."""
+    model = json.loads(model)
+    for tree in model["learner"]["gradient_booster"]["model"]["trees"]:
+        tree["split_conditions"] = [-value if left == -1 else value for value, left in
+                                    zip(tree["split_conditions"], tree["left_children"])]
+    return json.dumps(model).encode()
+
+
+def test_labels_tell_how_good_a_shadow_would_have_been(make_server):
+    server = make_server()
+    api = Api(server.url)
+    model, contract = (CASES / "churn.json").read_bytes(), (CASES / "churn.yaml").read_bytes()
+    api.register("churn", model, contract)
+    api.register("churn", negated(model), contract + b"# 2\n")
+    rows = [{**ROW, "customer": f"C{i:04}", "tenure": 5 + 40 * (i % 2)} for i in range(10)]
+    before = api.predict("churn", {"rows": rows})["predictions"]
+    rollout = start(api, steps=[{"do": "shadow", "for": "1h"}, canary(), PROMOTE])["id"]
+    wait_until(lambda: api.call("GET", f"/api/models/churn/rollouts/{rollout}/shadow").ok)
+    answers = api.predict("churn", {"rows": rows})["predictions"]
+    truth = [answer["label"] for answer in answers[:7]] + ["stays", "leaves", "stays"]
+    for label, *both in zip(truth, answers, before):
+        for answer in both:
+            said = api.post("/feedback", {"id": answer["id"], "label": label}).json()
+            assert said["accepted"] == 1
+    sections = {(s["version"], s["is_shadow"]): s for s in
+                api.get("/api/models/churn/quality").json()["versions"]}
+    assert set(sections) == {(1, False), (2, True)}
+    stable, shadow = sections[1, False], sections[2, True]
+    assert (stable["labelled"], shadow["labelled"]) == (20, 10)  # of before, nobody asked it
+    accuracy = {key: next(m["value"] for m in s["metrics"] if m["name"] == "accuracy")
+                for key, s in sections.items()}
+    assert accuracy[1, False] + accuracy[2, True] == pytest.approx(1)
+    wrong = sum(label != answer["label"] for label, answer in zip(truth, answers))
+    assert accuracy[2, True] == pytest.approx(wrong / 10)
+
+
 def test_kill_9_leaves_old_or_new(make_server):
     """What was acknowledged before the kill is there after it; what answers fits the state."""
     server = make_server()

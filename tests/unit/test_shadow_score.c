@@ -211,6 +211,70 @@ static void missing_cells_stay_missing(void **state)
     end(&f);
 }
 
+static const struct record_schema of_shadow = {
+    .model = "churn",
+    .version = 2,
+    .output_count = 1,
+    .outputs = &record_output,
+    .class_count = 2,
+    .is_probability = true,
+    .decision_threshold = 0.5,
+};
+
+/* Row 1 of two: the caller's tenure 70 and "pro" (code 0 of the shadow): class 1 with 0.70. */
+static bool tell(struct fixture *f, const struct record_schema *kept, int class_count,
+                 struct predicted *told)
+{
+    static const float values[] = {5, 0, 70, 2};
+    const struct record record = {
+        .schema = kept, .request_id = STR_LIT("r"), .row_count = 2, .values = values};
+    const struct predicted stable = {.id = STR_LIT("r-1"),
+                                     .model = "churn",
+                                     .version = 1,
+                                     .at_us = 9,
+                                     .key = STR_LIT("k"),
+                                     .is_class = true,
+                                     .class_count = class_count};
+    f->shadow.number = 2;
+    f->shadow.record_schema = &of_shadow;
+    return shadow_predict(&f->shadow, &record, 1, &stable, f->arena, told);
+}
+
+static void a_kept_row_is_asked_again(void **state)
+{
+    (void)state;
+    struct fixture f;
+    struct predicted told;
+    begin(&f);
+    assert_true(tell(&f, &schema, 2, &told));
+    assert_true(asked[0] == 0 && asked[1] == 70);
+    assert_true(str_equal_c(told.id, "r-1") && str_equal_c(told.key, "k"));
+    assert_int_equal(told.version, 2);
+    assert_int_equal(told.arm, ARM_SHADOW);
+    assert_int_equal(told.at_us, 9);
+    assert_int_equal(told.class_index, 1);
+    assert_float_equal(told.probabilities[1], 0.7, 1e-6);
+    end(&f);
+}
+
+static void what_was_not_kept_or_has_other_classes_is_not_told(void **state)
+{
+    (void)state;
+    struct fixture f;
+    struct predicted told = {.version = 77};
+    const struct record_column hidden[] = {
+        {.name = "tenure", .is_whole = true, .kept_as = KEPT_AS_NOTHING},
+        {.name = "plan", .category_count = 3, .categories = plans},
+    };
+    struct record_schema redacted = schema;
+    redacted.values = hidden;
+    begin(&f);
+    assert_false(tell(&f, &redacted, 2, &told));
+    assert_false(tell(&f, &schema, 3, &told));
+    assert_int_equal(told.version, 77);
+    end(&f);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -219,6 +283,8 @@ int main(void)
         cmocka_unit_test(slices_are_the_categories_of_a_row),
         cmocka_unit_test(rows_that_the_shadow_refuses_are_counted_and_not_scored),
         cmocka_unit_test(missing_cells_stay_missing),
+        cmocka_unit_test(a_kept_row_is_asked_again),
+        cmocka_unit_test(what_was_not_kept_or_has_other_classes_is_not_told),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
