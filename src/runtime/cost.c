@@ -9,6 +9,8 @@
 /* Sizes that differ by less, relative to their mean and squared, say nothing about the slope. */
 #define SPREAD_MIN 0.01
 
+enum { OUTLIER = 4 }; /* times what was expected: a sample counts as no more */
+
 static void add_sample(struct cost *cost, double rows, double ns)
 {
     double w = 1 / ((1 + rows) * (1 + rows)); /* its cost grows like 1 + rows, or less */
@@ -45,10 +47,18 @@ static void publish(struct cost *cost)
     atomic_store_explicit(&cost->base_ns, base, memory_order_relaxed);
 }
 
+/* A thread that was taken off its core in the middle of a call tells nothing about the call. */
+static int64_t without_outlier(const struct cost *cost, int64_t rows, int64_t ns)
+{
+    int64_t known = cost_ns(cost, rows);
+    return known > 0 && ns / OUTLIER > known ? OUTLIER * known : ns;
+}
+
 void cost_add(struct cost *cost, int64_t rows, int64_t ns)
 {
     if (rows < 1 || ns < 0)
         return;
+    ns = without_outlier(cost, rows, ns);
     if (atomic_flag_test_and_set_explicit(&cost->is_busy, memory_order_acquire))
         return;
     add_sample(cost, (double)rows, (double)ns);

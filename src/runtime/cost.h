@@ -6,6 +6,9 @@
  * relative error, so that small calls and large ones both fit. While only one size has been seen
  * the cost is taken to be in proportion to the rows, which never makes a larger call look cheap.
  *
+ * A call that took many times as long as expected counts as four times: should it be so from now
+ * on, a few dozen calls tell.
+ *
  * Any thread reads; any thread adds: who finds another one adding lets its sample go.
  */
 #ifndef SLIPWAY_RUNTIME_COST_H

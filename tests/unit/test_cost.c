@@ -63,6 +63,29 @@ static void what_changes_is_learnt_again(void **state)
     assert_in_range(cost_ns(&cost, 8), 2 * real_ns(8) * 99 / 100, 2 * real_ns(8) * 101 / 100);
 }
 
+/* Counted as 4 times: (31 + 4) / 32 = 1.094 of what it was. */
+static void one_call_that_was_interrupted_moves_little(void **state)
+{
+    (void)state;
+    struct cost cost = {0};
+    for (int i = 0; i < 200; i++)
+        cost_add(&cost, 1, 1000);
+    cost_add(&cost, 1, 1000 * 1000);
+    assert_in_range(cost_ns(&cost, 1), 1090, 1100);
+}
+
+/* 50 times as slow from now on. */
+static void but_a_lasting_change_is_believed(void **state)
+{
+    (void)state;
+    struct cost cost = {0};
+    for (int i = 0; i < 200; i++)
+        cost_add(&cost, 1, 1000);
+    for (int i = 0; i < 300; i++)
+        cost_add(&cost, 1, 50000);
+    assert_in_range(cost_ns(&cost, 1), 49000, 50000);
+}
+
 /* More rows in less time: noise. The cost stays flat and never falls below nothing. */
 static void a_falling_line_is_not_believed(void **state)
 {
@@ -85,6 +108,8 @@ int main(void)
         cmocka_unit_test(two_sizes_give_base_and_slope),
         cmocka_unit_test(the_slope_outlives_a_time_of_one_size),
         cmocka_unit_test(what_changes_is_learnt_again),
+        cmocka_unit_test(one_call_that_was_interrupted_moves_little),
+        cmocka_unit_test(but_a_lasting_change_is_believed),
         cmocka_unit_test(a_falling_line_is_not_believed),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
