@@ -94,7 +94,7 @@ static const char *flag_or_environment(const struct cli *cli, const char *flag, 
 }
 
 /* "@FILE" keeps the key off the command line, where every user of the machine can read it. */
-static enum err_code read_key(struct cli *cli, const char **key, struct err *err)
+enum err_code cli_key(struct cli *cli, const char **key, struct err *err)
 {
     struct buf text;
     *key = flag_or_environment(cli, "key", "SLIPWAY_KEY");
@@ -143,7 +143,7 @@ static enum err_code open_transport(struct cli *cli, struct err *err)
                                         : flag_or_environment(cli, "server", "SLIPWAY_SERVER");
     if (config.data_dir && config.server_url)
         return cli_usage(cli, err, "--data and --server exclude each other");
-    enum err_code rc = read_key(cli, &config.key, err);
+    enum err_code rc = cli_key(cli, &config.key, err);
     return rc ? rc : transport_open(&config, &cli->transport, err);
 }
 

@@ -135,6 +135,9 @@ int64_t cli_flag_i64(const struct cli *cli, const char *name, int64_t otherwise)
 /* The argument, or NULL when it was left out. */
 const char *cli_arg(const struct cli *cli, int i);
 
+/* The API key that --key (or @FILE) or SLIPWAY_KEY gives; NULL: none. */
+enum err_code cli_key(struct cli *cli, const char **key, struct err *err);
+
 /* What the row cannot check is wrong with the command line: exit status 2. */
 enum err_code cli_usage(struct cli *cli, struct err *err, const char *message);
 

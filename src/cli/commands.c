@@ -2,6 +2,7 @@
  *
  * Help, completion, man pages and docs/cli.md are made from these rows.
  */
+#include "cli/commands_bench.h"
 #include "cli/commands_feedback.h"
 #include "cli/commands_gate.h"
 #include "cli/commands_model.h"
@@ -495,6 +496,7 @@ const struct command commands[] = {
         .example = "slipway predict churn --json '{\"tenure\": 3, \"plan\": \"basic\"}'\n"
                    "slipway predict churn:2 --csv rows.csv --out answers.csv",
     },
+#include "cli/bench_command.def"
     {
         .name = "feedback",
         .summary = "Say what came true: a label, business values, events, or a CSV file of them",

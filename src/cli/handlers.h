@@ -10,6 +10,7 @@ command_fn cli_model_update, cli_rollback;                    /* model.c */
 command_fn cli_model_register;                                /* register.c */
 command_fn cli_alias_set, cli_alias_delete;                   /* alias.c */
 command_fn cli_predict;                                       /* predict.c */
+command_fn cli_bench;                                         /* bench.c */
 command_fn cli_feedback, cli_value_set, cli_value_list;       /* feedback.c */
 command_fn cli_outcome_show;                                  /* feedback.c */
 command_fn cli_quality;                                       /* quality.c */
