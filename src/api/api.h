@@ -21,6 +21,7 @@
 #include "serve/alerting.h"
 #include "serve/control.h"
 #include "serve/intake.h"
+#include "serve/model_cache.h"
 #include "serve/monitor_task.h"
 #include "serve/pipeline.h"
 #include "serve/review_engine.h"
@@ -63,6 +64,7 @@ struct node {
 
     struct rollout_engine *rollouts; /* what decides about versions; NULL in-process */
     struct shadow *shadow;           /* versions that answer nobody; NULL in-process */
+    struct model_cache *model_cache; /* loads what is asked for; NULL: all models stay in memory */
     struct lanes *lanes;             /* where slow models run; NULL in-process */
 
     struct serve_thread *threads[HTTP_THREADS_MAX]; /* [thread_count] */
@@ -119,6 +121,8 @@ struct call {
     handler_fn *later; /* set by a handler of a data thread: what remains, on the fast pool */
     bool is_waiting;   /* set by a handler of a data thread: call_finish comes later */
     bool is_held;      /* answered, but its memory is in use: call_release comes later */
+
+    int cold_count; /* cold.c's own: how often it has waited for a model */
 
     /* dispatch.c's own */
     struct pool_task task;
@@ -198,6 +202,17 @@ const char *call_readiness(struct call *call, struct buf *out);
 
 /* Run the pipeline for params {model} and, if the route has one, {version}. predict_call.c */
 enum err_code call_predict(struct call *call, const struct dialect *dialect, struct err *err);
+
+/* ---- cold.c ---- */
+
+/* The handler has found its model not in memory (endpoint_is_cold): let it be loaded, and run the
+ * handler again from its beginning. Data threads only; nothing may be written yet. With ERR_OK the
+ * call waits (is_waiting); `err` is kept else, with its code as the result. */
+enum err_code call_wait_for_model(struct call *call, struct str model, struct str version,
+                                  struct err *err);
+
+/* Run the route's handler on a data thread and reply, unless it waits. */
+void call_run(struct call *call); /* dispatch.c */
 
 /* ---- problem.c ---- */
 

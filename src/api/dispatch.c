@@ -264,7 +264,14 @@ void dispatch_handle(struct http_exchange *x)
         return;
     }
     if (!call->rc)
-        run_handler(call);
+        call_run(call);
+    else
+        call_finish(call);
+}
+
+void call_run(struct call *call)
+{
+    run_handler(call);
     if (!call->is_waiting)
         call_finish(call);
 }

@@ -7,6 +7,7 @@
 handler_fn predict_rows;                                          /* predict_api.c */
 handler_fn oip_infer, oip_live, oip_ready, oip_server;            /* oip_api.c */
 handler_fn oip_models, oip_model, oip_model_ready;                /* oip_api.c */
+handler_fn repository_index, repository_load, repository_unload;  /* repository_api.c */
 handler_fn v1_predict, v1_classify, v1_regress;                   /* v1_api.c */
 handler_fn v1_alive, v1_model, v1_metadata;                       /* v1_model_api.c */
 handler_fn invocations_post, invocations_ping;                    /* invocations_api.c */

@@ -167,7 +167,8 @@ static void write_ready(struct scrape *scrape)
     for (size_t i = 0; i < endpoints->slot_count; i++) {
         const struct endpoint *endpoint = endpoints->slots[i].value;
         if (endpoints->slots[i].key.ptr && endpoint->champion_version)
-            metric_sample(&scrape->w, endpoint->champion != NULL, METRIC_LABELS(endpoint->name));
+            metric_sample(&scrape->w, endpoint->champion != NULL || endpoint->is_cold,
+                          METRIC_LABELS(endpoint->name));
     }
 }
 
@@ -368,6 +369,20 @@ static void write_traces(struct scrape *scrape)
     metric_family(&scrape->w, METRIC_TRACE_SPANS);
     metric_sample(&scrape->w, (double)stats.sent, METRIC_LABELS("sent"));
     metric_sample(&scrape->w, (double)stats.dropped, METRIC_LABELS("dropped"));
+}
+
+/* With a budget of memory only. */
+static void write_model_cache(struct scrape *scrape)
+{
+    struct model_cache_stats stats;
+    if (!scrape->call->node->model_cache)
+        return;
+    model_cache_stats(scrape->call->node->model_cache, &stats);
+    write_one(scrape, METRIC_MODEL_MEMORY_MAX, (double)stats.bytes_max);
+    write_one(scrape, METRIC_MODEL_LOADS, (double)stats.loads);
+    write_one(scrape, METRIC_MODEL_LOAD_FAILURES, (double)stats.failures);
+    write_one(scrape, METRIC_MODEL_EVICTIONS, (double)stats.evictions);
+    write_one(scrape, METRIC_MODEL_WAITS, (double)stats.waits);
 }
 
 static void write_webhooks(struct scrape *scrape)
@@ -584,6 +599,7 @@ static void write_all(struct scrape *scrape)
     write_review(scrape);
     write_webhooks(scrape);
     write_traces(scrape);
+    write_model_cache(scrape);
     write_loaded(scrape);
     write_ready(scrape);
     write_steps(scrape);

@@ -274,7 +274,9 @@ enum err_code oip_model(struct call *call, struct err *err)
     const struct endpoint *endpoint;
     struct loaded *loaded;
     enum err_code rc = find_version(call, &endpoint, &loaded, err);
-    if (rc)
+    if (rc == ERR_UNAVAILABLE && endpoint_is_cold(endpoint, call->params[1]))
+        rc = call_wait_for_model(call, call->params[0], call->params[1], err);
+    if (rc || call->is_waiting)
         return rc;
     struct json_writer w = call_json(call, 200);
     json_begin_object(&w);
@@ -310,8 +312,8 @@ enum err_code oip_model_ready(struct call *call, struct err *err)
     const struct endpoint *endpoint;
     struct loaded *loaded;
     enum err_code rc = find_version(call, &endpoint, &loaded, err);
-    if (rc)
-        return rc;
+    if (rc && !(rc == ERR_UNAVAILABLE && endpoint_is_cold(endpoint, call->params[1])))
+        return rc; /* one that is only not in memory will answer */
     struct json_writer w = call_json(call, 200);
     json_begin_object(&w);
     json_key(&w, "name");
@@ -334,6 +336,7 @@ enum err_code oip_server(struct call *call, struct err *err)
     json_key(&w, "extensions");
     json_begin_array(&w);
     json_put_text(&w, "binary_tensor_data");
+    json_put_text(&w, "model_repository");
     json_end_array(&w);
     json_end_object(&w);
     return ERR_OK;

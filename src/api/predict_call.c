@@ -118,6 +118,8 @@ enum err_code call_predict(struct call *call, const struct dialect *dialect, str
     };
     call->prediction = req;
     enum err_code rc = pipeline_run(req, err);
+    if (rc && req->is_cold)
+        return call_wait_for_model(call, req->model_name, req->version_name, err);
     if (!req->is_waiting)
         return end_prediction(call, req, rc, err);
     call->is_waiting = true;

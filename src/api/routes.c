@@ -33,6 +33,14 @@ const struct route routes[] = {
     {"GET", "/v2/models/{model}/versions/{version}/ready", oip_model_ready, SCOPE_PREDICT, RUN_DATA,
      FORM_OIP, BODY_NONE, "Is the version ready?"},
 
+    /* Open Inference Protocol: the model repository */
+    {"POST", "/v2/repository/index", repository_index, SCOPE_PREDICT, RUN_DATA, FORM_OIP, BODY_JSON,
+     "Versions and whether they are in memory"},
+    {"POST", "/v2/repository/models/{model}/load", repository_load, SCOPE_OPERATE, RUN_SLOW,
+     FORM_OIP, BODY_JSON, "Load a model now"},
+    {"POST", "/v2/repository/models/{model}/unload", repository_unload, SCOPE_OPERATE, RUN_SLOW,
+     FORM_OIP, BODY_JSON, "Let a model go until it is asked for"},
+
     /* KServe's V1 protocol and TensorFlow Serving */
     {"POST", "/v1/models/{model}:predict", v1_predict, SCOPE_PREDICT, RUN_DATA, FORM_OIP, BODY_JSON,
      "Predict (KServe V1, TensorFlow Serving)"},

@@ -25,6 +25,7 @@ enum {
     FAST_THREADS = 2,
     PATH_BYTES = 4096,
     MONITOR_TICK_MS = 1000,
+    MODELS_TRIM_MS = 1000,
     HEAP_SLACK_BYTES = 256 * 1024,
     HEAP_MAP_BYTES = 1 << 20
 };
@@ -348,6 +349,20 @@ static enum err_code start_tracer(struct node *node, struct err *err)
     return ERR_OK;
 }
 
+static void trim_models(void *cache)
+{
+    model_cache_trim(cache);
+}
+
+static void start_model_cache(struct node *node)
+{
+    size_t bytes_max = node->options->model_memory_bytes_max;
+    if (bytes_max == 0)
+        return;
+    node->model_cache = model_cache_new(node->control, node->slow_pool, bytes_max);
+    ticker_add(node->ticker, "models", MODELS_TRIM_MS, trim_models, node->model_cache);
+}
+
 static enum err_code start(struct node *node, struct err *err)
 {
     const struct options *o = node->options;
@@ -361,6 +376,7 @@ static enum err_code start(struct node *node, struct err *err)
         .create = true,
         .has_thread = true,
         .loads_all = true,
+        .model_bytes_max = o->model_memory_bytes_max,
         .data_thread_count = node->thread_count,
         .recorder = node->recorder,
         .monitors = node->monitors,
@@ -380,6 +396,7 @@ static enum err_code start(struct node *node, struct err *err)
     node->bulk_pool = pool_new("bulk", node->thread_count, (int)o->worker_queue_max);
     node->slow_pool = pool_new_background("slow", (int)o->worker_threads, (int)o->worker_queue_max);
     node->ticker = ticker_new();
+    start_model_cache(node);
     start_intake(node);
     start_review(node);
     start_rollouts(node);
@@ -505,6 +522,7 @@ static void stop(struct node *node)
     pool_free(node->bulk_pool);
     pool_free(node->fast_pool);
     pool_free(node->slow_pool);
+    model_cache_free(node->model_cache);
     quality_watch_free(node->quality_watch);
     if (node->review)
         review_engine_run(node->review); /* what the last records brought */

@@ -21,7 +21,8 @@ enum err_code livez(struct call *call, struct err *err)
 /* One line per model; a model without a champion is registered but asks nobody to wait for it. */
 static bool describe_endpoint(const struct endpoint *endpoint, struct buf *out)
 {
-    bool is_ready = endpoint->champion != NULL || endpoint->champion_version == 0;
+    bool is_ready =
+        endpoint->champion != NULL || endpoint->is_cold || endpoint->champion_version == 0;
     if (!out)
         return is_ready;
     if (endpoint->champion)
@@ -29,6 +30,9 @@ static bool describe_endpoint(const struct endpoint *endpoint, struct buf *out)
                    (long long)endpoint->champion->number);
     else if (endpoint->champion_version == 0)
         buf_printf(out, "%s idle no champion\n", endpoint->name);
+    else if (endpoint->is_cold)
+        buf_printf(out, "%s ready version=%lld not in memory until it is asked\n", endpoint->name,
+                   (long long)endpoint->champion_version);
     else
         buf_printf(out, "%s not-ready version=%lld %s\n", endpoint->name,
                    (long long)endpoint->champion_version,

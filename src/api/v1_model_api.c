@@ -46,14 +46,15 @@ static enum err_code put_statuses(struct call *call, struct json_writer *w,
         enum err_code rc = endpoint_choose(endpoint, call->params[1], &loaded, err);
         if (!rc)
             put_status(w, loaded->number, NULL);
-        return rc;
+        return rc == ERR_UNAVAILABLE && endpoint_is_cold(endpoint, call->params[1]) ? ERR_OK : rc;
     }
     if (endpoint->champion_version)
-        put_status(w, endpoint->champion_version, endpoint->champion ? NULL : endpoint->problem);
+        put_status(w, endpoint->champion_version, endpoint->problem);
     for (int i = 0; i < endpoint->alias_count; i++) {
         const struct endpoint_alias *alias = &endpoint->aliases[i];
         if (alias->version != endpoint->champion_version)
-            put_status(w, alias->version, alias->loaded ? NULL : "it could not be loaded");
+            put_status(w, alias->version,
+                       alias->loaded || alias->is_cold ? NULL : "it could not be loaded");
     }
     return ERR_OK;
 }
@@ -64,7 +65,7 @@ enum err_code v1_model(struct call *call, struct err *err)
     enum err_code rc = find_endpoint(call, &endpoint, err);
     if (rc)
         return rc;
-    bool is_ready = endpoint->champion || call->params[1].len;
+    bool is_ready = endpoint->champion || endpoint->is_cold || call->params[1].len;
     struct json_writer w = call_json(call, is_ready ? 200 : 503);
     json_begin_object(&w);
     json_member_text(&w, "name", endpoint->name);
@@ -151,7 +152,9 @@ enum err_code v1_metadata(struct call *call, struct err *err)
     enum err_code rc = find_endpoint(call, &endpoint, err);
     if (!rc)
         rc = endpoint_choose(endpoint, call->params[1], &loaded, err);
-    if (rc)
+    if (rc == ERR_UNAVAILABLE && endpoint_is_cold(endpoint, call->params[1]))
+        rc = call_wait_for_model(call, call->params[0], call->params[1], err);
+    if (rc || call->is_waiting)
         return rc;
     struct json_writer w = call_json(call, 200);
     json_begin_object(&w);

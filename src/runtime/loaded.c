@@ -211,6 +211,15 @@ static bool takes_matrix(const struct loaded *loaded)
     return !contract_field_find(contract, str_of(loaded->signature->inputs[0].name));
 }
 
+/* The model, its contract and what it counts in. */
+static size_t memory_bytes(const struct loaded *loaded)
+{
+    size_t bytes = sizeof(*loaded->stats) * (size_t)loaded->thread_count;
+    if (loaded->contract)
+        bytes += arena_bytes(loaded->contract->arena);
+    return bytes + arena_bytes(loaded->arena) + loaded->ops->memory_bytes(loaded->state);
+}
+
 enum err_code loaded_open(struct blob_store *blobs, const struct loaded_source *source,
                           struct loaded **out, struct err *err)
 {
@@ -229,7 +238,7 @@ enum err_code loaded_open(struct blob_store *blobs, const struct loaded_source *
     }
     new_stats(loaded);
     loaded->takes_matrix = takes_matrix(loaded);
-    loaded->memory_bytes = loaded->ops->memory_bytes(loaded->state);
+    loaded->memory_bytes = memory_bytes(loaded);
     loaded->load_us = clock_monotonic_us() - start_us;
     *out = loaded;
     return ERR_OK;

@@ -25,6 +25,7 @@ struct version_stats {
     _Atomic uint64_t suspect_row_count;
     _Atomic uint64_t violation_count[RULE_COUNT];
     struct histogram latency; /* seconds from head complete to reply written */
+    _Atomic int64_t used_ns;  /* monotonic, when it last answered; 0: never */
 };
 
 /* Where a status is counted, and which one a place counts; the last place is every other one. */

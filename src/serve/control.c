@@ -14,6 +14,7 @@
 #include "base/check.h"
 #include "base/clock.h"
 #include "base/log.h"
+#include "monitor/sketch.h"
 #include "registry/rollback_log.h"
 #include "rollout/rollout_store.h"
 #include "serve/endpoint_build.h"
@@ -44,6 +45,7 @@ struct control {
     /* Written by the control thread, read by a scrape. */
     _Atomic int64_t commits, operations, failures, generation;
     _Atomic int pending;
+    size_t first_bytes;              /* of models that the start has loaded */
     struct histogram commit_seconds; /* from begin to durable */
     struct histogram load_seconds;   /* written under load_lock */
     pthread_mutex_t load_lock;
@@ -65,6 +67,7 @@ struct find_context {
     struct control *control;
     struct control_op *ops; /* whose loaded[] may be used; may be NULL */
     bool may_load;
+    bool unloads;
 };
 
 static struct loaded *find_in_ops(struct control_op *ops, const char *model, int64_t version)
@@ -130,7 +133,8 @@ static enum err_code load_version(struct control *control, struct store *store, 
     return rc;
 }
 
-/* Why the champion that is being served could not be loaded stays true after other changes. */
+/* Why the champion that is being served could not be loaded stays true after other changes. NULL:
+ * nothing is wrong, nobody has asked for it. */
 static const char *known_problem(struct control *control, const char *model, int64_t version,
                                  struct arena *arena)
 {
@@ -142,7 +146,7 @@ static const char *known_problem(struct control *control, const char *model, int
     if (old && old->problem && old->champion_version == version)
         copy = arena_copy(arena, old->problem, strlen(old->problem));
     pthread_mutex_unlock(&control->publish_lock);
-    return copy ? copy : "not loaded yet";
+    return copy || control->config.model_bytes_max ? copy : "not loaded yet";
 }
 
 /* A version gets its number when it is registered, and that may be undone and done again; what data
@@ -158,9 +162,19 @@ static struct loaded *with_schema(struct control *control, struct loaded *loaded
     if (!recorder || (schema && schema->version == loaded->number))
         return loaded;
     loaded->record_schema = recorder_schema(recorder, loaded);
+    bool had_sketch = loaded->sketch;
     if (control->config.monitors)
         loaded->sketch = monitors_sketch(control->config.monitors, loaded);
+    if (loaded->sketch && !had_sketch)
+        loaded->memory_bytes += (size_t)loaded->thread_count * sketch_block_bytes(loaded->sketch);
     return loaded;
+}
+
+/* A start leaves a fifth of the budget for what is asked for first. */
+static bool is_full(const struct control *control)
+{
+    size_t most = control->config.model_bytes_max / 5 * 4;
+    return most && control->first_bytes >= most;
 }
 
 static struct loaded *find_loaded(void *arg, const char *model, int64_t version,
@@ -168,7 +182,9 @@ static struct loaded *find_loaded(void *arg, const char *model, int64_t version,
 {
     struct find_context *context = arg;
     struct err err = {0};
-    struct loaded *loaded = find_in_ops(context->ops, model, version);
+    struct loaded *loaded = context->unloads ? NULL : find_in_ops(context->ops, model, version);
+    if (context->unloads)
+        return NULL;
     if (!loaded)
         loaded = find_served(context->control, model, version);
     if (loaded)
@@ -177,12 +193,15 @@ static struct loaded *find_loaded(void *arg, const char *model, int64_t version,
         *problem = known_problem(context->control, model, version, arena);
         return NULL;
     }
+    if (is_full(context->control))
+        return NULL;
     if (load_version(context->control, context->control->store, model, version, &loaded, &err)) {
         *problem = arena_copy(arena, err.msg, strlen(err.msg));
         log_error("load failed", "model=%s version=%lld reason=%s", model, (long long)version,
                   err.msg);
         return NULL;
     }
+    context->control->first_bytes += loaded->memory_bytes;
     return with_schema(context->control, loaded);
 }
 
@@ -218,13 +237,15 @@ static enum err_code build_endpoints(struct control *control, struct control_op 
     for (struct control_op *op = ops; op; op = op->next) {
         if (op->rc || !op->model)
             continue;
-        struct find_context context = {.control = control, .ops = ops};
+        struct find_context context = {.control = control, .ops = ops, .unloads = op->unloads};
         const struct loaded_finder finder = {find_loaded, &context};
         enum err_code rc =
             endpoint_build(control->store, op->model, &finder, &pub->endpoints[pub->count], err);
         if (rc)
             return rc;
-        rc = keep_serving(control, pub->endpoints[pub->count++], err);
+        const struct endpoint *fresh = pub->endpoints[pub->count++];
+        if (!op->unloads)
+            rc = keep_serving(control, fresh, err);
         if (rc)
             return rc;
     }
@@ -603,6 +624,35 @@ enum err_code control_load(struct control *control, const char *model, struct st
         rc = control_execute(control, &op, err);
     loaded_unref(op.loaded[0]);
     return rc;
+}
+
+/* On the control thread, which alone changes what is served. */
+static enum err_code check_unload(struct control *control, struct store *store, void *arg,
+                                  struct err *err)
+{
+    const char *model = arg;
+    (void)store;
+    const struct endpoint *endpoint = snapshot_find(control->publisher.current, str_of(model));
+    if (!endpoint)
+        return err_set(err, ERR_NOT_FOUND, "model '%s' does not exist", model);
+    if (endpoint->pinned_count)
+        return err_set(err, ERR_CONFLICT, "a rollout keeps model '%s' in memory", model);
+    if (endpoint->serving->is_pinned) {
+        err_set(err, ERR_CONFLICT, "its serving file keeps model '%s' in memory", model);
+        return err_hint(err, "memory: {pin: false} in: slipway model serving %s -f FILE", model);
+    }
+    return ERR_OK;
+}
+
+enum err_code control_unload(struct control *control, const char *model, struct err *err)
+{
+    struct control_op op = {
+        .fn = check_unload, .arg = (void *)(uintptr_t)model, .model = model, .unloads = true};
+    if (control->config.model_bytes_max == 0) {
+        err_set(err, ERR_UNSUPPORTED, "all models stay in memory here");
+        return err_hint(err, "give a budget: --model-memory-bytes-max 4G");
+    }
+    return control_execute(control, &op, err);
 }
 
 /* ---- opening and closing ---- */

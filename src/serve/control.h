@@ -29,6 +29,8 @@ struct control_config {
     bool create;               /* make the folder when it is not there */
     bool has_thread;           /* a control thread of its own; else calls run where they are made */
     bool loads_all;            /* load every model that an alias names, now */
+    size_t model_bytes_max;    /* as many of them as fit; the others when somebody asks for them. 0:
+                                  all, always */
     int data_thread_count;     /* readers that will count in each loaded version */
     struct recorder *recorder; /* what is published gets a schema of it; NULL: no records */
     struct monitors *monitors; /* what is published gets a sketch of it; NULL: none */
@@ -44,6 +46,7 @@ struct control_op {
     const char *model; /* endpoint to rebuild and publish; NULL: none */
     bool changes_keys; /* publish the keys anew */
     bool is_bulk;      /* many rows: it shares its commit with no operation behind it */
+    bool unloads;      /* publish the endpoint with nothing in memory; see control_unload */
     struct loaded *loaded[CONTROL_LOADED_MAX]; /* versions loaded for this change; refs stay the
                                                   caller's; NULL ends the list */
 
@@ -89,6 +92,11 @@ enum err_code control_refresh(struct control *control, const char *model, struct
 /* In-process use: make the version that a request names ("": the champion) answer. Slow. */
 enum err_code control_load(struct control *control, const char *model, struct str version,
                            struct err *err);
+
+/* Let the model's versions go: they are loaded again when somebody asks. What runs goes on; memory
+ * is free when its last request has been answered. ERR_CONFLICT when a rollout, or its serving
+ * file, keeps it in memory; ERR_UNSUPPORTED without a memory budget. */
+enum err_code control_unload(struct control *control, const char *model, struct err *err);
 
 /* Make a data thread's view known to the publisher; before the thread handles requests. */
 void control_add_reader(struct control *control, struct snapshot_reader *reader, struct loop *loop);

@@ -57,6 +57,7 @@ static void add_champion(struct endpoint *endpoint, const struct alias *alias,
     const char *ignored = NULL;
     endpoint->champion_version = alias->version;
     endpoint->problem = loaded ? NULL : problem;
+    endpoint->is_cold = !loaded && !problem;
     if (loaded) {
         loaded_ref(loaded);
         endpoint->champion = loaded;
@@ -74,6 +75,7 @@ static void add_alias(struct endpoint *endpoint, const struct alias *alias,
         .name = arena_copy(endpoint->arena, alias->name, strlen(alias->name)),
         .version = alias->version,
         .loaded = loaded,
+        .is_cold = !loaded && !problem,
     };
     if (strcmp(alias->name, ALIAS_CHAMPION) == 0)
         add_champion(endpoint, alias, loaded, finder, problem);

@@ -5,7 +5,7 @@
 #include "serve/snapshot.h"
 
 /* Where build finds loaded versions: returns a new reference, or NULL and says why in *problem (a
- * text that lives in `arena`). */
+ * text that lives in `arena`; NULL: nothing is wrong, it will be loaded when somebody asks). */
 struct loaded_finder {
     struct loaded *(*find)(void *arg, const char *model, int64_t version, struct arena *arena,
                            const char **problem);

@@ -75,7 +75,9 @@ static enum err_code choose_version(struct request *req, struct err *err)
         choose_arm(req, req->endpoint->rollout);
         return ERR_OK;
     }
-    return endpoint_choose(req->endpoint, req->version_name, &req->loaded, err);
+    enum err_code rc = endpoint_choose(req->endpoint, req->version_name, &req->loaded, err);
+    req->is_cold = rc == ERR_UNAVAILABLE && endpoint_is_cold(req->endpoint, req->version_name);
+    return rc;
 }
 
 static enum err_code explain_violation(const struct request *req, struct err *err)
@@ -284,6 +286,7 @@ void pipeline_count(const struct request *req, int status)
         count_violations(stats, &req->rows);
     counter_add(&stats->request_count[loaded_status_slot(status)], 1);
     histogram_record(&stats->latency, now_ns - req->exchange->start_ns);
+    atomic_store_explicit(&stats->used_ns, now_ns, memory_order_relaxed);
     if (req->thread->records && req->loaded->record_schema)
         request_record(req, status, now_ns);
 }

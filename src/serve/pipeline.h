@@ -101,6 +101,7 @@ struct request {
     void *decoded;                   /* decode */
     const struct endpoint *endpoint; /* choose_version */
     struct loaded *loaded;           /* choose_version */
+    bool is_cold;                    /* choose_version: not in memory, worth waiting for */
     enum arm arm;                    /* choose_version; which part of a rollout answers */
     int64_t rollout;                 /* choose_version; the rollout that chose; 0: none */
     bool has_key;                    /* choose_version; the caller named a routing key */

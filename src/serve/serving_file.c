@@ -130,14 +130,21 @@ static enum err_code parse_priority(yyjson_val *value, struct serving *serving, 
     return rc ? err_hint(err, "1 goes first, 5 is usual") : ERR_OK;
 }
 
+static enum err_code parse_memory(yyjson_val *value, struct serving *serving, struct err *err)
+{
+    static const char *const keys[] = {"pin", NULL};
+    if (!yyjson_is_obj(value))
+        return err_set(err, ERR_INVALID, "memory: expected pin");
+    enum err_code rc = json_check_keys(value, "memory", keys, err);
+    return rc ? rc : json_get_bool_opt(value, "memory", "pin", &serving->is_pinned, err);
+}
+
 static const struct {
     const char *key;
     enum err_code (*parse)(yyjson_val *value, struct serving *serving, struct err *err);
 } sections[] = {
-    {"instances", parse_instances},
-    {"batching", parse_batching},
-    {"queue", parse_queue},
-    {"priority", parse_priority},
+    {"instances", parse_instances}, {"batching", parse_batching}, {"queue", parse_queue},
+    {"priority", parse_priority},   {"memory", parse_memory},
 };
 
 static enum err_code check_keys(yyjson_val *root, struct err *err)
@@ -215,4 +222,8 @@ void serving_write(struct json_writer *w, const struct serving *serving)
     put_time(w, "timeout", serving->timeout_us);
     json_end_object(w);
     json_member_i64(w, "priority", serving->priority);
+    json_key(w, "memory");
+    json_begin_object(w);
+    json_member_bool(w, "pin", serving->is_pinned);
+    json_end_object(w);
 }

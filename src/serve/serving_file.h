@@ -8,6 +8,8 @@
  *       max_requests: 1000       requests that may wait; further ones are refused at once
  *       timeout: 30s             from a request's head to its answer, unless it asks for less
  *     priority: 5                1..9 of requests that say nothing; 1 goes first
+ *     memory:
+ *       pin: false               stay in memory although others are asked for more
  *
  * Every key may be left out and has its preset then. A file that is taken is immutable and lives in
  * the arena it was parsed into.
@@ -36,6 +38,7 @@ struct serving {
     int queue_requests_max;
     int64_t timeout_us;
     int priority; /* SERVING_PRIORITY_FIRST.._LAST */
+    bool is_pinned;
 };
 
 /* What holds for a model without a file. */

@@ -100,6 +100,40 @@ enum err_code endpoint_choose(const struct endpoint *endpoint, struct str versio
                     endpoint->name, STR_ARG(version));
 }
 
+bool endpoint_is_cold(const struct endpoint *endpoint, struct str version)
+{
+    int64_t number = 0;
+    if (version.len == 0)
+        return endpoint->is_cold;
+    if (!str_to_i64(version, &number))
+        number = 0;
+    for (int i = 0; i < endpoint->alias_count; i++)
+        if (endpoint->aliases[i].is_cold && alias_names(&endpoint->aliases[i], version, number))
+            return true;
+    return false;
+}
+
+static void add_once(struct loaded *loaded, struct loaded **versions, int *count)
+{
+    for (int i = 0; i < *count; i++)
+        if (versions[i] == loaded)
+            return;
+    if (loaded && *count < ENDPOINT_LOADED_MAX)
+        versions[(*count)++] = loaded;
+}
+
+int endpoint_each_loaded(const struct endpoint *endpoint, struct loaded **versions)
+{
+    int count = 0;
+    add_once(endpoint->champion, versions, &count);
+    add_once(endpoint->previous, versions, &count);
+    for (int i = 0; i < endpoint->pinned_count; i++)
+        add_once(endpoint->pinned[i], versions, &count);
+    for (int i = 0; i < endpoint->alias_count; i++)
+        add_once(endpoint->aliases[i].loaded, versions, &count);
+    return count;
+}
+
 struct snapshot *snapshot_new(const struct snapshot *base, struct auth_keys *keys,
                               struct publisher *publisher)
 {

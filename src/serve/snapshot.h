@@ -30,6 +30,7 @@ struct endpoint_alias {
     const char *name;
     int64_t version;
     struct loaded *loaded; /* NULL: could not be loaded; `problem` says why */
+    bool is_cold;          /* not in memory, and will be when somebody asks */
 };
 
 /* A rollout as data threads see it. Requests that name no version go to `to` or to `from`. */
@@ -50,6 +51,7 @@ struct endpoint {
     int64_t champion_version; /* what the registry says; 0 none */
     struct loaded *previous;  /* what a rollback brings back, pinned; NULL when there is none */
     const char *problem;      /* why champion is NULL, for /readyz; NULL when all is well */
+    bool is_cold;             /* the champion is not in memory, and will be when somebody asks */
     const struct endpoint_rollout *rollout; /* NULL: the champion answers everybody */
     int pinned_count;
     struct loaded *pinned[2]; /* versions of a rollout, kept in memory while it runs and after */
@@ -94,6 +96,14 @@ void endpoint_unref(struct endpoint *endpoint);
  * ERR_NOT_FOUND or ERR_UNAVAILABLE say what there is. The result is borrowed from the snapshot. */
 enum err_code endpoint_choose(const struct endpoint *endpoint, struct str version,
                               struct loaded **loaded, struct err *err);
+
+/* Is what `version` names (as above) only waiting to be asked for? */
+bool endpoint_is_cold(const struct endpoint *endpoint, struct str version);
+
+/* Each version the endpoint has in memory, once. Returns how many; `versions` has room for
+ * ENDPOINT_LOADED_MAX. No references are taken. */
+enum { ENDPOINT_LOADED_MAX = ENDPOINT_ALIASES_MAX + 4 };
+int endpoint_each_loaded(const struct endpoint *endpoint, struct loaded **versions);
 
 /* A copy of `base` (NULL: empty) with one generation more. The caller changes it, then publishes.
  * Takes `keys`. */
