@@ -84,9 +84,9 @@ enum route_run {
 };
 
 /* Whose error form answers. */
-enum route_form { FORM_PROBLEM, FORM_OIP, FORM_MLFLOW };
+enum route_form { FORM_PROBLEM, FORM_OIP, FORM_MLFLOW, FORM_GRPC };
 
-enum route_body { BODY_NONE, BODY_JSON, BODY_TENSORS, BODY_UPLOAD };
+enum route_body { BODY_NONE, BODY_JSON, BODY_TENSORS, BODY_UPLOAD, BODY_STREAM };
 
 struct route {
     const char *method, *path; /* "/api/models/{model}": a segment in braces is a parameter */
@@ -123,6 +123,10 @@ struct call {
     bool is_held;      /* answered, but its memory is in use: call_release comes later */
 
     int cold_count; /* cold.c's own: how often it has waited for a model */
+    /* gRPC */
+    void *decoded;                    /* what the handler has read before the pipeline does */
+    struct grpc_stream *stream;       /* whose messages these are; NULL: a unary call */
+    void (*reply)(struct call *call); /* instead of http_reply, for a call within another */
 
     /* dispatch.c's own */
     struct pool_task task;
@@ -137,7 +141,8 @@ struct call {
 /* For http_server_config. */
 void dispatch_admit(struct http_exchange *x, struct http_admission *admission);
 void dispatch_handle(struct http_exchange *x);
-void dispatch_refuse(const struct http_refusal *refusal, struct http_response *response);
+void dispatch_refuse(const struct http_refusal *refusal, const struct http_request *request,
+                     struct http_response *response);
 void dispatch_conn_user_free(void *conn_user);
 
 /* Run one exchange here and now, whatever its route's place (in-process use). x->response is
@@ -150,6 +155,10 @@ void call_finish(struct call *call);
 
 /* Nobody uses the memory of a call any more that was answered with is_held. */
 void call_release(struct call *call);
+
+/* A call for a message of a stream, in the arena of `x`, which stands for an exchange: the same
+ * route and caller, an id of its own. Set `reply`. NULL when it does not fit. */
+struct call *call_within(const struct call *outer, struct http_exchange *x);
 
 /* ---- helpers for handlers ---- */
 
@@ -218,6 +227,7 @@ void call_run(struct call *call); /* dispatch.c */
 
 int problem_status(enum err_code code);
 void problem_write(struct call *call, const struct err *err);
+bool problem_is_grpc(const struct call *call); /* are its errors statuses in trailers? */
 void problem_write_oip(struct http_response *response, int status, const char *message,
                        const char *hint);
 void problem_write_json(struct http_response *response, int status, const struct err *err,

@@ -7,6 +7,7 @@
 
 #include "api/api.h"
 #include "api/caller.h"
+#include "api/grpc.h"
 #include "api/router.h"
 #include "base/check.h"
 #include "base/clock.h"
@@ -79,6 +80,10 @@ static void identify(struct call *call)
 static enum err_code no_route(struct call *call, const struct route_match *match, struct err *err)
 {
     const struct http_request *request = &call->x->request;
+    if (!match->is_path_known && grpc_is_call(request)) {
+        err_set(err, ERR_UNSUPPORTED, "there is no method %.*s", STR_ARG(request->path));
+        return err_hint(err, "server reflection lists the methods");
+    }
     if (!match->is_path_known) {
         err_set(err, ERR_NOT_FOUND, "there is nothing at %.*s", STR_ARG(request->path));
         return err_hint(err, "all paths are in /openapi.json");
@@ -104,6 +109,9 @@ static enum err_code admit(struct call *call, struct err *err)
         return no_route(call, &match, err);
     call->route = match.route;
     memcpy(call->params, match.params, sizeof(call->params));
+    rc = match.route->form == FORM_GRPC ? grpc_check(call->x, err) : ERR_OK;
+    if (rc)
+        return rc;
     return caller_authenticate(call, err);
 }
 
@@ -128,11 +136,9 @@ static bool has_body(const struct http_request *request)
            (length.ptr && !str_equal(length, STR_LIT("0")));
 }
 
-static struct call *call_new(struct http_exchange *x, struct node *node,
-                             struct serve_thread *thread)
+static void clear_call(struct call *call, struct http_exchange *x, struct node *node,
+                       struct serve_thread *thread)
 {
-    struct call *call = arena_alloc(x->arena, sizeof(*call));
-    assert(call);
     memset(call, 0, offsetof(struct call, err)); /* its texts are written before they are read */
     call->err.code = ERR_OK;
     call->err.msg[0] = call->err.hint[0] = '\0';
@@ -143,6 +149,14 @@ static struct call *call_new(struct http_exchange *x, struct node *node,
     call->arena = x->arena;
     call->snapshot = snapshot_reader_get(&thread->reader);
     x->user = call;
+}
+
+static struct call *call_new(struct http_exchange *x, struct node *node,
+                             struct serve_thread *thread)
+{
+    struct call *call = arena_alloc(x->arena, sizeof(*call));
+    assert(call);
+    clear_call(call, x, node, thread);
     return call;
 }
 
@@ -175,6 +189,27 @@ static void log_failure(const struct call *call)
                   call->err.file ? call->err.file : "?", call->err.line, (long long)suppressed);
 }
 
+static enum err_code is_held(struct err *err)
+{
+    err_set(err, ERR_CONFLICT, "the answer waits for a person to look at it");
+    return err_hint(err, "ask for it later at the path in the header 'location'");
+}
+
+/* A reply of gRPC has its status in trailers; HTTP's is 200 but when it is no gRPC at all. */
+static void finish_grpc(struct call *call)
+{
+    struct http_response *response = &call->x->response;
+    if (!call->rc && response->status == 202) {
+        call->rc = is_held(&call->err);
+        buf_clear(&response->body);
+        grpc_put_error(response, &call->err, call);
+    } else if (!call->rc) {
+        grpc_put_ok(response);
+    }
+    response->content_type = "application/grpc";
+    response->status = 200;
+}
+
 static void finish(struct call *call)
 {
     if (call->rc) {
@@ -183,16 +218,21 @@ static void finish(struct call *call)
         atomic_fetch_add_explicit(count, 1, memory_order_relaxed);
         log_failure(call);
     }
+    int status = call->x->response.status;
     add_common_headers(call);
+    if (problem_is_grpc(call))
+        finish_grpc(call);
     if (call->prediction)
-        pipeline_count(call->prediction, call->x->response.status);
+        pipeline_count(call->prediction, status);
 }
 
 static void finish_and_reply(struct call *call)
 {
     struct http_exchange *x = call->x;
     finish(call);
-    if (call->is_held)
+    if (call->reply)
+        call->reply(call);
+    else if (call->is_held)
         http_answer(x);
     else
         http_reply(x);
@@ -248,7 +288,8 @@ void dispatch_admit(struct http_exchange *x, struct http_admission *admission)
     identify(call);
     call->rc = admit(call, &call->err);
     admission->body_bytes_max = body_limit(call, admission->body_bytes_max);
-    if (call->rc && has_body(&x->request)) {
+    admission->is_streamed = !call->rc && call->route->body == BODY_STREAM;
+    if (call->rc && (has_body(&x->request) || x->peer->is_http2)) {
         finish(call);
         admission->is_refused = true;
     }
@@ -286,7 +327,25 @@ void call_finish(struct call *call)
 
 void call_release(struct call *call)
 {
-    http_reply(call->x);
+    call->is_held = false;
+    if (call->reply)
+        call->reply(call);
+    else
+        http_reply(call->x);
+}
+
+struct call *call_within(const struct call *outer, struct http_exchange *x)
+{
+    struct call *call = arena_alloc(x->arena, sizeof(*call));
+    if (!call)
+        return NULL;
+    clear_call(call, x, outer->node, outer->thread);
+    call->route = outer->route;
+    call->traceparent = outer->traceparent;
+    if (call->traceparent.ptr)
+        call->span_id = rand_u64(&call->thread->rand) | 1;
+    call->request_id = new_id(call->thread, call->arena, 16);
+    return call;
 }
 
 void dispatch_here(struct http_exchange *x, struct node *node, struct serve_thread *thread)
@@ -320,11 +379,18 @@ static enum err_code refusal_code(int status)
     }
 }
 
-void dispatch_refuse(const struct http_refusal *refusal, struct http_response *response)
+void dispatch_refuse(const struct http_refusal *refusal, const struct http_request *request,
+                     struct http_response *response)
 {
     struct err err = {0};
     err_set(&err, refusal_code(refusal->status), "%s", refusal->message);
     err_hint(&err, "%s", refusal->hint);
+    if (grpc_is_call(request)) {
+        response->status = 200;
+        response->content_type = "application/grpc";
+        grpc_put_error(response, &err, NULL);
+        return;
+    }
     problem_write_json(response, refusal->status, &err, NULL);
 }
 

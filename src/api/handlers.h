@@ -27,6 +27,16 @@ handler_fn webhooks_get;                                          /* webhook_api
 handler_fn alerts_get, alert_rules_get, silences_get;             /* alert_api.c */
 handler_fn silence_post, silence_delete;                          /* alert_api.c */
 
+/* gRPC */
+handler_fn grpc_model_infer;                             /* grpc_infer.c */
+handler_fn grpc_model_stream_infer;                      /* grpc_stream_infer.c */
+handler_fn grpc_server_live, grpc_server_ready;          /* grpc_service.c */
+handler_fn grpc_model_ready, grpc_server_metadata;       /* grpc_service.c */
+handler_fn grpc_model_metadata, grpc_model_config;       /* grpc_service.c */
+handler_fn grpc_repository_index, grpc_model_statistics; /* grpc_service.c */
+handler_fn grpc_health_check, grpc_health_watch;         /* grpc_health.c */
+handler_fn grpc_reflect;                                 /* grpc_reflection.c */
+
 /* feedback and outcomes */
 handler_fn feedback_post, values_get, values_put;              /* feedback_api.c */
 handler_fn outcomes_get, orphans_get;                          /* feedback_api.c */

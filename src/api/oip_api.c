@@ -40,9 +40,8 @@ static int find_output(const struct signature *signature, struct str name)
     return -1;
 }
 
-/* Which outputs to compute. NULL (the usual ones) unless the caller named some. */
-static enum err_code choose_outputs(struct request *req, const struct oip_request *oip,
-                                    struct err *err)
+enum err_code oip_choose_outputs(struct request *req, const struct oip_request *oip,
+                                 struct err *err)
 {
     const struct signature *signature = req->loaded->signature;
     if (oip->output_count == 0)
@@ -66,7 +65,7 @@ static enum err_code choose_outputs(struct request *req, const struct oip_reques
 static enum err_code fill(struct request *req, struct err *err)
 {
     const struct oip_request *oip = req->decoded;
-    enum err_code rc = choose_outputs(req, oip, err);
+    enum err_code rc = oip_choose_outputs(req, oip, err);
     return rc ? rc : oip_fill(oip, req, err);
 }
 

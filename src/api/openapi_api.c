@@ -31,6 +31,7 @@ static const char *body_type(enum route_body body)
 {
     switch (body) {
     case BODY_NONE:
+    case BODY_STREAM:
         return NULL;
     case BODY_JSON:
     case BODY_TENSORS:
@@ -134,8 +135,8 @@ static void put_paths(struct json_writer *w)
     json_key(w, "paths");
     json_begin_object(w);
     for (const struct route *route = routes; route->method; route++) {
-        if (!is_first_of_path(route))
-            continue;
+        if (!is_first_of_path(route) || route->form == FORM_GRPC)
+            continue; /* gRPC has server reflection */
         json_key(w, route->path);
         json_begin_object(w);
         for (const struct route *same = route; same->method; same++)

@@ -5,6 +5,7 @@
  * a semicolon.
  */
 #include "api/api.h"
+#include "api/grpc.h"
 #include "base/check.h"
 
 int problem_status(enum err_code code)
@@ -175,6 +176,22 @@ static void write_mlflow(struct http_response *response, int status, const struc
     json_end_object(&w);
 }
 
+bool problem_is_grpc(const struct call *call)
+{
+    if (!call->x->peer->is_http2)
+        return false;
+    return call->route ? call->route->form == FORM_GRPC : grpc_is_call(&call->x->request);
+}
+
+/* Messages of a stream that went before stay. */
+static void write_grpc(struct call *call, const struct err *err)
+{
+    struct http_response *response = &call->x->response;
+    if (!call->route || call->route->body != BODY_STREAM)
+        buf_clear(&response->body);
+    grpc_put_error(response, err, call);
+}
+
 void problem_write(struct call *call, const struct err *err)
 {
     struct http_response *response = &call->x->response;
@@ -186,6 +203,11 @@ void problem_write(struct call *call, const struct err *err)
         http_add_header(response, "WWW-Authenticate", STR_LIT("Bearer"));
     if (status == 503)
         http_add_header(response, "Retry-After", STR_LIT("1"));
+    if (problem_is_grpc(call)) {
+        response->status = status;
+        write_grpc(call, err);
+        return;
+    }
     bool is_mlflow = call->route && call->route->form == FORM_MLFLOW;
     if (!is_oip(call) && !is_mlflow) {
         problem_write_json(response, status, err, call);

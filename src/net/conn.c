@@ -89,7 +89,7 @@ static void time_out(struct http_conn *conn)
         conn_close(conn);
         return;
     }
-    conn->thread->config->refuse(&late, &conn->box->x.response);
+    conn->thread->config->refuse(&late, &conn->box->x.request, &conn->box->x.response);
     conn->box->x.response.is_closing = true;
     http_reply(&conn->box->x);
 }
@@ -499,7 +499,7 @@ void conn_refuse(struct box *box, const struct http_refusal *refusal)
 {
     struct http_conn *conn = box->x.conn;
     counter_add(&conn->thread->stats.parse_errors, 1);
-    conn->thread->config->refuse(refusal, &box->x.response);
+    conn->thread->config->refuse(refusal, &box->x.request, &box->x.response);
     if (refusal->status == 415)
         http_add_header(&box->x.response, "Accept-Encoding", STR_LIT("gzip, deflate"));
     box->x.response.is_closing = true;

@@ -347,5 +347,6 @@ void h2_drain(struct http_conn *conn)
     h2->is_draining = true;
     nghttp2_submit_shutdown_notice(h2->session);
     nghttp2_submit_ping(h2->session, NGHTTP2_FLAG_NONE, NULL);
+    h2_tell_streams(h2);
     h2_wake(conn);
 }

@@ -51,6 +51,7 @@ struct h2_stream {
     bool is_handled;       /* the handler has it */
     bool is_replying;      /* the reply's head is submitted */
     bool is_ready;         /* waits in h2->ready */
+    bool was_full;         /* streamed: more than H2_OUT_BYTES were unsent, the handler may wait */
     size_t head_bytes;     /* so far */
     size_t body_bytes_max; /* of the route */
     size_t unconsumed;     /* body bytes for which the client has no new window yet */

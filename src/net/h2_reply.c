@@ -11,6 +11,18 @@ struct fields {
     size_t count;
 };
 
+/* What stays the same from reply to reply is remembered by both sides. The ids that each reply has
+ * anew would fill that memory, and be searched for among each other. */
+static bool recurs(struct str name)
+{
+    static const char *const names[] = {":status",     "content-type",     "Date",
+                                        "grpc-status", "content-encoding", "vary"};
+    for (size_t i = 0; i < ARRAY_LEN(names); i++)
+        if (str_equal_c(name, names[i]))
+            return true;
+    return false;
+}
+
 static void add(struct fields *fields, struct str name, struct str value)
 {
     if (fields->count == H2_REPLY_HEADERS_MAX)
@@ -20,6 +32,7 @@ static void add(struct fields *fields, struct str name, struct str value)
         .value = (uint8_t *)(uintptr_t)value.ptr,
         .namelen = name.len,
         .valuelen = value.len,
+        .flags = recurs(name) ? NGHTTP2_NV_FLAG_NONE : NGHTTP2_NV_FLAG_NO_INDEX,
     };
 }
 
@@ -68,6 +81,8 @@ static void note_taken(struct h2 *h2, struct box *box, size_t bytes)
     stream->unsent -= bytes;
     h2->unsent -= bytes;
     h2_credit(h2, 2);
+    if (stream->was_full && stream->unsent == 0)
+        h2->has_drained = true;
     stream->mark += bytes;
     if (stream->mark < PROGRESS_BYTES)
         return;
@@ -109,6 +124,7 @@ static void count_unsent(struct h2 *h2, struct box *box)
     }
     h2->unsent += unsent - stream->unsent;
     stream->unsent = unsent;
+    stream->was_full = stream->was_full || (stream->is_streamed && unsent > H2_OUT_BYTES);
 }
 
 /* ---- sending ---- */

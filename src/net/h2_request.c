@@ -66,6 +66,7 @@ int h2_on_begin_headers(nghttp2_session *session, const nghttp2_frame *frame, vo
     begin_message(box);
     link_stream(h2, box, frame->hd.stream_id);
     nghttp2_session_set_stream_user_data(session, frame->hd.stream_id, box);
+    h2->head = box;
     return 0;
 }
 
@@ -134,12 +135,12 @@ int h2_on_header(nghttp2_session *session, const nghttp2_frame *frame, const uin
                  size_t name_size, const uint8_t *value_bytes, size_t value_size, uint8_t flags,
                  void *arg)
 {
-    struct box *box = nghttp2_session_get_stream_user_data(session, frame->hd.stream_id);
+    struct h2 *h2 = arg;
+    struct box *box = h2->head;
     struct str name = {(const char *)name_bytes, name_size};
     struct str value = {(const char *)value_bytes, value_size};
-    struct h2 *h2 = arg;
-    (void)flags;
-    if (!box || box->stream.is_head_over)
+    (void)session, (void)flags;
+    if (!box || box->stream.id != frame->hd.stream_id || box->stream.is_head_over)
         return 0; /* trailers are read over */
     box->stream.head_bytes += name.len + value.len + HEADER_EXTRA_BYTES;
     if (box->stream.head_bytes > h2->conn->thread->config->limits.head_bytes_max ||
@@ -224,6 +225,8 @@ void h2_let_go(struct h2 *h2, struct box *box)
 {
     struct h2_stream *stream = &box->stream;
     struct box **at = &h2->ready;
+    if (h2->head == box)
+        h2->head = NULL;
     h2->held -= stream->held;
     h2->unsent -= stream->unsent;
     h2_stop_asking(h2, box);
@@ -348,14 +351,45 @@ static void wait_for_room(struct h2 *h2, struct box *box)
     h2->ready_last = box;
 }
 
+/* Frames are not made meanwhile, so no stream ends. */
+void h2_tell_streams(struct h2 *h2)
+{
+    bool was_feeding = h2->conn->is_feeding;
+    h2->conn->is_feeding = true;
+    for (struct box *box = h2->streams; box; box = box->stream.next)
+        if (box->stream.is_streamed && !box->is_answered && box->x.receive)
+            box->x.receive(&box->x);
+    h2->conn->is_feeding = was_feeding;
+}
+
+/* One may end in there, and with it others: begin anew after each. */
+static bool tell_drained(struct h2 *h2)
+{
+    for (struct box *box = h2->streams; box; box = box->stream.next) {
+        if (!box->stream.was_full || box->stream.unsent || box->is_answered)
+            continue;
+        box->stream.was_full = false;
+        if (box->x.receive)
+            box->x.receive(&box->x);
+        return true;
+    }
+    return false;
+}
+
 void h2_run_ready(struct h2 *h2)
 {
+    bool has_drained = h2->has_drained, was_feeding = h2->conn->is_feeding;
+    h2->has_drained = false;
+    h2->conn->is_feeding = true; /* who calls makes the frames */
+    while (has_drained && tell_drained(h2)) {
+    }
     while (h2->ready && !is_output_full(h2)) {
         struct box *box = h2->ready;
         h2->ready = box->stream.next_ready;
         box->stream.is_ready = false;
         handle(h2, box);
     }
+    h2->conn->is_feeding = was_feeding;
 }
 
 void h2_end_request(struct h2 *h2, struct box *box)

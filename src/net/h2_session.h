@@ -10,6 +10,7 @@ struct h2 {
     nghttp2_session *session;
     struct http_conn *conn;
     struct box *streams;            /* all that are open */
+    struct box *head;               /* whose head came last; NULL: its stream is gone */
     struct box *ready, *ready_last; /* complete requests that wait for replies to be taken */
     int stream_count, asking_count; /* open; of them not complete yet */
     int handled_count;              /* in this turn */
@@ -19,6 +20,7 @@ struct h2 {
     int calm;                       /* see h2_limit.c */
     uint64_t calm_ms;
     bool is_draining;        /* the client was told to begin no streams */
+    bool has_drained;        /* a streamed reply has left whole */
     bool is_ending;          /* and that those after the last known are not looked at */
     bool is_ping_unanswered; /* ours */
     struct buf plain;        /* frames on their way into TLS */
@@ -45,7 +47,10 @@ int h2_on_data(nghttp2_session *session, uint8_t flags, int32_t id, const uint8_
 void h2_end_head(struct h2 *h2, struct box *box, bool is_over);
 void h2_end_request(struct h2 *h2, struct box *box);
 
-/* Requests that waited for room. */
+/* Handlers of streams look up: something has changed besides what has come. */
+void h2_tell_streams(struct h2 *h2);
+
+/* Requests that waited for room, and streams whose reply has left. */
 void h2_run_ready(struct h2 *h2);
 
 /* The stream does not wait for its client's request any more. */

@@ -60,7 +60,8 @@ struct http_server_config {
     void (*thread_free)(void *thread);
     void (*admit)(struct http_exchange *x, struct http_admission *admission);
     void (*handle)(struct http_exchange *x); /* answers with http_reply, now or later */
-    void (*refuse)(const struct http_refusal *refusal, struct http_response *response);
+    void (*refuse)(const struct http_refusal *refusal, const struct http_request *request,
+                   struct http_response *response);
     void (*conn_user_free)(void *conn_user); /* (optional) */
 };
 

@@ -65,8 +65,10 @@ static void answer_later(void)
         http_reply(later[--later_count]);
 }
 
-static void refuse(const struct http_refusal *refusal, struct http_response *response)
+static void refuse(const struct http_refusal *refusal, const struct http_request *request,
+                   struct http_response *response)
 {
+    (void)request;
     response->status = refusal->status;
     buf_text(&response->body, refusal->message);
 }

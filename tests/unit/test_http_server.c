@@ -100,8 +100,10 @@ static void handle(struct http_exchange *x)
     http_reply(x);
 }
 
-static void refuse(const struct http_refusal *refusal, struct http_response *response)
+static void refuse(const struct http_refusal *refusal, const struct http_request *request,
+                   struct http_response *response)
 {
+    (void)request;
     response->status = refusal->status;
     buf_text(&response->body, refusal->message);
 }

@@ -130,8 +130,10 @@ static void app_handle(struct http_exchange *x)
     http_reply(x);
 }
 
-static void app_refuse(const struct http_refusal *refusal, struct http_response *response)
+static void app_refuse(const struct http_refusal *refusal, const struct http_request *request,
+                       struct http_response *response)
 {
+    (void)request;
     response->status = refusal->status;
     buf_text(&response->body, refusal->message);
 }
