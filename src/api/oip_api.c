@@ -311,8 +311,12 @@ enum err_code oip_model_ready(struct call *call, struct err *err)
     const struct endpoint *endpoint;
     struct loaded *loaded;
     enum err_code rc = find_version(call, &endpoint, &loaded, err);
-    if (rc && !(rc == ERR_UNAVAILABLE && endpoint_is_cold(endpoint, call->params[1])))
+    bool is_cold = rc == ERR_UNAVAILABLE && endpoint_is_cold(endpoint, call->params[1]);
+    if (rc && !is_cold)
         return rc; /* one that is only not in memory will answer */
+    if (!is_cold && loaded_problem(loaded))
+        return err_set(err, ERR_UNAVAILABLE, "model '%s' version %lld is not ready: %s",
+                       loaded->model, (long long)loaded->number, loaded_problem(loaded));
     struct json_writer w = call_json(call, 200);
     json_begin_object(&w);
     json_key(&w, "name");

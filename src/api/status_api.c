@@ -21,11 +21,15 @@ enum err_code livez(struct call *call, struct err *err)
 /* One line per model; a model without a champion is registered but asks nobody to wait for it. */
 static bool describe_endpoint(const struct endpoint *endpoint, struct buf *out)
 {
-    bool is_ready =
-        endpoint->champion != NULL || endpoint->is_cold || endpoint->champion_version == 0;
+    const char *problem = endpoint->champion ? loaded_problem(endpoint->champion) : NULL;
+    bool is_ready = endpoint->champion_version == 0 || endpoint->is_cold ||
+                    (endpoint->champion && !problem);
     if (!out)
         return is_ready;
-    if (endpoint->champion)
+    if (problem)
+        buf_printf(out, "%s not-ready version=%lld %s\n", endpoint->name,
+                   (long long)endpoint->champion->number, problem);
+    else if (endpoint->champion)
         buf_printf(out, "%s ready version=%lld\n", endpoint->name,
                    (long long)endpoint->champion->number);
     else if (endpoint->champion_version == 0)
@@ -48,7 +52,7 @@ const char *call_readiness(struct call *call, struct buf *out)
         problem = "the server is stopping";
     for (size_t i = 0; i < endpoints->slot_count; i++)
         if (endpoints->slots[i].key.ptr && !describe_endpoint(endpoints->slots[i].value, out))
-            problem = problem ? problem : "a model's champion is not loaded, see /readyz";
+            problem = problem ? problem : "a model's champion does not answer, see /readyz";
     return problem;
 }
 

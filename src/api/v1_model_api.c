@@ -45,11 +45,12 @@ static enum err_code put_statuses(struct call *call, struct json_writer *w,
     if (call->params[1].len) {
         enum err_code rc = endpoint_choose(endpoint, call->params[1], &loaded, err);
         if (!rc)
-            put_status(w, loaded->number, NULL);
+            put_status(w, loaded->number, loaded_problem(loaded));
         return rc == ERR_UNAVAILABLE && endpoint_is_cold(endpoint, call->params[1]) ? ERR_OK : rc;
     }
     if (endpoint->champion_version)
-        put_status(w, endpoint->champion_version, endpoint->problem);
+        put_status(w, endpoint->champion_version,
+                   endpoint->champion ? loaded_problem(endpoint->champion) : endpoint->problem);
     for (int i = 0; i < endpoint->alias_count; i++) {
         const struct endpoint_alias *alias = &endpoint->aliases[i];
         if (alias->version != endpoint->champion_version)

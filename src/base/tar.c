@@ -329,13 +329,30 @@ static enum err_code pack_folder(struct packing *p, int dir_fd, const char *path
     return rc;
 }
 
+static enum err_code pack_extra(const struct packing *p, int dir_fd, const struct tar_extra *extra,
+                                struct err *err)
+{
+    struct stat st;
+    if (fstatat(dir_fd, extra->path, &st, AT_SYMLINK_NOFOLLOW) == 0)
+        return err_set(err, ERR_EXISTS, "it has a file %s already", extra->path);
+    return put_file(p->out, extra->path, extra->data, false, err);
+}
+
 enum err_code tar_pack(const char *folder, struct buf *out, struct err *err)
+{
+    return tar_pack_with(folder, NULL, out, err);
+}
+
+enum err_code tar_pack_with(const char *folder, const struct tar_extra *extra, struct buf *out,
+                            struct err *err)
 {
     struct packing p = {.out = out};
     int fd = open(folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     if (fd < 0)
         return err_set_errno(err, errno, "opening folder %s", folder);
-    enum err_code rc = pack_folder(&p, fd, "", 0, err);
+    enum err_code rc = extra ? pack_extra(&p, fd, extra, err) : ERR_OK;
+    if (!rc)
+        rc = pack_folder(&p, fd, "", 0, err);
     close(fd);
     if (!rc && p.count == 0)
         rc = err_set(err, ERR_INVALID, "the folder %s has no files", folder);

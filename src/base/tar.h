@@ -58,6 +58,14 @@ bool tar_path_is_safe(struct str path);
  * to may not be there where it is unpacked. `out` is initialised by the caller. */
 enum err_code tar_pack(const char *folder, struct buf *out, struct err *err);
 
+/* The same with one more file; ERR_EXISTS when the folder has one of that name. */
+struct tar_extra {
+    const char *path;
+    struct str data;
+};
+enum err_code tar_pack_with(const char *folder, const struct tar_extra *extra, struct buf *out,
+                            struct err *err);
+
 /* Write all entries below the empty folder `dir_fd`: files are read-only. */
 enum err_code tar_unpack(struct str bytes, int dir_fd, struct err *err);
 

@@ -105,6 +105,10 @@ static const struct command_flag worker_test_flags[] = {
      .kind = WORD_FILE,
      .help = "CSV rows to answer, the first line naming features or inputs; - reads standard "
              "input"},
+    {.name = "contract",
+     .value = "FILE",
+     .kind = WORD_FILE,
+     .help = "Its contract, which says what a folder without slipway.yaml takes"},
     {.name = "python-path",
      .value = "FILE",
      .kind = WORD_FILE,

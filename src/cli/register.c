@@ -4,14 +4,12 @@
  * or golden rows sends only the model. A folder goes as an archive that is the same for the same
  * files.
  */
-#include <sys/stat.h>
-
 #include "base/check.h"
 #include "base/file.h"
 #include "base/hash.h"
-#include "base/tar.h"
 #include "cli/handlers.h"
 #include "cli/progress.h"
+#include "cli/python_folder.h"
 #include "cli/table.h"
 
 enum { SUMMED_MIN = 4 }; /* as many safe changes with one text are one line */
@@ -47,13 +45,14 @@ static enum err_code upload(struct cli *cli, const char *path, struct str bytes,
     return rc ? err_wrap(err, "uploading %s", path) : ERR_OK;
 }
 
-static enum err_code read_artifact(const char *path, struct buf *bytes, struct err *err)
+/* The model's file; a folder becomes an archive, with what its contract says. */
+static enum err_code read_file(const struct cli *cli, const char *path, struct buf *bytes,
+                               struct err *err)
 {
-    struct stat st;
-    if (stat(path, &st) != 0 || !S_ISDIR(st.st_mode))
+    if (path != cli_arg(cli, 1) || !python_is_folder(path))
         return file_read(path, CLI_FILE_BYTES_MAX, bytes, err);
     buf_init(bytes, CLI_FILE_BYTES_MAX);
-    return tar_pack(path, bytes, err);
+    return python_folder_pack(path, cli_flag(cli, "contract"), bytes, err);
 }
 
 /* The file's digest goes to *digest; NULL stays NULL when there is no file to send. */
@@ -65,7 +64,7 @@ static enum err_code send_file(struct cli *cli, const char *path, const char **d
     bool is_there = false;
     if (!path)
         return ERR_OK;
-    enum err_code rc = read_artifact(path, &bytes, err);
+    enum err_code rc = read_file(cli, path, &bytes, err);
     if (!rc && bytes.len == 0)
         rc = err_set(err, ERR_INVALID, "%s is empty", path);
     if (!rc) {

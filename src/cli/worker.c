@@ -15,8 +15,8 @@
 #include "base/file.h"
 #include "base/hash.h"
 #include "base/option.h"
-#include "base/tar.h"
 #include "cli/handlers.h"
+#include "cli/python_folder.h"
 #include "runtime/python.h"
 #include "runtime/worker_launch.h"
 
@@ -318,7 +318,7 @@ enum err_code cli_worker_test(struct cli *cli, struct err *err)
         arena_printf(cli->arena, "%s/slipway-test-XXXXXX", base && base[0] ? base : "/tmp");
     buf_init(&bytes, CLI_FILE_BYTES_MAX);
     options_init(&options);
-    enum err_code rc = tar_pack(cli_arg(cli, 0), &bytes, err);
+    enum err_code rc = python_folder_pack(cli_arg(cli, 0), cli_flag(cli, "contract"), &bytes, err);
     if (!rc && !mkdtemp(work_dir))
         rc = err_set(err, ERR_IO, "no folder can be made at %s", work_dir);
     if (!rc) {

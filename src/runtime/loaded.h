@@ -93,6 +93,13 @@ const float *loaded_features(const struct loaded *loaded, struct rows *rows);
 /* `count` rows of features as the one tensor that a tabular model takes. */
 struct tensor loaded_matrix(const struct loaded *loaded, const float *features, int64_t count);
 
+/* Why requests would fail now although it is loaded: a worker in a crash loop; NULL: they would
+ * not. Any thread. */
+static inline const char *loaded_problem(const struct loaded *loaded)
+{
+    return loaded->ops->problem ? loaded->ops->problem(loaded->state) : NULL;
+}
+
 /* Score the tensors of the call. Errors name the model and version. */
 static inline enum err_code loaded_predict(const struct loaded *loaded, struct runtime_call *call,
                                            struct err *err)

@@ -36,6 +36,9 @@ const char *const sandbox_system_reads[] = {
     "/etc/localtime",
     "/etc/python3",
     "/etc/python3.11",
+    "/etc/python3.12",
+    "/etc/python3.13",
+    "/etc/python3.14",
     "/sys/devices/system",
     NULL,
 };
@@ -151,9 +154,9 @@ static bool build_root(const struct sandbox *s)
     return mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) == 0 &&
            mount("tmpfs", s->model, "tmpfs", MS_NOSUID | MS_NODEV, "mode=755,size=1m") == 0 &&
            chdir(s->model) == 0 && mkdir("old", 0700) == 0 &&
-           syscall(SYS_pivot_root, ".", "old") == 0 && chdir("/") == 0 && show_all(s) &&
+           syscall(SYS_pivot_root, ".", "old") == 0 && chdir("/") == 0 &&
            mkdir("/tmp", 0777) == 0 &&
-           mount("tmpfs", "/tmp", "tmpfs", MS_NOSUID | MS_NODEV, size) == 0 &&
+           mount("tmpfs", "/tmp", "tmpfs", MS_NOSUID | MS_NODEV, size) == 0 && show_all(s) &&
            umount2("/old", MNT_DETACH) == 0 && rmdir("/old") == 0 &&
            mount(NULL, "/", NULL, MS_BIND | MS_REMOUNT | MS_RDONLY | MS_NOSUID | MS_NODEV, NULL) ==
                0;

@@ -341,14 +341,17 @@ static void judge_readiness(struct watch *watch, struct watched *model,
 {
     char key[KEY_BYTES], message[TEXT_BYTES];
     const struct alert_rule *rule = alert_rules_find(rules, model->name, "model_not_ready");
-    bool is_unready = endpoint->champion_version != 0 && !endpoint->champion;
+    const struct loaded *champion = endpoint->champion;
+    const char *cause = champion ? loaded_problem(champion) : endpoint->problem;
+    bool is_unready = endpoint->champion_version != 0 && (!champion || cause);
     snprintf(key, sizeof(key), "%s/%s", rule->name, model->name);
     if (!is_unready) {
         alert_clear(watch->alerts, key);
         return;
     }
-    snprintf(message, sizeof(message), "the champion, version %lld, is not in memory",
-             (long long)endpoint->champion_version);
+    snprintf(message, sizeof(message), "the champion, version %lld, %s",
+             (long long)endpoint->champion_version,
+             champion ? "does not answer" : "is not in memory");
     const struct alert alert = {
         .key = key,
         .model = model->name,
@@ -358,7 +361,7 @@ static void judge_readiness(struct watch *watch, struct watched *model,
         .value = NAN,
         .bound = NAN,
         .message = message,
-        .cause = endpoint->problem,
+        .cause = cause,
     };
     alert_raise(watch->alerts, &alert);
 }

@@ -5,9 +5,13 @@ log, a crash that takes other requests or the server along, a model that is read
 """
 import concurrent.futures
 import os
+import sys
 import time
 
 import pytest
+
+from api import REQUEST, Api
+from server import ROOT
 
 PYTHON = "/usr/bin/python3"
 pytestmark = pytest.mark.skipif(not os.access(PYTHON, os.X_OK), reason=f"there is no {PYTHON}")
@@ -28,6 +32,28 @@ def predict(weights, rows):
     if rows[0][0] == -3:
         ctypes.string_at(0)
     return [row[0] * weights["age"] + row[1] * weights["visits"] for row in rows]
+"""
+
+FIXED = """
+class Fixed:
+    def predict_proba(self, x):
+        assert len(x[0]) == 30
+        return [[0.25, 0.75] for _ in x]
+
+def load(folder):
+    return Fixed()
+"""
+
+ARRAYS = """
+import numpy as np
+
+kept = []
+
+def predict(x):
+    assert isinstance(x, np.ndarray) and x.dtype == np.float32
+    kept.append(x)
+    assert kept[0][0, 0] == 1
+    return {"y": x.astype("f8").sum(axis=1), "n": np.arange(len(x), dtype="i4")}
 """
 
 
@@ -94,6 +120,16 @@ def test_a_folder_that_does_not_load_is_refused(server, folder):
     assert "has no slipway.yaml" in refused.err
 
 
+def test_a_contract_says_what_the_model_takes(server, api, tmp_path):
+    """The example's contract: 30 features, two classes; only model.py has to be written."""
+    folder = tmp_path / "triage"
+    folder.mkdir()
+    (folder / "model.py").write_text(FIXED)
+    server.cli("model", "register", "triage", folder, "--owner", "me@example.org",
+               "--contract", ROOT / "examples/triage/contract.yaml")
+    assert "0.75" in str(api.predict("triage", REQUEST))
+
+
 def test_workers_end_with_the_server(server, folder):
     server.cli("model", "register", "churn", folder, "--owner", "me@example.org")
     children = workers_of(server.pid)
@@ -103,6 +139,42 @@ def test_workers_end_with_the_server(server, folder):
     while any(os.path.exists(f"/proc/{pid}") for pid in children):
         assert time.monotonic() < deadline
         time.sleep(0.02)
+
+
+def test_numpy_arrays_of_an_environment(make_server, tmp_path):
+    """The environment of these tests has numpy; a kept array must not change with the next call."""
+    folder = tmp_path / "arrays"
+    folder.mkdir()
+    (folder / "model.py").write_text(ARRAYS)
+    (folder / "slipway.yaml").write_text(
+        "environment: tests\nmemory: 2G\n"
+        "features: [a, b]\n"
+        "outputs:\n  - {name: y, dtype: FP32, shape: [-1]}\n"
+        "  - {name: n, dtype: FP32, shape: [-1, 1]}\n")
+    server = make_server("--python-environments", f"tests={sys.prefix}")
+    server.cli("model", "register", "arrays", folder, "--owner", "me@example.org")
+    for first in (1, 5):
+        answer = Api(server.url).post("/v2/models/arrays/infer",
+                                       body([first, 2], [3, 4])).json()
+        outputs = {o["name"]: o["data"] for o in answer["outputs"]}
+        assert outputs == {"y": [first + 2, 7], "n": [0, 1]}
+
+
+def test_a_crash_loop_is_not_ready(server, api, folder):
+    server.cli("model", "register", "churn", folder, "--owner", "me@example.org")
+    assert server.get("/readyz")[0] == 200
+    for _ in range(3):
+        infer(api, [-3, 0], expect=502)
+    deadline = time.monotonic() + 10
+    while server.get("/readyz")[0] != 503:
+        assert time.monotonic() < deadline
+    assert "keeps ending" in str(server.get("/readyz")[1])
+    assert api.get("/v2/models/churn/ready", expect=503).status_code == 503
+    deadline = time.monotonic() + 20
+    while server.get("/readyz")[0] != 200:
+        assert time.monotonic() < deadline
+        api.call("POST", "/v2/models/churn/infer", json=body([40, 1]))
+        time.sleep(0.1)
 
 
 def workers_of(pid):

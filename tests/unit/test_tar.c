@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include "base/buf.h"
+#include "base/rand.h"
 #include "test.h"
 
 static char root[] = "/tmp/slipway-tar-XXXXXX";
@@ -235,6 +236,37 @@ static void an_archive_without_its_end_is_refused(void **state)
     buf_done(&bytes);
 }
 
+/* One to four bytes of the archive are others: it is refused, or what is read lies inside. */
+static void a_hundred_thousand_mutants_do_no_harm(void **state)
+{
+    (void)state;
+    struct buf bytes;
+    struct rand rand;
+    int refused = 0;
+    pack("a", &bytes);
+    rand_seed(&rand, 7);
+    char *mutant = malloc(bytes.len);
+    for (int i = 0; i < 100000; i++) {
+        memcpy(mutant, bytes.data, bytes.len);
+        for (uint64_t k = rand_u64(&rand) % 4 + 1; k > 0; k--)
+            mutant[rand_u64(&rand) % bytes.len] = (char)(rand_u64(&rand) % 256);
+        struct tar_reader reader = {.bytes = {mutant, bytes.len}};
+        struct tar_entry entry;
+        struct err err = {0};
+        bool is_end = false;
+        enum err_code rc = ERR_OK;
+        while (!rc && !is_end) {
+            rc = tar_next(&reader, &entry, &is_end, &err);
+            if (!rc && !is_end)
+                assert_true(entry.data.ptr + entry.data.len <= mutant + bytes.len);
+        }
+        refused += rc != ERR_OK;
+    }
+    assert_in_range(refused, 10000, 100000);
+    free(mutant);
+    buf_done(&bytes);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -248,6 +280,7 @@ int main(void)
         cmocka_unit_test(links_and_devices_are_refused),
         cmocka_unit_test(damage_is_seen),
         cmocka_unit_test(an_archive_without_its_end_is_refused),
+        cmocka_unit_test(a_hundred_thousand_mutants_do_no_harm),
     };
     return cmocka_run_group_tests(tests, make_root, NULL);
 }
