@@ -184,7 +184,7 @@ int grpc_status(enum err_code code)
     case ERR_UNAVAILABLE:
         return 14; /* UNAVAILABLE */
     case ERR_UNAUTHORIZED:
-        return 16; /* UNAUTHENTICATED */
+        return 16;     /* UNAUTHENTICATED */
     case ERR_UPSTREAM: /* trying again will not mend a model's code */
     case ERR_IO:
     case ERR_INTERNAL:

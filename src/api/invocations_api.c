@@ -104,7 +104,7 @@ static void put_csv(struct buf *out, const struct request *req)
     for (int64_t row = 0; row < req->row_count; row++) {
         for (int64_t i = 0; i < width; i++) {
             buf_text(out, i ? "," : "");
-            tensor_put_element(out, first, row * width + i);
+            tensor_put_element(out, first, row * width + i, req->endpoint->serving->nan);
         }
         buf_char(out, '\n');
     }

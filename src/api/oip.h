@@ -20,7 +20,11 @@
 #include "contract/contract.h"
 #include "runtime/runtime.h"
 
-enum { OIP_INPUTS_MAX = CONTRACT_FIELDS_MAX, OIP_OUTPUTS_MAX = RUNTIME_TENSORS_MAX };
+enum {
+    OIP_INPUTS_MAX = CONTRACT_FIELDS_MAX,
+    OIP_OUTPUTS_MAX = RUNTIME_TENSORS_MAX,
+    OIP_CLASSES_MAX = 1000 * 1000, /* best classes that may be asked for */
+};
 
 struct oip_input {
     struct str name;
@@ -36,6 +40,8 @@ struct oip_input {
 struct oip_output {
     struct str name;
     bool is_binary;
+    int class_count; /* parameters.classification: the best classes as texts; 0: the tensor itself
+                      */
 };
 
 struct oip_request {
@@ -44,10 +50,14 @@ struct oip_request {
     struct oip_input *inputs;
     struct oip_output *outputs; /* [output_count]; 0: all usual ones */
     bool is_binary_default;     /* parameters.binary_data_output */
+    bool is_raw;                /* the body is the one input, which has no name, datatype and shape
+                                   of its own: oip_name_raw */
     yyjson_val *parameters;     /* of the request; NULL: none */
 };
 
-/* Parse body and header. Texts and data live in `arena` or in `body`. ERR_INVALID names the input
+/* With 0 in that header the whole body is the model's only input.
+ *
+ * Parse body and header. Texts and data live in `arena` or in `body`. ERR_INVALID names the input
  * and what was expected. */
 enum err_code oip_parse(struct str body, struct str header_length, struct arena *arena,
                         struct oip_request *request, struct err *err);
@@ -60,14 +70,5 @@ bool oip_scan(struct str body, struct arena *arena, struct oip_request *request)
 /* "[2,30]" for messages. `out` has OIP_SHAPE_BYTES. */
 enum { OIP_SHAPE_BYTES = 128 };
 const char *oip_shape_text(const int64_t *shape, int rank, char *out);
-
-/* All elements of an FP32 input, flat or nested, into out[element_count]; null is NaN. */
-enum err_code oip_read_f32(const struct oip_input *input, float *out, struct err *err);
-
-/* Element i of a numeric or BOOL binary input as a double. */
-double oip_binary_f64(const struct oip_input *input, int64_t index);
-
-/* The next element of a binary BYTES input at *offset; false when the bytes do not fit. */
-bool oip_binary_next(const struct oip_input *input, size_t *offset, struct str *element);
 
 #endif

@@ -1,10 +1,13 @@
 /* oip_api.c - Open Inference Protocol v2 over REST: infer, metadata, health. */
 #include "api/handlers.h"
 #include "api/oip_fill.h"
+#include "api/oip_reply.h"
 #include "api/routing_key.h"
 #include "base/check.h"
 
 #define OIP_SERVER_NAME "slipway"
+
+enum { OIP_PARAMETERS_BYTES_MAX = 64 * 1024 };
 
 /* ---- infer ---- */
 
@@ -64,103 +67,48 @@ enum err_code oip_choose_outputs(struct request *req, const struct oip_request *
 
 static enum err_code fill(struct request *req, struct err *err)
 {
-    const struct oip_request *oip = req->decoded;
+    struct oip_request *oip = req->decoded;
     enum err_code rc = oip_choose_outputs(req, oip, err);
     return rc ? rc : oip_fill(oip, req, err);
 }
 
-static bool is_binary(const struct oip_request *oip, const struct tensor *out)
-{
-    for (int i = 0; i < oip->output_count; i++)
-        if (str_equal_c(oip->outputs[i].name, out->name))
-            return oip->outputs[i].is_binary;
-    return oip->is_binary_default;
-}
-
-static size_t tensor_bytes(const struct tensor *out)
-{
-    return (size_t)tensor_elements(out->shape, out->rank) * dtype_bytes(out->dtype);
-}
-
-static void write_shape(struct buf *body, const int64_t *shape, int rank)
-{
-    for (int i = 0; i < rank; i++) {
-        if (i)
-            buf_char(body, ',');
-        buf_i64(body, shape[i]);
-    }
-}
-
-static void write_floats(struct buf *body, const float *data, int64_t count)
-{
-    for (int64_t i = 0; i < count; i++) {
-        if (i)
-            buf_char(body, ',');
-        buf_f32(body, data[i]);
-    }
-}
-
-static void write_output(struct buf *body, const struct tensor *out, bool binary)
-{
-    buf_lit(body, "{\"name\":\"");
-    buf_text(body, out->name);
-    buf_lit(body, "\",\"datatype\":\"");
-    buf_text(body, dtype_name(out->dtype));
-    buf_lit(body, "\",\"shape\":[");
-    write_shape(body, out->shape, out->rank);
-    if (binary) {
-        buf_lit(body, "],\"parameters\":{\"binary_data_size\":");
-        buf_u64(body, tensor_bytes(out));
-        buf_lit(body, "}}");
-        return;
-    }
-    assert(out->dtype == DTYPE_F32);
-    buf_lit(body, "],\"data\":[");
-    write_floats(body, out->data, tensor_elements(out->shape, out->rank));
-    buf_lit(body, "]}");
-}
-
-static void append_blobs(struct request *req, const struct oip_request *oip)
-{
-    struct http_response *response = &req->exchange->response;
-    char length[STR_NUMBER_BYTES];
-    size_t digits = str_from_u64(response->body.len, length);
-    http_add_header(response, "Inference-Header-Content-Length", (struct str){length, digits});
-    response->content_type = "application/octet-stream";
-    for (int i = 0; i < req->out_count; i++)
-        if (is_binary(oip, &req->out[i]))
-            buf_append(&response->body, req->out[i].data, tensor_bytes(&req->out[i]));
-}
-
 static enum err_code encode(struct request *req, struct err *err)
 {
+    return oip_reply(req->decoded, req, err);
+}
+
+/* What is for us, not for the model. */
+static bool is_ours(yyjson_val *key)
+{
+    return yyjson_equals_str(key, "binary_data_output") || yyjson_equals_str(key, "timeout") ||
+           yyjson_equals_str(key, "priority");
+}
+
+/* As the caller sent them. */
+static struct str parameters(const struct request *req)
+{
     const struct oip_request *oip = req->decoded;
-    struct buf *body = &req->exchange->response.body;
-    bool has_binary = false;
-    req->exchange->response.content_type = "application/json";
-    buf_lit(body, "{\"model_name\":\"");
-    buf_text(body, req->loaded->model);
-    buf_lit(body, "\",\"model_version\":\"");
-    buf_i64(body, req->loaded->number);
-    buf_char(body, '"');
-    if (oip->id.ptr) {
-        buf_lit(body, ",\"id\":");
-        buf_json_str(body, oip->id);
+    struct buf text;
+    struct json_writer w = {.out = &text};
+    size_t i, count;
+    yyjson_val *key, *value;
+    buf_init(&text, OIP_PARAMETERS_BYTES_MAX);
+    yyjson_obj_foreach(oip->parameters, i, count, key, value)
+    {
+        if (is_ours(key))
+            continue;
+        if (text.len == 0)
+            json_begin_object(&w);
+        json_key_str(&w, json_str(key));
+        json_put_value(&w, value);
     }
-    buf_lit(body, ",\"outputs\":[");
-    for (int i = 0; i < req->out_count; i++) {
-        bool binary = is_binary(oip, &req->out[i]);
-        if (i)
-            buf_char(body, ',');
-        write_output(body, &req->out[i], binary);
-        has_binary = has_binary || binary;
-    }
-    buf_lit(body, "]}");
-    if (has_binary)
-        append_blobs(req, oip);
-    if (body->is_full)
-        return err_set(err, ERR_LIMIT, "the reply is larger than %zu bytes", body->bytes_max);
-    return ERR_OK;
+    if (text.len)
+        json_end_object(&w);
+    const char *copy =
+        text.is_full || text.len == 0 ? NULL : arena_copy(req->arena, text.data, text.len);
+    struct str json = {copy, copy ? text.len : 0};
+    buf_done(&text);
+    return json;
 }
 
 static const struct dialect oip_dialect = {
@@ -168,6 +116,7 @@ static const struct dialect oip_dialect = {
     .decode = decode,
     .find_key = find_key,
     .find_parameter = find_parameter,
+    .parameters = parameters,
     .fill = fill,
     .encode = encode,
 };
@@ -246,7 +195,9 @@ static void put_inputs(struct json_writer *w, const struct loaded *loaded)
     const int64_t column[2] = {-1, 1};
     json_key(w, "inputs");
     json_begin_array(w);
-    if (loaded->takes_matrix) {
+    if (loaded->matrix) {
+        put_signature_tensor(w, loaded->matrix);
+    } else if (!loaded->contract) {
         for (int i = 0; i < loaded->signature->input_count; i++)
             put_signature_tensor(w, &loaded->signature->inputs[i]);
     } else {
@@ -327,6 +278,9 @@ enum err_code oip_model_ready(struct call *call, struct err *err)
     return ERR_OK;
 }
 
+static const char *const extensions[] = {"classification", "model_repository", "binary_tensor_data",
+                                         "parameters"};
+
 enum err_code oip_server(struct call *call, struct err *err)
 {
     (void)err;
@@ -338,8 +292,8 @@ enum err_code oip_server(struct call *call, struct err *err)
     json_put_text(&w, SLIPWAY_VERSION);
     json_key(&w, "extensions");
     json_begin_array(&w);
-    json_put_text(&w, "binary_tensor_data");
-    json_put_text(&w, "model_repository");
+    for (size_t i = 0; i < ARRAY_LEN(extensions); i++)
+        json_put_text(&w, extensions[i]);
     json_end_array(&w);
     json_end_object(&w);
     return ERR_OK;

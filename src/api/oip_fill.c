@@ -4,7 +4,10 @@
 
 #include <math.h>
 
+#include "api/oip_elements.h"
+#include "api/oip_tensors.h"
 #include "base/check.h"
+#include "base/tensor_element.h"
 
 enum dtype oip_field_dtype(const struct contract_field *field)
 {
@@ -22,14 +25,6 @@ enum dtype oip_field_dtype(const struct contract_field *field)
     }
 }
 
-static enum err_code check_rows_limit(const struct request *req, int64_t count, struct err *err)
-{
-    if (count > req->thread->predict_rows_max)
-        return err_set(err, ERR_LIMIT, "%lld rows in one request, at most %lld are taken",
-                       (long long)count, (long long)req->thread->predict_rows_max);
-    return ERR_OK;
-}
-
 /* ---- one matrix ---- */
 
 static enum err_code wrong_shape(const struct request *req, const struct oip_input *input,
@@ -45,16 +40,18 @@ static enum err_code wrong_shape(const struct request *req, const struct oip_inp
 static enum err_code check_matrix(const struct request *req, const struct oip_input *input,
                                   int features, struct err *err)
 {
-    if (input->dtype != DTYPE_F32)
+    enum dtype expected = req->loaded->matrix->dtype;
+    if (input->dtype != expected)
         return err_set(err, ERR_INVALID,
-                       "inference input '%.*s' data-type is '%s', but model '%s' expects 'FP32'",
-                       STR_ARG(input->name), dtype_name(input->dtype), req->loaded->model);
+                       "inference input '%.*s' data-type is '%s', but model '%s' expects '%s'",
+                       STR_ARG(input->name), dtype_name(input->dtype), req->loaded->model,
+                       dtype_name(expected));
     if (input->rank != 2 || input->shape[1] != features)
         return wrong_shape(req, input, features, err);
     if (input->shape[0] == 0)
         return err_set(err, ERR_INVALID, "input '%.*s' has no rows: nothing to predict",
                        STR_ARG(input->name));
-    return check_rows_limit(req, input->shape[0], err);
+    return oip_check_rows(req, input->shape[0], err);
 }
 
 static float *new_matrix(const struct request *req, const struct oip_input *input, struct err *err)
@@ -72,10 +69,13 @@ static enum err_code fill_features(struct request *req, const struct oip_input *
     enum err_code rc = check_matrix(req, input, req->loaded->signature->feature_count, err);
     if (rc)
         return rc;
+    req->row_count = input->shape[0];
+    req->features = input->floats;
+    if (input->floats)
+        return ERR_OK;
     float *matrix = new_matrix(req, input, err);
     if (!matrix)
         return ERR_LIMIT;
-    req->row_count = input->shape[0];
     req->features = matrix;
     return oip_read_f32(input, matrix, err);
 }
@@ -87,7 +87,7 @@ static enum err_code fill_in_place(struct request *req, const struct oip_input *
     float *values = input->floats ? input->floats : new_matrix(req, input, err);
     if (!values)
         return ERR_LIMIT;
-    enum err_code rc = input->floats ? ERR_OK : oip_read_f32(input, values, err);
+    enum err_code rc = input->floats ? ERR_OK : oip_read_as_f32(input, req->arena, values, err);
     if (!rc)
         rc = rows_begin_with(&req->rows, req->loaded->contract, values, input->shape[0], req->arena,
                              err);
@@ -106,7 +106,7 @@ static enum err_code fill_gathered(struct request *req, const struct oip_input *
     float *matrix = new_matrix(req, input, err);
     if (!matrix)
         return ERR_LIMIT;
-    rc = oip_read_f32(input, matrix, err);
+    rc = oip_read_as_f32(input, req->arena, matrix, err);
     if (!rc)
         rows_put_matrix(&req->rows, matrix);
     return rc;
@@ -126,17 +126,12 @@ static enum err_code fill_matrix(struct request *req, const struct oip_input *in
 
 /* ---- one tensor per field ---- */
 
-static bool is_numeric(enum dtype dtype)
-{
-    return dtype != DTYPE_BYTES && dtype != DTYPE_F16 && dtype != DTYPE_BF16;
-}
-
 static enum err_code check_column(const struct request *req, const struct oip_input *input,
                                   const struct contract_field *field, struct err *err)
 {
     enum dtype expected = oip_field_dtype(field);
     char got[OIP_SHAPE_BYTES];
-    if (expected == DTYPE_BYTES ? input->dtype != DTYPE_BYTES : !is_numeric(input->dtype))
+    if (expected == DTYPE_BYTES ? input->dtype != DTYPE_BYTES : input->dtype == DTYPE_BYTES)
         return err_set(
             err, ERR_INVALID, "inference input '%s' data-type is '%s', but model '%s' expects '%s'",
             field->name, dtype_name(input->dtype), req->loaded->model, dtype_name(expected));
@@ -208,7 +203,7 @@ static enum err_code fill_column_bytes(struct rows *rows, const struct oip_input
     size_t offset = 0;
     struct str element;
     for (int64_t row = 0; row < input->element_count; row++) {
-        if (!oip_binary_next(input, &offset, &element))
+        if (!tensor_take_text(input->binary, &offset, &element))
             return err_set(err, ERR_INVALID,
                            "unexpected number of string elements %lld for inference input '%s', "
                            "expecting %lld",
@@ -236,7 +231,7 @@ static enum err_code fill_column(struct request *req, const struct oip_input *in
     if (input->dtype == DTYPE_BYTES)
         return fill_column_bytes(&req->rows, input, field, err);
     for (int64_t row = 0; row < input->element_count; row++) {
-        double value = oip_binary_f64(input, row);
+        double value = tensor_f64_at(input->binary.ptr, input->dtype, row);
         if (input->dtype == DTYPE_BOOL)
             rows_put_bool(&req->rows, row, field, value != 0);
         else
@@ -253,7 +248,7 @@ static enum err_code fill_columns(const struct oip_request *oip, struct request 
     if (count == 0)
         return err_set(err, ERR_INVALID, "input '%.*s' has no rows: nothing to predict",
                        STR_ARG(oip->inputs[0].name));
-    enum err_code rc = check_rows_limit(req, count, err);
+    enum err_code rc = oip_check_rows(req, count, err);
     if (!rc)
         rc = rows_begin(&req->rows, contract, count, req->arena, err);
     if (rc)
@@ -278,21 +273,28 @@ static enum err_code fill_columns(const struct oip_request *oip, struct request 
     return ERR_OK;
 }
 
-enum err_code oip_fill(const struct oip_request *oip, struct request *req, struct err *err)
+static enum err_code wrong_input(const struct oip_request *oip, const struct loaded *loaded,
+                                 struct err *err)
+{
+    err_set(err, ERR_INVALID,
+            "expected 1 inputs but got %d inputs for model '%s'. Got input(s) ['%.*s'%s], but "
+            "missing required input(s) ['%s']. Please provide all required input(s).",
+            oip->input_count, loaded->model, STR_ARG(oip->inputs[0].name),
+            oip->input_count > 1 ? ",..." : "", loaded->matrix->name);
+    return err_hint(err, "see GET /v2/models/%s", loaded->model);
+}
+
+enum err_code oip_fill(struct oip_request *oip, struct request *req, struct err *err)
 {
     const struct loaded *loaded = req->loaded;
-    const char *matrix_name = loaded->signature->inputs[0].name;
-    bool is_matrix = oip->input_count == 1 && str_equal_c(oip->inputs[0].name, matrix_name);
-    if (loaded->contract && !(is_matrix && loaded->takes_matrix))
-        return fill_columns(oip, req, err);
-    if (!is_matrix) {
-        err_set(err, ERR_INVALID,
-                "expected 1 inputs but got %d inputs for model '%s'. Got input(s) ['%.*s'%s], but "
-                "missing required input(s) ['%s']. Please provide all required input(s).",
-                oip->input_count, loaded->model, STR_ARG(oip->inputs[0].name),
-                oip->input_count > 1 ? ",..." : "", matrix_name);
-        return err_hint(err, "see GET /v2/models/%s", loaded->model);
-    }
-    return loaded->contract ? fill_matrix(req, &oip->inputs[0], err)
-                            : fill_features(req, &oip->inputs[0], err);
+    enum err_code rc = oip->is_raw ? oip_name_raw(oip, req, err) : ERR_OK;
+    if (rc)
+        return rc;
+    bool is_matrix = loaded->matrix && oip->input_count == 1 &&
+                     str_equal_c(oip->inputs[0].name, loaded->matrix->name);
+    if (loaded->contract)
+        return is_matrix ? fill_matrix(req, &oip->inputs[0], err) : fill_columns(oip, req, err);
+    if (!loaded_is_tabular(loaded))
+        return oip_fill_tensors(oip, req, err);
+    return is_matrix ? fill_features(req, &oip->inputs[0], err) : wrong_input(oip, loaded, err);
 }

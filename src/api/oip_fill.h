@@ -1,13 +1,13 @@
-/* oip_fill.h - OIP tensors -> rows of a contract, or plain features. */
+/* oip_fill.h - OIP tensors -> rows of a contract, plain features, or the model's tensors. */
 #ifndef SLIPWAY_API_OIP_FILL_H
 #define SLIPWAY_API_OIP_FILL_H
 
 #include "api/oip.h"
 #include "serve/pipeline.h"
 
-/* One tensor with all features, or one tensor per field: fills req->rows or req->features and
- * row_count. */
-enum err_code oip_fill(const struct oip_request *oip, struct request *req, struct err *err);
+/* One tensor with all features, one tensor per field, or without a contract the tensors that the
+ * model takes: fills req->rows, req->features or req->in, and row_count. */
+enum err_code oip_fill(struct oip_request *oip, struct request *req, struct err *err);
 
 /* Which outputs to compute: req->wanted, NULL (the usual ones) unless the caller named some.
  * oip_api.c */

@@ -1,6 +1,4 @@
 /* oip_parse.c - bytes -> struct oip_request: JSON head, shapes, binary tensors. */
-#include <math.h>
-
 #include "api/api.h"
 #include "api/oip.h"
 #include "base/check.h"
@@ -76,17 +74,23 @@ static enum err_code take_binary(struct oip_input *input, uint64_t size, struct 
     return check_binary_size(input, err);
 }
 
+static enum err_code refuse_shared_memory(const char *what, struct err *err)
+{
+    err_set(err, ERR_UNSUPPORTED,
+            "%s in shared memory: regions are not offered, for who names one "
+            "makes the server read and write memory of others",
+            what);
+    return err_hint(err, "send the tensor in the request; binary tensors are not parsed");
+}
+
 static enum err_code locate_data(yyjson_val *object, struct oip_input *input, bool has_header,
                                  struct str *rest, struct err *err)
 {
     yyjson_val *parameters = yyjson_obj_get(object, "parameters");
     yyjson_val *size = yyjson_obj_get(parameters, "binary_data_size");
     yyjson_val *data = yyjson_obj_get(object, "data");
-    if (yyjson_obj_get(parameters, "shared_memory_region")) {
-        err_set(err, ERR_UNSUPPORTED, "input '%.*s': shared memory by name is not offered",
-                STR_ARG(input->name));
-        return err_hint(err, "send the tensor in the request");
-    }
+    if (yyjson_obj_get(parameters, "shared_memory_region"))
+        return refuse_shared_memory("an input", err);
     if ((size != NULL) == (data != NULL))
         return err_set(err, ERR_INVALID,
                        "Input '%.*s' must set only one of the following fields: 'data', "
@@ -158,17 +162,30 @@ static enum err_code read_inputs(yyjson_val *list, bool has_header, struct str *
     return ERR_OK;
 }
 
+static enum err_code read_class_count(yyjson_val *parameters, struct oip_output *output,
+                                      struct err *err)
+{
+    yyjson_val *count = yyjson_obj_get(parameters, "classification");
+    if (count && (!yyjson_is_uint(count) || yyjson_get_uint(count) == 0 ||
+                  yyjson_get_uint(count) > OIP_CLASSES_MAX))
+        return err_set(err, ERR_INVALID,
+                       "output parameter 'classification' must be a whole number from 1 to %d",
+                       OIP_CLASSES_MAX);
+    output->class_count = (int)yyjson_get_uint(count);
+    return ERR_OK;
+}
+
 static enum err_code read_output(yyjson_val *object, bool is_binary_default,
                                  struct oip_output *output, struct err *err)
 {
     bool has_form = false;
     yyjson_val *parameters = yyjson_obj_get(object, "parameters");
     output->is_binary = is_binary_default;
-    if (yyjson_obj_get(parameters, "classification") ||
-        yyjson_obj_get(parameters, "shared_memory_region"))
-        return err_set(err, ERR_UNSUPPORTED,
-                       "output parameters 'classification' and "
-                       "'shared_memory_region' are not offered");
+    if (yyjson_obj_get(parameters, "shared_memory_region"))
+        return refuse_shared_memory("an output", err);
+    enum err_code rc = read_class_count(parameters, output, err);
+    if (rc)
+        return rc;
     yyjson_val *binary = yyjson_obj_get(parameters, "binary_data");
     has_form = binary != NULL;
     if (has_form && !yyjson_is_bool(binary))
@@ -252,15 +269,58 @@ static enum err_code find_members(yyjson_val *root, yyjson_val **inputs, yyjson_
     return ERR_OK;
 }
 
+static enum err_code read_parameters(yyjson_val *parameters, struct oip_request *request,
+                                     struct err *err)
+{
+    size_t i, count;
+    yyjson_val *key, *value;
+    if (parameters && !yyjson_is_obj(parameters))
+        return err_set(err, ERR_INVALID, "'parameters' must be an object, got %s",
+                       yyjson_get_type_desc(parameters));
+    yyjson_obj_foreach(parameters, i, count, key, value)
+    {
+        if (str_starts_with(json_str(key), STR_LIT("triton_")))
+            return err_set(err, ERR_INVALID,
+                           "parameter '%.*s': parameter keys starting with 'triton_' are reserved",
+                           STR_ARG(json_str(key)));
+        if (yyjson_is_ctn(value) || yyjson_is_null(value))
+            return err_set(err, ERR_INVALID,
+                           "parameter '%.*s' has invalid type. It should be either 'int', 'bool', "
+                           "'string' or 'double'",
+                           STR_ARG(json_str(key)));
+    }
+    request->is_binary_default = yyjson_get_bool(yyjson_obj_get(parameters, "binary_data_output"));
+    request->parameters = parameters;
+    return ERR_OK;
+}
+
+/* The header says that no JSON comes first: the body is the one input, its name, datatype and shape
+ * are the model's. All outputs come back in binary. */
+static enum err_code read_raw(struct str body, struct arena *arena, struct oip_request *request,
+                              struct err *err)
+{
+    request->inputs = arena_calloc(arena, 1, sizeof(*request->inputs));
+    if (!request->inputs)
+        return err_set(err, ERR_LIMIT, "the request does not fit its memory");
+    request->inputs->dtype = DTYPE_COUNT;
+    request->inputs->binary = body;
+    request->input_count = 1;
+    request->is_raw = true;
+    request->is_binary_default = true;
+    return ERR_OK;
+}
+
 enum err_code oip_parse(struct str body, struct str header_length, struct arena *arena,
                         struct oip_request *request, struct err *err)
 {
     struct str json = {0}, rest = {0};
     yyjson_val *root, *inputs = NULL, *outputs = NULL, *parameters = NULL;
     *request = (struct oip_request){0};
+    if (str_equal(header_length, STR_LIT("0")))
+        return read_raw(body, arena, request, err);
     enum err_code rc = cut_body(body, header_length, &json, &rest, err);
     if (!rc)
-        rc = json_read(json, arena, &root, err);
+        rc = json_read_numbers(json, arena, &root, err);
     if (rc)
         return rc;
     if (!yyjson_is_obj(root))
@@ -269,131 +329,11 @@ enum err_code oip_parse(struct str body, struct str header_length, struct arena 
     rc = find_members(root, &inputs, &outputs, &parameters, request, err);
     if (rc)
         return rc;
-    yyjson_val *binary = yyjson_obj_get(parameters, "binary_data_output");
-    request->is_binary_default = yyjson_get_bool(binary);
-    request->parameters = parameters;
+    rc = read_parameters(parameters, request, err);
+    if (rc)
+        return rc;
     rc = read_inputs(inputs, header_length.ptr != NULL, &rest, arena, request, err);
     if (!rc && rest.len)
         rc = err_set(err, ERR_INVALID, "%zu bytes of the body belong to no input", rest.len);
     return rc ? rc : read_outputs(outputs, arena, request, err);
-}
-
-/* ---- elements ---- */
-
-static bool nested_fits(yyjson_val *value, const int64_t *shape, int rank)
-{
-    size_t i, count;
-    yyjson_val *item;
-    if (rank == 0)
-        return !yyjson_is_ctn(value);
-    if (!yyjson_is_arr(value) || (int64_t)yyjson_arr_size(value) != shape[0])
-        return false;
-    yyjson_arr_foreach(value, i, count,
-                       item) if (!nested_fits(item, shape + 1, rank - 1)) return false;
-    return true;
-}
-
-static enum err_code wrong_count(const struct oip_input *input, struct err *err)
-{
-    char text[OIP_SHAPE_BYTES];
-    err_set(err, ERR_INVALID, "input '%.*s': data does not have the shape %s", STR_ARG(input->name),
-            oip_shape_text(input->shape, input->rank, text));
-    return err_hint(err, "%lld elements, flat or nested as the shape says",
-                    (long long)input->element_count);
-}
-
-static enum err_code wrong_element(const struct oip_input *input, int64_t index, yyjson_val *value,
-                                   struct err *err)
-{
-    return err_set(err, ERR_INVALID, "input '%.*s': element %lld must be a number, got %s",
-                   STR_ARG(input->name), (long long)index, yyjson_get_type_desc(value));
-}
-
-/* An immutable document keeps a container's values behind it in order, so a nested array that fits
- * its shape is read like a flat one by skipping the inner arrays' heads. */
-static enum err_code read_json(const struct oip_input *input, float *out, struct err *err)
-{
-    yyjson_val *first = yyjson_arr_get_first(input->data);
-    bool is_nested = yyjson_is_arr(first);
-    yyjson_val *value = input->data + 1;
-    if (is_nested ? !nested_fits(input->data, input->shape, input->rank)
-                  : (int64_t)yyjson_arr_size(input->data) != input->element_count)
-        return wrong_count(input, err);
-    for (int64_t i = 0; i < input->element_count; value++) {
-        if (yyjson_is_num(value))
-            out[i++] = (float)yyjson_get_num(value);
-        else if (yyjson_is_null(value))
-            out[i++] = NAN;
-        else if (!is_nested || !yyjson_is_arr(value))
-            return wrong_element(input, i, value, err);
-    }
-    return ERR_OK;
-}
-
-enum err_code oip_read_f32(const struct oip_input *input, float *out, struct err *err)
-{
-    assert(input->dtype == DTYPE_F32);
-    if (input->floats) {
-        memcpy(out, input->floats, (size_t)input->element_count * sizeof(*out));
-        return ERR_OK;
-    }
-    if (input->data)
-        return read_json(input, out, err);
-    assert(input->binary.len == (size_t)input->element_count * sizeof(float));
-    if (input->binary.len)
-        memcpy(out, input->binary.ptr, input->binary.len); /* little-endian, as every host here */
-    return ERR_OK;
-}
-
-#define READ_AS(type)                                                                              \
-    do {                                                                                           \
-        type element;                                                                              \
-        memcpy(&element, at, sizeof(element));                                                     \
-        return (double)element;                                                                    \
-    } while (0)
-
-double oip_binary_f64(const struct oip_input *input, int64_t index)
-{
-    size_t width = dtype_bytes(input->dtype);
-    const char *at = input->binary.ptr + (size_t)index * width;
-    assert(index >= 0 && (size_t)index * width + width <= input->binary.len);
-    switch (input->dtype) {
-    case DTYPE_BOOL:
-    case DTYPE_U8:
-        READ_AS(uint8_t);
-    case DTYPE_I8:
-        READ_AS(int8_t);
-    case DTYPE_U16:
-        READ_AS(uint16_t);
-    case DTYPE_I16:
-        READ_AS(int16_t);
-    case DTYPE_U32:
-        READ_AS(uint32_t);
-    case DTYPE_I32:
-        READ_AS(int32_t);
-    case DTYPE_U64:
-        READ_AS(uint64_t);
-    case DTYPE_I64:
-        READ_AS(int64_t);
-    case DTYPE_F32:
-        READ_AS(float);
-    case DTYPE_F64:
-        READ_AS(double);
-    default:
-        return NAN;
-    }
-}
-
-bool oip_binary_next(const struct oip_input *input, size_t *offset, struct str *element)
-{
-    uint32_t length;
-    if (input->binary.len - *offset < sizeof(length))
-        return false;
-    memcpy(&length, input->binary.ptr + *offset, sizeof(length));
-    *offset += sizeof(length);
-    if (input->binary.len - *offset < length)
-        return false;
-    *element = (struct str){input->binary.ptr + *offset, length};
-    *offset += length;
-    return true;
 }

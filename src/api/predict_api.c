@@ -8,6 +8,7 @@
 #include "api/handlers.h"
 #include "api/routing_key.h"
 #include "api/row_json.h"
+#include "api/tensor_json.h"
 #include "base/check.h"
 #include "runtime/answer.h"
 
@@ -26,7 +27,7 @@ static enum err_code decode(struct request *req, struct err *err)
 {
     yyjson_val *root;
     struct named_rows *named = arena_calloc(req->arena, 1, sizeof(*named));
-    enum err_code rc = json_read(req->exchange->request.body, req->arena, &root, err);
+    enum err_code rc = json_read_numbers(req->exchange->request.body, req->arena, &root, err);
     if (rc)
         return rc;
     if (!named)
@@ -152,47 +153,92 @@ static void write_class(struct buf *out, const struct loaded *loaded, int class_
     buf_char(out, '"');
 }
 
-static void write_probabilities(struct buf *out, const struct request *req, int64_t row,
-                                int class_index)
+static void write_probabilities(struct buf *out, const struct request *req,
+                                const struct tensor *tensor, int64_t row, int class_index)
 {
     const struct loaded *loaded = req->loaded;
+    enum nan_policy nan = req->endpoint->serving->nan;
     buf_lit(out, ",\"probability\":");
-    buf_f32(out, answer_probability(loaded, req->out, row, class_index));
+    nan_put_f32(out, answer_probability(loaded, tensor, row, class_index), nan);
     buf_lit(out, ",\"probabilities\":{");
     for (int i = 0; i < answer_class_count(loaded); i++) {
         if (i)
             buf_char(out, ',');
         write_class(out, loaded, i);
         buf_char(out, ':');
-        buf_f32(out, answer_probability(loaded, req->out, row, i));
+        nan_put_f32(out, answer_probability(loaded, tensor, row, i), nan);
     }
     buf_char(out, '}');
 }
 
-static void write_row(struct buf *out, const struct request *req, int64_t row)
+/* What a label or a value does not say: several outputs, and rows of several numbers or texts. */
+static void write_outputs(struct buf *out, const struct request *req, int64_t row)
 {
-    struct answer answer = answer_read(req->loaded, req->out, row);
+    buf_lit(out, ",\"outputs\":{");
+    for (int i = 0; i < req->out_count; i++) {
+        if (i)
+            buf_char(out, ',');
+        buf_json_str(out, str_of(req->out[i].name));
+        buf_char(out, ':');
+        tensor_put_row(out, &req->out[i], row, req->row_count, req->endpoint->serving->nan);
+    }
+    buf_char(out, '}');
+}
+
+static void write_answer(struct buf *out, const struct request *req, const struct tensor *tensor,
+                         int64_t row)
+{
+    struct answer answer = answer_read(req->loaded, tensor, row);
+    if (answer.is_class) {
+        buf_lit(out, ",\"label\":");
+        write_class(out, req->loaded, answer.class_index);
+        if (answer.has_score)
+            write_probabilities(out, req, tensor, row, answer.class_index);
+    } else {
+        buf_lit(out, ",\"value\":");
+        nan_put_f32(out, answer.value, req->endpoint->serving->nan);
+    }
+}
+
+/* The answer says all of it. */
+static bool is_whole(const struct request *req, const struct tensor *answer)
+{
+    bool is_class = answer_class_count(req->loaded) > 1;
+    return answer && req->out_count == 1 &&
+           (is_class || answer->rank == 1 || answer->shape[1] == 1);
+}
+
+static void write_row(struct buf *out, const struct request *req, const struct tensor *answer,
+                      int64_t row)
+{
     buf_lit(out, "{\"id\":\"");
     buf_str(out, req->id);
     buf_char(out, '-');
     buf_i64(out, row);
-    if (answer.is_class) {
-        buf_lit(out, "\",\"label\":");
-        write_class(out, req->loaded, answer.class_index);
-        if (answer.has_score)
-            write_probabilities(out, req, row, answer.class_index);
-    } else {
-        buf_lit(out, "\",\"value\":");
-        buf_f32(out, answer.value);
-    }
+    buf_char(out, '"');
+    if (answer)
+        write_answer(out, req, answer, row);
+    if (!is_whole(req, answer))
+        write_outputs(out, req, row);
     if (req->rows.is_suspect && req->rows.is_suspect[row])
         buf_lit(out, ",\"quality\":\"suspect\"");
     buf_char(out, '}');
 }
 
+static enum err_code check_numbers(const struct request *req, struct err *err)
+{
+    enum err_code rc = ERR_OK;
+    for (int i = 0; req->endpoint->serving->nan == NAN_REJECT && !rc && i < req->out_count; i++)
+        rc = nan_check(&req->out[i], err);
+    return rc;
+}
+
 static enum err_code encode(struct request *req, struct err *err)
 {
     struct buf *out = &req->exchange->response.body;
+    const struct tensor *answer = answer_find(req->loaded, NULL, req->out, req->row_count);
+    if (check_numbers(req, err))
+        return err->code;
     req->exchange->response.content_type = "application/json";
     buf_lit(out, "{\"model\":\"");
     buf_text(out, req->loaded->model); /* names need no escapes */
@@ -204,7 +250,7 @@ static enum err_code encode(struct request *req, struct err *err)
     for (int64_t row = 0; row < req->row_count; row++) {
         if (row)
             buf_char(out, ',');
-        write_row(out, req, row);
+        write_row(out, req, answer, row);
     }
     buf_lit(out, "]}\n");
     if (out->is_full)

@@ -3,6 +3,8 @@
 
 #include <math.h>
 
+#include "base/tensor_element.h"
+
 static struct str copy_number(const char *text, size_t len, struct arena *arena)
 {
     char *copy = arena_copy(arena, text, len);
@@ -38,13 +40,13 @@ static struct str of_binary(const struct oip_input *input, struct arena *arena)
     size_t offset = 0;
     struct str element;
     if (input->dtype == DTYPE_BYTES)
-        return oip_binary_next(input, &offset, &element) ? element : (struct str){0};
-    return of_double(oip_binary_f64(input, 0), arena);
+        return tensor_take_text(input->binary, &offset, &element) ? element : (struct str){0};
+    return of_double(tensor_f64_at(input->binary.ptr, input->dtype, 0), arena);
 }
 
 static struct str of_input(const struct oip_input *input, struct arena *arena)
 {
-    if (input->element_count < 1)
+    if (input->element_count < 1 || input->dtype == DTYPE_COUNT)
         return (struct str){0};
     if (input->floats)
         return of_double((double)input->floats[0], arena);

@@ -22,8 +22,8 @@ enum err_code livez(struct call *call, struct err *err)
 static bool describe_endpoint(const struct endpoint *endpoint, struct buf *out)
 {
     const char *problem = endpoint->champion ? loaded_problem(endpoint->champion) : NULL;
-    bool is_ready = endpoint->champion_version == 0 || endpoint->is_cold ||
-                    (endpoint->champion && !problem);
+    bool is_ready =
+        endpoint->champion_version == 0 || endpoint->is_cold || (endpoint->champion && !problem);
     if (!out)
         return is_ready;
     if (problem)

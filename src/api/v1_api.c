@@ -72,26 +72,28 @@ static enum err_code decode(struct request *req, struct err *err)
 
 static void put_named(struct buf *out, const struct request *req, int64_t row)
 {
+    enum nan_policy nan = req->endpoint->serving->nan;
     buf_char(out, '{');
     for (int i = 0; i < req->out_count; i++) {
         buf_text(out, i ? "," : "");
         buf_json_str(out, str_of(req->out[i].name));
         buf_char(out, ':');
         if (row < 0)
-            tensor_put_nested(out, &req->out[i]);
+            tensor_put_nested(out, &req->out[i], nan);
         else
-            tensor_put_row(out, &req->out[i], row);
+            tensor_put_row(out, &req->out[i], row, req->row_count, nan);
     }
     buf_char(out, '}');
 }
 
 void v1_put_predictions(struct buf *out, const struct request *req)
 {
+    enum nan_policy nan = req->endpoint->serving->nan;
     buf_char(out, '[');
     for (int64_t row = 0; row < req->row_count; row++) {
         buf_text(out, row ? "," : "");
         if (req->out_count == 1)
-            tensor_put_row(out, &req->out[0], row);
+            tensor_put_row(out, &req->out[0], row, req->row_count, nan);
         else
             put_named(out, req, row);
     }
@@ -110,6 +112,7 @@ enum err_code v1_finish(struct request *req, struct err *err)
 
 static enum err_code encode(struct request *req, struct err *err)
 {
+    enum nan_policy nan = req->endpoint->serving->nan;
     const struct v1_request *v1 = req->decoded;
     struct buf *out = &req->exchange->response.body;
     if (!v1->is_columnar) {
@@ -118,7 +121,7 @@ static enum err_code encode(struct request *req, struct err *err)
     } else {
         buf_lit(out, "{\"outputs\":");
         if (req->out_count == 1)
-            tensor_put_nested(out, &req->out[0]);
+            tensor_put_nested(out, &req->out[0], nan);
         else
             put_named(out, req, -1);
     }
@@ -209,9 +212,11 @@ static void put_class(struct buf *out, const struct loaded *loaded, int class_in
     buf_json_str(out, name);
 }
 
-static enum err_code need_classes(const struct request *req, struct err *err)
+static enum err_code need_classes(const struct request *req, const struct tensor *answer,
+                                  struct err *err)
 {
-    if (req->loaded->signature->class_count >= 2 && req->loaded->signature->is_probability)
+    if (answer && req->loaded->signature->class_count >= 2 &&
+        req->loaded->signature->is_probability)
         return ERR_OK;
     err_set(err, ERR_INVALID, "model '%s' version %lld gives no probabilities of classes",
             req->loaded->model, (long long)req->loaded->number);
@@ -221,7 +226,8 @@ static enum err_code need_classes(const struct request *req, struct err *err)
 static enum err_code encode_classes(struct request *req, struct err *err)
 {
     struct buf *out = &req->exchange->response.body;
-    enum err_code rc = need_classes(req, err);
+    const struct tensor *answer = answer_find(req->loaded, NULL, req->out, req->row_count);
+    enum err_code rc = need_classes(req, answer, err);
     if (rc)
         return rc;
     buf_lit(out, "{\"result\":[");
@@ -231,7 +237,8 @@ static enum err_code encode_classes(struct request *req, struct err *err)
             buf_text(out, i ? ",[" : "[");
             put_class(out, req->loaded, i);
             buf_char(out, ',');
-            buf_f32(out, answer_probability(req->loaded, req->out, row, i));
+            nan_put_f32(out, answer_probability(req->loaded, answer, row, i),
+                        req->endpoint->serving->nan);
             buf_char(out, ']');
         }
         buf_char(out, ']');
@@ -242,6 +249,7 @@ static enum err_code encode_classes(struct request *req, struct err *err)
 
 static enum err_code encode_values(struct request *req, struct err *err)
 {
+    enum nan_policy nan = req->endpoint->serving->nan;
     struct buf *out = &req->exchange->response.body;
     if (tensor_elements(req->out[0].shape, req->out[0].rank) != req->row_count) {
         err_set(err, ERR_INVALID, "model '%s' version %lld gives more than one number a row",
@@ -251,7 +259,7 @@ static enum err_code encode_values(struct request *req, struct err *err)
     buf_lit(out, "{\"result\":[");
     for (int64_t row = 0; row < req->row_count; row++) {
         buf_text(out, row ? "," : "");
-        tensor_put_element(out, &req->out[0], row);
+        tensor_put_element(out, &req->out[0], row, nan);
     }
     buf_lit(out, "]}\n");
     return v1_finish(req, err);

@@ -31,4 +31,8 @@ static inline float f16_to_f32(uint16_t half)
     return half_from_bits(sign | biased << 23 | fraction << 13);
 }
 
+/* The nearest, ties to even; what is too large becomes infinite, NaN stays NaN. */
+uint16_t f32_to_f16(float value);
+uint16_t f32_to_bf16(float value);
+
 #endif

@@ -158,7 +158,8 @@ static enum err_code check_depth(yyjson_val *root, size_t values, struct err *er
     return ERR_OK;
 }
 
-enum err_code json_read(struct str bytes, struct arena *arena, yyjson_val **root, struct err *err)
+static enum err_code read_with(struct str bytes, yyjson_read_flag flags, struct arena *arena,
+                               yyjson_val **root, struct err *err)
 {
     struct token_count count = count_tokens(bytes);
     size_t values = count.openers + count.separators + 1;
@@ -174,7 +175,7 @@ enum err_code json_read(struct str bytes, struct arena *arena, yyjson_val **root
         return err_set(err, ERR_LIMIT, "no room to read %zu bytes of JSON", bytes.len);
     memcpy(copy, bytes.ptr, bytes.len);
     memset(copy + bytes.len, 0, YYJSON_PADDING_BYTES);
-    yyjson_doc *doc = yyjson_read_opts(copy, bytes.len, YYJSON_READ_INSITU, &alc, &why);
+    yyjson_doc *doc = yyjson_read_opts(copy, bytes.len, YYJSON_READ_INSITU | flags, &alc, &why);
     if (a.is_exhausted)
         return err_set(err, ERR_LIMIT, "no room to read %zu bytes of JSON", bytes.len);
     if (!doc)
@@ -184,6 +185,17 @@ enum err_code json_read(struct str bytes, struct arena *arena, yyjson_val **root
         return err->code;
     *root = top;
     return ERR_OK;
+}
+
+enum err_code json_read(struct str bytes, struct arena *arena, yyjson_val **root, struct err *err)
+{
+    return read_with(bytes, 0, arena, root, err);
+}
+
+enum err_code json_read_numbers(struct str bytes, struct arena *arena, yyjson_val **root,
+                                struct err *err)
+{
+    return read_with(bytes, YYJSON_READ_ALLOW_INF_AND_NAN, arena, root, err);
 }
 
 /* Small objects are compared pair by pair; larger ones through a hash map. */

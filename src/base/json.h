@@ -20,7 +20,13 @@ enum { JSON_DEPTH_MAX = 64 };
  * the call. */
 enum err_code json_read(struct str bytes, struct arena *arena, yyjson_val **root, struct err *err);
 
-/* The same, and no object at any depth may have a key twice. For requests that change state. */
+/* The same, and NaN, Infinity and -Infinity are numbers, as Python and JavaScript write them. For
+ * rows and tensors. */
+enum err_code json_read_numbers(struct str bytes, struct arena *arena, yyjson_val **root,
+                                struct err *err);
+
+/* The same as json_read, and no object at any depth may have a key twice. For requests that change
+ * state. */
 enum err_code json_read_strict(struct str bytes, struct arena *arena, yyjson_val **root,
                                struct err *err);
 

@@ -34,6 +34,11 @@ size_t dtype_bytes(enum dtype dtype)
     return dtypes[dtype].bytes;
 }
 
+size_t dtype_memory_bytes(enum dtype dtype)
+{
+    return dtype == DTYPE_BYTES ? sizeof(struct str) : dtype_bytes(dtype);
+}
+
 int64_t tensor_elements(const int64_t *shape, int rank)
 {
     int64_t elements = 1;

@@ -46,6 +46,9 @@ enum dtype dtype_find(struct str name);
 /* Bytes of one element on the wire; 0 for BYTES, whose elements vary. */
 size_t dtype_bytes(enum dtype dtype);
 
+/* Bytes of one element in memory: the same, and sizeof(struct str) for BYTES. */
+size_t dtype_memory_bytes(enum dtype dtype);
+
 /* Product of shape, or -1 when a dimension is negative or the product overflows int64. */
 int64_t tensor_elements(const int64_t *shape, int rank);
 

@@ -34,6 +34,7 @@ static void print_settings(struct cli *cli, yyjson_val *root, struct buf *out)
     buf_printf(out, "queue       at most %s requests, answered within %s\n",
                cli_text(cli, queue, "max_requests"), cli_text(cli, queue, "timeout"));
     buf_printf(out, "priority    %s\n", cli_text(cli, root, "priority"));
+    buf_printf(out, "nan         %s\n", cli_text(cli, root, "nan"));
     if (yyjson_get_sint(yyjson_obj_get(root, "revision")) == 0)
         buf_printf(out, "these are the presets; set them: slipway model serving %s --file FILE\n",
                    cli_text(cli, root, "model"));

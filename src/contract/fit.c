@@ -120,19 +120,18 @@ static enum err_code check_kinds(const struct contract *c, const struct contract
     return code;
 }
 
-static enum err_code check_classes(const struct contract *c, const struct contract_fit *model,
-                                   struct err *err)
+enum err_code contract_fit_classes(const struct contract *c, int class_count, struct err *err)
 {
     const struct contract_field *f = c->prediction;
     if (!f || f->category_count == 0)
         return ERR_OK;
-    if (model->class_count <= 1)
+    if (class_count <= 1)
         return err_set(err, ERR_INVALID,
                        "field '%s' names %d classes, but the model returns a number", f->name,
                        f->category_count);
-    if (f->category_count != model->class_count)
+    if (f->category_count != class_count)
         return err_set(err, ERR_INVALID, "field '%s' names %d classes, but the model has %d",
-                       f->name, f->category_count, model->class_count);
+                       f->name, f->category_count, class_count);
     return ERR_OK;
 }
 
@@ -150,5 +149,5 @@ enum err_code contract_fit(const struct contract *c, const struct contract_fit *
     map_done(&names);
     if (!code)
         code = check_kinds(c, model, order, err);
-    return code ? code : check_classes(c, model, err);
+    return code ? code : contract_fit_classes(c, model->class_count, err);
 }

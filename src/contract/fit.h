@@ -19,4 +19,8 @@ struct contract_fit {
 enum err_code contract_fit(const struct contract *contract, const struct contract_fit *model,
                            int *order, struct err *err);
 
+/* The last part of it alone: does the contract's prediction name as many classes as there are? */
+enum err_code contract_fit_classes(const struct contract *contract, int class_count,
+                                   struct err *err);
+
 #endif

@@ -68,7 +68,8 @@ struct record_schema {
     const struct record_column *texts;   /* [text_count] */
     const struct record_output *outputs; /* [output_count] of the usual answer */
     int class_count;                     /* 1: a number per row */
-    bool is_probability;                 /* outputs[0] are probabilities of classes */
+    bool is_probability;                 /* the answer is probabilities of classes */
+    int answer;                          /* the output that is the answer of a row; -1: none is */
     const struct str *class_names;       /* [class_count], or NULL: the index is the name */
     double decision_threshold;           /* binary: probability >= this is class 1 */
 };

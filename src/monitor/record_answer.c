@@ -2,14 +2,16 @@
 #include "monitor/record_answer.h"
 
 #include "base/check.h"
+#include "base/tensor_element.h"
 
 static const struct tensor *readable_output(const struct record *record)
 {
-    if (record->output_count < 1 || !record->outputs[0].data)
+    int answer = record->schema->answer;
+    if (answer < 0 || answer >= record->output_count || !record->outputs[answer].data)
         return NULL;
-    const struct tensor *output = &record->outputs[0];
+    const struct tensor *output = &record->outputs[answer];
     bool has_rows = output->rank >= 1 && output->rank <= 2 && output->shape[0] == record->row_count;
-    return has_rows && (output->dtype == DTYPE_F32 || output->dtype == DTYPE_I64) ? output : NULL;
+    return has_rows && output->dtype != DTYPE_BYTES ? output : NULL;
 }
 
 static int columns_of(const struct tensor *output)
@@ -20,12 +22,12 @@ static int columns_of(const struct tensor *output)
 static float element(const struct tensor *output, int64_t i)
 {
     return output->dtype == DTYPE_F32 ? ((const float *)output->data)[i]
-                                      : (float)((const int64_t *)output->data)[i];
+                                      : (float)tensor_f64_at(output->data, output->dtype, i);
 }
 
 float record_answer_probability(const struct record *record, int64_t row, int class_index)
 {
-    const struct tensor *output = &record->outputs[0];
+    const struct tensor *output = &record->outputs[record->schema->answer];
     int columns = columns_of(output);
     assert(class_index >= 0 && class_index < record->schema->class_count);
     if (columns > 1)
@@ -47,10 +49,14 @@ static int most_probable(const struct tensor *output, int64_t row, int columns)
 static int class_of(const struct record_schema *schema, const struct tensor *output, int64_t row)
 {
     int columns = columns_of(output);
-    bool is_binary = schema->is_probability && schema->class_count == 2 && columns <= 2;
-    if (is_binary) /* one column, or one a class: the last is class 1 */
-        return (double)element(output, row * columns + columns - 1) >= schema->decision_threshold;
-    return columns > 1 ? most_probable(output, row, columns) : (int)element(output, row);
+    if (schema->is_probability && schema->class_count == 2) {
+        float of_class_1 = element(output, columns > 1 ? row * columns + 1 : row);
+        return (double)of_class_1 >= schema->decision_threshold;
+    }
+    if (columns > 1)
+        return most_probable(output, row, columns);
+    float value = element(output, row);
+    return value >= 0 && value < (float)schema->class_count ? (int)value : -1;
 }
 
 bool record_answer_read(const struct record *record, int64_t row, struct record_answer *answer)

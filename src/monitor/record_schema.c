@@ -83,21 +83,25 @@ static int64_t width_of(const struct signature_tensor *tensor)
 }
 
 /* Those that are computed unless the caller says otherwise. */
-static const struct record_output *outputs_of(const struct signature *sig, int *count,
-                                              struct arena *arena)
+static void put_outputs(struct record_schema *schema, const struct signature *sig,
+                        struct arena *arena)
 {
     struct record_output *outputs =
         arena_calloc(arena, (size_t)sig->output_count, sizeof(*outputs));
     assert(outputs);
-    *count = 0;
+    schema->outputs = outputs;
+    schema->answer = -1;
     for (int i = 0; i < sig->output_count; i++) {
         const struct signature_tensor *tensor = &sig->outputs[i];
-        if (!tensor->is_on_request)
-            outputs[(*count)++] = (struct record_output){.name = copy_text(tensor->name, arena),
-                                                         .dtype = tensor->dtype,
-                                                         .width = width_of(tensor)};
+        if (tensor->is_on_request)
+            continue;
+        if (i == sig->answer)
+            schema->answer = schema->output_count;
+        outputs[schema->output_count++] =
+            (struct record_output){.name = copy_text(tensor->name, arena),
+                                   .dtype = tensor->dtype,
+                                   .width = width_of(tensor)};
     }
-    return outputs;
 }
 
 static const struct str *class_names_of(const struct loaded *loaded, struct arena *arena)
@@ -123,7 +127,7 @@ struct record_schema *record_schema_new(const struct loaded *loaded, enum redact
     schema->is_probability = sig->is_probability;
     schema->class_names = class_names_of(loaded, arena);
     schema->decision_threshold = contract ? contract->decision_threshold : 0.5;
-    schema->outputs = outputs_of(sig, &schema->output_count, arena);
+    put_outputs(schema, sig, arena);
     if (contract) {
         schema->value_count = contract->value_count;
         schema->text_count = contract->text_count;

@@ -92,6 +92,10 @@ void segment_schema_write(const struct record_schema *schema, struct buf *out)
     json_put_i64(&w, schema->class_count);
     if (schema->class_names)
         put_texts(&w, "class_names", schema->class_names, schema->class_count);
+    if (schema->answer) {
+        json_key(&w, "answer");
+        json_put_i64(&w, schema->answer);
+    }
     json_key(&w, "probability");
     json_put_bool(&w, schema->is_probability);
     json_key(&w, "threshold");
@@ -244,6 +248,7 @@ enum err_code segment_schema_read(struct str json, struct arena *arena,
     schema->class_count = (int)get_number(&r, root, "classes", 0, CONTRACT_CATEGORIES_MAX);
     schema->class_names = get_texts(&r, root, "class_names", &name_count);
     schema->is_probability = get_flag(root, "probability");
+    schema->answer = yyjson_get_int(yyjson_obj_get(root, "answer")); /* absent: the first */
     schema->decision_threshold = yyjson_get_num(yyjson_obj_get(root, "threshold"));
     if (r.is_bad || (name_count && name_count != schema->class_count))
         return err_set(err, ERR_IO, "a schema block lacks a member or has one of another kind");

@@ -308,8 +308,8 @@ static enum err_code check_side(struct gate_side *side, struct err *err)
         *err = violated;
         return rc;
     }
-    side->features = loaded_features(side->loaded, &side->rows);
-    return side->features ? ERR_OK : no_room(err);
+    side->taken = loaded_take(side->loaded, &side->rows);
+    return side->taken.features ? ERR_OK : no_room(err);
 }
 
 static void note_rejection(struct reader *r)
@@ -479,23 +479,33 @@ static void read_answers(const struct loaded *loaded, const struct tensor *out, 
     }
 }
 
-enum err_code gate_answer(const struct loaded *loaded, const float *features, int64_t count,
+static enum err_code no_answer(const struct loaded *loaded, struct err *err)
+{
+    const struct signature *sig = loaded->signature;
+    err_set(err, ERR_UNSUPPORTED, "output '%s' of model '%s' holds no number or class for each row",
+            sig->outputs[sig->answer].name, loaded->model);
+    return err_hint(err, "a gate compares numbers and classes");
+}
+
+enum err_code gate_answer(const struct loaded *loaded, const struct loaded_rows *rows,
                           float *values, int32_t *classes, double *probabilities, struct err *err)
 {
     struct arena *arena = arena_new(BATCH_BYTES_MAX);
     struct tensor out[RUNTIME_TENSORS_MAX];
-    int width = loaded->signature->feature_count;
     int class_count = answer_class_count(loaded), columns = class_count == 2 ? 1 : class_count;
     enum err_code rc = ERR_OK;
-    for (int64_t at = 0; !rc && at < count; at += GATE_BATCH_ROWS) {
-        int64_t rows = count - at < GATE_BATCH_ROWS ? count - at : GATE_BATCH_ROWS;
-        struct tensor in = loaded_matrix(loaded, features + at * width, rows);
-        struct runtime_call call = {.in = &in, .in_count = 1, .arena = arena, .out = out};
+    for (int64_t at = 0; !rc && at < rows->count; at += GATE_BATCH_ROWS) {
+        int64_t count = rows->count - at < GATE_BATCH_ROWS ? rows->count - at : GATE_BATCH_ROWS;
+        struct loaded_rows batch = loaded_slice(loaded, rows, at, count);
+        struct runtime_call call = {.arena = arena, .out = out};
         arena_reset(arena);
-        rc = loaded_predict(loaded, &call, err);
-        if (!rc)
-            read_answers(loaded, &out[0], rows, values + at, classes ? classes + at : NULL,
+        rc = loaded_score(loaded, &batch, &call, err);
+        const struct tensor *answer = rc ? NULL : answer_find(loaded, NULL, out, count);
+        if (answer)
+            read_answers(loaded, answer, count, values + at, classes ? classes + at : NULL,
                          probabilities ? probabilities + at * columns : NULL);
+        else if (!rc)
+            rc = no_answer(loaded, err);
     }
     arena_free(arena);
     return rc;
@@ -514,7 +524,7 @@ static enum err_code answer_side(struct reader *r, struct gate_side *side, struc
     double *numbers = arena_calloc(r->arena, kept, sizeof(*numbers));
     if (!values || !classes || !probabilities || !numbers)
         return no_room(err);
-    enum err_code rc = gate_answer(side->loaded, side->features, data->row_count, values, classes,
+    enum err_code rc = gate_answer(side->loaded, &side->taken, values, classes,
                                    is_scored ? probabilities : NULL, err);
     if (rc)
         return rc;

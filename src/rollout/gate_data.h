@@ -30,7 +30,7 @@ struct gate_column {
 struct gate_side {
     struct loaded *loaded;       /* NULL: there is no champion */
     struct rows rows;            /* [row_count], all rows of the file */
-    const float *features;       /* [row_count, features] as the model takes them */
+    struct loaded_rows taken;    /* [row_count] as the model takes them */
     struct quality_rows quality; /* [count] */
     float *values;               /* [count] number, or probability of the answer's class 1 */
 };
@@ -60,9 +60,9 @@ enum err_code gate_data_read(struct str csv, const char *target, const struct ga
 /* The kept column of that name, or NULL. */
 const struct gate_column *gate_data_column(const struct gate_data *data, const char *name);
 
-/* Answer `count` rows of features into one number per row (value, or probability of class 1, or of
+/* Answer rows into one number per row (value, or probability of class 1, or of
  * several classes that of the answer) and, when `classes` is not NULL, the class. */
-enum err_code gate_answer(const struct loaded *loaded, const float *features, int64_t count,
+enum err_code gate_answer(const struct loaded *loaded, const struct loaded_rows *rows,
                           float *values, int32_t *classes, double *probabilities, struct err *err);
 
 #endif

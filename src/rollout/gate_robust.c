@@ -129,10 +129,12 @@ static enum err_code try_one(struct gate_run *run, int64_t row, const struct con
         r->refused++;
         return ERR_OK;
     }
-    const float *features = rc ? NULL : loaded_features(run->data.candidate.loaded, &rows);
-    if (!features)
+    struct loaded_rows taken = {0};
+    if (!rc)
+        taken = loaded_take(run->data.candidate.loaded, &rows);
+    if (!taken.features)
         return err_set(err, ERR_LIMIT, "no room for a row");
-    if (gate_answer(run->data.candidate.loaded, features, 1, &value, NULL, NULL, &refused))
+    if (gate_answer(run->data.candidate.loaded, &taken, &value, NULL, NULL, &refused))
         note_wrong(run, r, field, bad, refused.msg);
     else if (!is_answer(run, value))
         note_wrong(run, r, field, bad, "the answer is no number that it may be");
@@ -185,14 +187,16 @@ static enum err_code answer_rows(const struct gate_run *run, struct rows *rows, 
         err->code = ERR_INVALID;
         return err_wrap(err, "an invariance puts a value that the contract refuses");
     }
-    const float *features = rc ? NULL : loaded_features(run->data.candidate.loaded, rows);
+    struct loaded_rows taken = {0};
+    if (!rc)
+        taken = loaded_take(run->data.candidate.loaded, rows);
     answers->values = arena_calloc(arena, count, sizeof(*answers->values));
     answers->classes = arena_calloc(arena, count, sizeof(*answers->classes));
-    if (!rc && (!features || !answers->values || !answers->classes))
+    if (!rc && (!taken.features || !answers->values || !answers->classes))
         rc = err_set(err, ERR_LIMIT, "no room for the rows of an invariance");
     return rc ? rc
-              : gate_answer(run->data.candidate.loaded, features, rows->count, answers->values,
-                            answers->classes, NULL, err);
+              : gate_answer(run->data.candidate.loaded, &taken, answers->values, answers->classes,
+                            NULL, err);
 }
 
 static enum err_code field_of(const struct gate_run *run, const char *name,

@@ -78,12 +78,11 @@ static enum err_code time_one(const struct gate_side *side, int64_t row, struct 
                               int64_t *ns, struct err *err)
 {
     struct tensor out[RUNTIME_TENSORS_MAX];
-    int width = side->loaded->signature->feature_count;
-    struct tensor in = loaded_matrix(side->loaded, side->features + row * width, 1);
-    struct runtime_call call = {.in = &in, .in_count = 1, .arena = arena, .out = out};
+    struct loaded_rows one = loaded_slice(side->loaded, &side->taken, row, 1);
+    struct runtime_call call = {.arena = arena, .out = out};
     arena_reset(arena);
     int64_t start = clock_monotonic_ns();
-    enum err_code rc = loaded_predict(side->loaded, &call, err);
+    enum err_code rc = loaded_score(side->loaded, &one, &call, err);
     *ns = clock_monotonic_ns() - start;
     return rc;
 }

@@ -12,7 +12,15 @@ struct answer {
     float value;     /* as the model gave it: the number, or the probability of class 1 */
 };
 
-/* Read row `row` of outputs[0]. A binary model answers class 1 when its probability reaches the
+/* The tensor that holds the answers of `rows` rows among what predict filled in for `wanted`; NULL
+ * when it was not asked for, or does not hold a number or all classes for each row. */
+const struct tensor *answer_find(const struct loaded *loaded, const bool *wanted,
+                                 const struct tensor *out, int64_t rows);
+
+/* Does the tensor hold a number, or all classes, for each of `rows` rows? */
+bool answer_is_readable(const struct loaded *loaded, const struct tensor *output, int64_t rows);
+
+/* Read row `row` of it. A binary model answers class 1 when its probability reaches the
  * contract's decision threshold; one with several classes answers the most probable, the first on
  * a tie, as argmax does. */
 struct answer answer_read(const struct loaded *loaded, const struct tensor *output, int64_t row);

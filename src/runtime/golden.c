@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "base/csv.h"
+#include "base/tensor_element.h"
 #include "runtime/answer.h"
 
 enum { GOLDEN_MEMORY_BYTES_MAX = 1024 * 1024 * 1024, CHECKS_MAX = 64 };
@@ -38,7 +39,17 @@ static bool is_field_name(const struct contract_field *field, struct str name)
     return field && str_equal_c(name, field->name);
 }
 
-/* "predict" or "predict.2". */
+/* Elements of one row, as far as the signature says. */
+static int64_t row_elements(const struct signature_tensor *tensor)
+{
+    int64_t count = 1;
+    for (int i = 1; i < tensor->rank; i++)
+        if (tensor->shape[i] < 0 || __builtin_mul_overflow(count, tensor->shape[i], &count))
+            return INT32_MAX;
+    return count < INT32_MAX ? count : INT32_MAX;
+}
+
+/* "predict" or "predict.2": element 2 of the row. */
 static bool find_tensor(const struct signature *signature, struct str name, struct check *check)
 {
     for (int i = 0; i < signature->output_count; i++) {
@@ -52,7 +63,7 @@ static bool find_tensor(const struct signature *signature, struct str name, stru
         if (rest.len && !has_element)
             continue;
         const struct signature_tensor *tensor = &signature->outputs[i];
-        if (element < 0 || element >= (tensor->rank == 2 ? tensor->shape[1] : 1))
+        if (element < 0 || element >= row_elements(tensor))
             continue;
         *check = (struct check){.kind = CHECK_TENSOR, .output = i, .element = (int)element};
         return true;
@@ -101,7 +112,7 @@ static enum err_code read_header(struct golden *golden, const struct str *cells,
     golden->fields = arena_calloc(golden->arena, (size_t)count, sizeof(*golden->fields));
     golden->wanted =
         arena_calloc(golden->arena, (size_t)golden->loaded->signature->output_count, sizeof(bool));
-    golden->wanted[0] = true;
+    golden->wanted[golden->loaded->signature->answer] = true;
     for (int i = 0; i < count; i++) {
         enum err_code rc = add_column(golden, i, cells[i], err);
         if (rc)
@@ -121,9 +132,20 @@ static bool is_close(double got, double expected)
     return fabs(got - expected) <= fmax(ABSOLUTE, RELATIVE * fabs(expected));
 }
 
+/* The output that is the answer, of one row; NULL when it holds none. */
+static const struct tensor *answer_of(const struct golden *golden)
+{
+    const struct signature *sig = golden->loaded->signature;
+    const struct tensor *out = &golden->out[sig->answer];
+    return answer_is_readable(golden->loaded, out, 1) ? out : NULL;
+}
+
 static enum err_code check_label(const struct golden *golden, struct str expected, struct err *err)
 {
-    struct answer answer = answer_read(golden->loaded, &golden->out[0], 0);
+    const struct tensor *out = answer_of(golden);
+    if (!out)
+        return err_set(err, ERR_INVALID, "the model's answer is no class and no number");
+    struct answer answer = answer_read(golden->loaded, out, 0);
     struct str name = answer_class_name(golden->loaded, answer.class_index);
     double number;
     if (!answer.is_class) {
@@ -140,12 +162,30 @@ static enum err_code check_label(const struct golden *golden, struct str expecte
 
 static double checked_number(const struct golden *golden, const struct check *check)
 {
-    const struct tensor *out = &golden->out[check->kind == CHECK_TENSOR ? check->output : 0];
-    const float *data = out->data;
-    int columns = out->rank == 2 ? (int)out->shape[1] : 1;
+    const struct tensor *answer = answer_of(golden);
     if (check->kind == CHECK_SCORE && answer_class_count(golden->loaded) >= 2)
-        return (double)answer_probability(golden->loaded, out, 0, 1);
-    return check->element < columns ? (double)data[check->element] : NAN;
+        return answer ? (double)answer_probability(golden->loaded, answer, 0, 1) : NAN;
+    const struct tensor *out = check->kind == CHECK_TENSOR ? &golden->out[check->output] : answer;
+    if (!out || !out->data || check->element >= tensor_elements(out->shape, out->rank))
+        return NAN;
+    return tensor_f64_at(out->data, out->dtype, check->element);
+}
+
+static bool is_text_check(const struct golden *golden, const struct check *check)
+{
+    return check->kind == CHECK_TENSOR && golden->out[check->output].dtype == DTYPE_BYTES;
+}
+
+static enum err_code check_text(const struct golden *golden, const struct check *check,
+                                struct str expected, struct err *err)
+{
+    const struct tensor *out = &golden->out[check->output];
+    bool has_element = out->data && check->element < tensor_elements(out->shape, out->rank);
+    struct str got = has_element ? ((const struct str *)out->data)[check->element] : STR_LIT("");
+    if (has_element && str_equal(got, expected))
+        return ERR_OK;
+    return err_set(err, ERR_INVALID, "expected '%.*s', the model answers '%.*s'", STR_ARG(expected),
+                   STR_ARG(got));
 }
 
 static enum err_code check_answer(const struct golden *golden, const struct check *check,
@@ -154,6 +194,8 @@ static enum err_code check_answer(const struct golden *golden, const struct chec
     double number;
     if (check->kind == CHECK_LABEL)
         return check_label(golden, expected, err);
+    if (is_text_check(golden, check))
+        return check_text(golden, check, expected, err);
     if (!str_to_f64(expected, &number))
         return err_set(err, ERR_INVALID, "expected answer '%.*s' is not a number",
                        STR_ARG(expected));
@@ -176,13 +218,11 @@ static void place_outputs(struct golden *golden, const struct tensor *computed, 
 static enum err_code predict_row(const struct golden *golden, struct rows *rows,
                                  struct tensor *computed, int *count, struct err *err)
 {
-    const float *features = loaded_features(golden->loaded, rows);
-    if (!features)
+    struct loaded_rows taken = loaded_take(golden->loaded, rows);
+    struct runtime_call call = {.wanted = golden->wanted, .arena = rows->arena, .out = computed};
+    if (!taken.features)
         return err_set(err, ERR_LIMIT, "no room for a row");
-    struct tensor in = loaded_matrix(golden->loaded, features, 1);
-    struct runtime_call call = {
-        .in = &in, .in_count = 1, .wanted = golden->wanted, .arena = rows->arena, .out = computed};
-    enum err_code rc = loaded_predict(golden->loaded, &call, err);
+    enum err_code rc = loaded_score(golden->loaded, &taken, &call, err);
     *count = call.out_count;
     return rc;
 }

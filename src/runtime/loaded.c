@@ -106,6 +106,19 @@ static const char *label_of(const struct loaded *loaded)
                           : arena_printf(loaded->arena, "%s, new version", loaded->model);
 }
 
+/* What everybody who holds a signature relies on. */
+static enum err_code check_signature(const struct signature *sig, struct err *err)
+{
+    if (sig->input_count < 1 || sig->input_count > RUNTIME_INPUTS_MAX)
+        return err_set(err, ERR_LIMIT, "the model has %d inputs, 1 to %d are served",
+                       sig->input_count, RUNTIME_INPUTS_MAX);
+    if (sig->output_count < 1 || sig->output_count > RUNTIME_TENSORS_MAX)
+        return err_set(err, ERR_LIMIT, "the model has %d outputs, 1 to %d are served",
+                       sig->output_count, RUNTIME_TENSORS_MAX);
+    assert(sig->answer >= 0 && sig->answer < sig->output_count);
+    return ERR_OK;
+}
+
 static enum err_code load_model(struct loaded *loaded, struct blob_store *blobs,
                                 const struct loaded_source *source, struct err *err)
 {
@@ -124,6 +137,7 @@ static enum err_code load_model(struct loaded *loaded, struct blob_store *blobs,
             loaded->ops = NULL; /* nothing to free */
         else
             loaded->signature = ops->describe(loaded->state);
+        rc = rc ? rc : check_signature(loaded->signature, err);
     }
     blob_release(blobs, bytes, size);
     return rc;
@@ -174,7 +188,9 @@ static enum err_code load_contract(struct loaded *loaded, struct blob_store *blo
     blob_release(blobs, bytes, size);
     if (rc)
         return err_wrap(err, "contract");
-    rc = map_columns(loaded, err);
+    rc = loaded_is_tabular(loaded)
+             ? map_columns(loaded, err)
+             : feed_fit(loaded->contract, loaded->signature, loaded->arena, &loaded->feed, err);
     return rc ? err_wrap(err, "the contract does not fit the model") : ERR_OK;
 }
 
@@ -200,15 +216,33 @@ static enum err_code explain(const struct loaded_source *source, struct err *err
     return err_wrap(err, "model '%s' version %lld", source->model, (long long)source->number);
 }
 
-static bool takes_matrix(const struct loaded *loaded)
+static bool has_categories(const struct contract *contract)
 {
-    const struct contract *contract = loaded->contract;
-    if (!contract)
-        return true;
     for (int i = 0; i < contract->value_count; i++)
         if (contract->values[i]->category_count)
-            return false;
-    return !contract_field_find(contract, str_of(loaded->signature->inputs[0].name));
+            return true;
+    return false;
+}
+
+/* The input that all features are columns of; NULL when there is none. */
+static const struct signature_tensor *matrix_input(const struct loaded *loaded)
+{
+    const struct signature *sig = loaded->signature;
+    if (!loaded->feed)
+        return loaded_is_tabular(loaded) ? sig->inputs : NULL;
+    for (int i = 0; i < sig->input_count; i++)
+        if (loaded->feed->inputs[i].is_matrix)
+            return &sig->inputs[i];
+    return NULL;
+}
+
+static const struct signature_tensor *find_matrix(const struct loaded *loaded)
+{
+    const struct signature_tensor *input = matrix_input(loaded);
+    bool has_other_forms = loaded->contract && input &&
+                           (has_categories(loaded->contract) ||
+                            contract_field_find(loaded->contract, str_of(input->name)) != NULL);
+    return has_other_forms ? NULL : input;
 }
 
 /* The model, its contract and what it counts in. */
@@ -237,7 +271,7 @@ enum err_code loaded_open(struct blob_store *blobs, const struct loaded_source *
         return explain(source, err);
     }
     new_stats(loaded);
-    loaded->takes_matrix = takes_matrix(loaded);
+    loaded->matrix = find_matrix(loaded);
     loaded->memory_bytes = memory_bytes(loaded);
     loaded->load_us = clock_monotonic_us() - start_us;
     *out = loaded;
@@ -259,7 +293,7 @@ void loaded_unref(struct loaded *loaded)
         loaded_free(loaded);
 }
 
-const float *loaded_features(const struct loaded *loaded, struct rows *rows)
+static const float *features_of(const struct loaded *loaded, struct rows *rows)
 {
     const int *columns = loaded->model_columns;
     if (!columns)
@@ -279,6 +313,32 @@ const float *loaded_features(const struct loaded *loaded, struct rows *rows)
     return features;
 }
 
+int loaded_width(const struct loaded *loaded)
+{
+    return loaded->feed ? loaded->contract->value_count : loaded->signature->feature_count;
+}
+
+struct loaded_rows loaded_take(const struct loaded *loaded, struct rows *rows)
+{
+    return (struct loaded_rows){
+        .count = rows->count,
+        .features = loaded->feed ? rows->values : features_of(loaded, rows),
+        .texts = rows->texts,
+    };
+}
+
+struct loaded_rows loaded_slice(const struct loaded *loaded, const struct loaded_rows *rows,
+                                int64_t at, int64_t count)
+{
+    const struct contract *contract = loaded->contract;
+    assert(at >= 0 && count >= 0 && at + count <= rows->count);
+    return (struct loaded_rows){
+        .count = count,
+        .features = rows->features + at * loaded_width(loaded),
+        .texts = rows->texts ? rows->texts + at * contract->text_count : NULL,
+    };
+}
+
 struct tensor loaded_matrix(const struct loaded *loaded, const float *features, int64_t count)
 {
     return (struct tensor){
@@ -288,4 +348,32 @@ struct tensor loaded_matrix(const struct loaded *loaded, const float *features, 
         .shape = {count, loaded->signature->feature_count},
         .data = (void *)(uintptr_t)features,
     };
+}
+
+enum err_code loaded_tensors(const struct loaded *loaded, const struct loaded_rows *rows,
+                             struct arena *arena, struct tensor *in, struct err *err)
+{
+    if (loaded->feed)
+        return feed_tensors(loaded->feed, rows->features, rows->texts, rows->count, arena, in, err);
+    if (!loaded_is_tabular(loaded)) {
+        err_set(err, ERR_UNSUPPORTED, "model '%s' version %lld has no contract, so no rows",
+                loaded->model, (long long)loaded->number);
+        return err_hint(err, "register a version with a contract whose fields are named like the "
+                             "model's inputs");
+    }
+    in[0] = loaded_matrix(loaded, rows->features, rows->count);
+    return ERR_OK;
+}
+
+enum err_code loaded_score(const struct loaded *loaded, const struct loaded_rows *rows,
+                           struct runtime_call *call, struct err *err)
+{
+    size_t inputs = (size_t)loaded->signature->input_count;
+    struct tensor *in = arena_calloc(call->arena, inputs, sizeof(*in));
+    if (!in)
+        return err_set(err, ERR_LIMIT, "no room for %zu input tensors", inputs);
+    enum err_code rc = loaded_tensors(loaded, rows, call->arena, in, err);
+    call->in = in;
+    call->in_count = (int)inputs;
+    return rc ? rc : loaded_predict(loaded, call, err);
 }

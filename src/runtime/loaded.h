@@ -12,6 +12,7 @@
 #include "contract/check.h"
 #include "registry/registry.h"
 #include "runtime/cost.h"
+#include "runtime/feed.h"
 #include "runtime/runtime.h"
 #include "store/blob.h"
 
@@ -48,8 +49,11 @@ struct loaded {
     struct contract *contract; /* NULL: plain tensors, checked against the signature only */
     const int *model_columns;  /* [signature->feature_count] column of rows.values each model
                                   feature is in; NULL when values are the features as they are */
-    bool takes_matrix; /* all features as one numeric tensor: the contract has no categories, and
-                          no field of that tensor's name; or there is no contract */
+    struct feed *feed;         /* rows of the contract -> tensors, of models that are not tabular;
+                                  NULL for others */
+    const struct signature_tensor *matrix; /* the input that callers may send all features in:
+                                              the contract has no categories, and no field of that
+                                              name, or there is none; NULL: fields or tensors */
     size_t memory_bytes;
     int64_t load_us; /* how long it took */
     int golden_count;
@@ -86,9 +90,28 @@ enum err_code loaded_open(struct blob_store *blobs, const struct loaded_source *
 void loaded_ref(struct loaded *loaded);
 void loaded_unref(struct loaded *loaded); /* the last one frees; NULL is allowed */
 
-/* The features of checked rows in the model's order, [count, feature_count]; NULL at the arena's
- * limit. */
-const float *loaded_features(const struct loaded *loaded, struct rows *rows);
+/* One FP32 matrix [-1, feature_count] is all that it takes. */
+static inline bool loaded_is_tabular(const struct loaded *loaded)
+{
+    return loaded->signature->feature_count > 0;
+}
+
+/* Rows as a version takes them: of a tabular model its features, of others what the contract holds
+ * of a row. */
+struct loaded_rows {
+    int64_t count;
+    const float *features;   /* [count, loaded_width()] */
+    const struct str *texts; /* [count, contract->text_count], or NULL */
+};
+
+int loaded_width(const struct loaded *loaded);
+
+/* Checked rows; features NULL at the arena's limit. Borrows from `rows`. */
+struct loaded_rows loaded_take(const struct loaded *loaded, struct rows *rows);
+
+/* `count` of them, from row `at` on. */
+struct loaded_rows loaded_slice(const struct loaded *loaded, const struct loaded_rows *rows,
+                                int64_t at, int64_t count);
 
 /* `count` rows of features as the one tensor that a tabular model takes. */
 struct tensor loaded_matrix(const struct loaded *loaded, const float *features, int64_t count);
@@ -99,6 +122,15 @@ static inline const char *loaded_problem(const struct loaded *loaded)
 {
     return loaded->ops->problem ? loaded->ops->problem(loaded->state) : NULL;
 }
+
+/* Fill in[signature->input_count]. ERR_UNSUPPORTED for a model that is not tabular and has no
+ * contract: it has no rows. */
+enum err_code loaded_tensors(const struct loaded *loaded, const struct loaded_rows *rows,
+                             struct arena *arena, struct tensor *in, struct err *err);
+
+/* Score rows: call->in is set here, the rest by the caller. */
+enum err_code loaded_score(const struct loaded *loaded, const struct loaded_rows *rows,
+                           struct runtime_call *call, struct err *err);
 
 /* Score the tensors of the call. Errors name the model and version. */
 static inline enum err_code loaded_predict(const struct loaded *loaded, struct runtime_call *call,

@@ -14,7 +14,7 @@
 #include "base/str.h"
 #include "base/tensor.h"
 
-enum { RUNTIME_TENSORS_MAX = 64 };
+enum { RUNTIME_INPUTS_MAX = 1024, RUNTIME_TENSORS_MAX = 64 /* outputs */ };
 
 struct options;
 
@@ -57,8 +57,10 @@ struct signature {
     const enum feature_kind *feature_kinds; /* [feature_count], or NULL */
     const int *category_counts; /* [feature_count] codes the file knows of; 0 none; or NULL */
 
+    int answer; /* the output that is the answer of a row: it is watched, judged and recorded as one
+                 */
     int class_count;     /* 2 and more: a classifier; 1: a number per row */
-    bool is_probability; /* outputs[0] are probabilities of classes ([-1] of class 1 when binary) */
+    bool is_probability; /* the answer is probabilities of classes ([-1] of class 1 when binary) */
     const char *objective; /* as the file says: "binary:logistic" */
     const char *detail;    /* one line for people: "100 trees, depth 6, tier vbmi" */
 };
@@ -100,6 +102,7 @@ struct runtime_call {
                                          on; empty: none */
     struct tensor *out;               /* out: room for signature->output_count */
     int out_count;                    /* out */
+    struct str reply_parameters; /* out: a JSON object for the reply, in the arena; empty: none */
 };
 
 struct runtime_ops {

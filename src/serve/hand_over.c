@@ -119,6 +119,7 @@ static void come_back(struct loop_message *message)
     waiting_remove(req->thread->waiting, &hand->entry);
     req->is_waiting = false;
     req->out_count = hand->task.call.out_count;
+    req->reply_parameters = hand->task.call.reply_parameters;
     if (atomic_load_explicit(&hand->task.is_cancelled, memory_order_relaxed))
         rc = err_set(err, ERR_CANCELLED, "the client has left");
     else if (rc == ERR_TIMEOUT)
@@ -174,6 +175,8 @@ static void fill_call(struct request *req, struct lane_task *task)
     task->call.arena = req->arena;
     task->call.is_cancelled = &task->is_cancelled;
     task->call.out = req->out;
+    if (req->dialect->parameters)
+        task->call.parameters = req->dialect->parameters(req);
     task->memory_bytes = arena_bytes(req->arena) + req->exchange->request.body.len + EXCHANGE_BYTES;
 }
 

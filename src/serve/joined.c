@@ -83,10 +83,19 @@ static bool take_rows(const struct tensor *whole, int64_t first, struct lane_tas
            copy_texts(part->data, tensor_elements(part->shape, part->rank), arena);
 }
 
+/* What the model says about the batch holds for each request of it. */
+static void take_parameters(const struct runtime_call *whole, struct lane_task *task)
+{
+    struct str from = whole->reply_parameters;
+    const char *copy = from.len ? arena_copy(task->call.arena, from.ptr, from.len) : NULL;
+    task->call.reply_parameters = (struct str){copy, copy ? from.len : 0};
+}
+
 static void take_answer(const struct runtime_call *whole, int64_t first, struct lane_task *task)
 {
     task->call.out_count = whole->out_count;
     task->rc = ERR_OK;
+    take_parameters(whole, task);
     for (int i = 0; i < whole->out_count; i++) {
         if (take_rows(&whole->out[i], first, task, &task->call.out[i]))
             continue;

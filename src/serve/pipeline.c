@@ -86,11 +86,26 @@ static enum err_code explain_violation(const struct request *req, struct err *er
                     (long long)req->loaded->number);
 }
 
-static void use_matrix(struct request *req)
+/* Checked rows of a contract, or the features that the caller sent, become the model's tensors. */
+static enum err_code take_rows(struct request *req, struct err *err)
 {
-    req->matrix = loaded_matrix(req->loaded, req->features, req->row_count);
-    req->in = &req->matrix;
-    req->in_count = 1;
+    struct loaded_rows taken = {.count = req->row_count, .features = req->features};
+    if (req->has_rows)
+        taken = loaded_take(req->loaded, &req->rows);
+    if (!taken.features)
+        return err_set(err, ERR_LIMIT, "no room for %lld rows", (long long)req->row_count);
+    req->in_count = req->loaded->signature->input_count;
+    if (!req->loaded->feed) {
+        req->features = taken.features;
+        req->matrix = loaded_matrix(req->loaded, taken.features, req->row_count);
+        req->in = &req->matrix;
+        return ERR_OK;
+    }
+    struct tensor *in = arena_calloc(req->arena, (size_t)req->in_count, sizeof(*in));
+    if (!in)
+        return err_set(err, ERR_LIMIT, "no room for %d input tensors", req->in_count);
+    req->in = in;
+    return loaded_tensors(req->loaded, &taken, req->arena, in, err);
 }
 
 static enum err_code check_contract(struct request *req, struct err *err)
@@ -100,12 +115,7 @@ static enum err_code check_contract(struct request *req, struct err *err)
         rc = rows_check(&req->rows, err);
     if (rc)
         return rc == ERR_VIOLATION ? explain_violation(req, err) : rc;
-    if (req->has_rows)
-        req->features = loaded_features(req->loaded, &req->rows);
-    if (!req->features)
-        return err_set(err, ERR_LIMIT, "no room for %lld rows", (long long)req->row_count);
-    use_matrix(req);
-    return ERR_OK;
+    return req->in ? ERR_OK : take_rows(req, err);
 }
 
 /* Here and now. Larger batches are timed, for it to be known when one is too long for here. */
@@ -118,10 +128,13 @@ static enum err_code predict_here(struct request *req, struct err *err)
                                 .wanted = req->wanted,
                                 .arena = req->arena,
                                 .out = req->out};
+    if (req->loaded->signature->place == RUNTIME_LANE && req->dialect->parameters)
+        call.parameters = req->dialect->parameters(req);
     enum err_code rc = loaded_predict(req->loaded, &call, err);
     req->out_count = call.out_count;
     if (is_timed && !rc)
         cost_add(&req->loaded->cost, req->row_count, clock_monotonic_ns() - start_ns);
+    req->reply_parameters = call.reply_parameters;
     return rc;
 }
 

@@ -58,8 +58,11 @@ struct dialect {
      * is none. In the arena. */
     struct str (*find_parameter)(const struct request *req, const char *name);
 
-    /* decoded -> req->rows through the version's contract, or req->features without one. Sets
-     * row_count and wanted. */
+    /* (optional) The request's parameters as a JSON object, for runtimes that pass them on. */
+    struct str (*parameters)(const struct request *req);
+
+    /* decoded -> req->rows through the version's contract; without one req->features of a tabular
+     * model, req->in of others. Sets row_count and wanted. */
     enum err_code (*fill)(struct request *req, struct err *err);
 
     /* out -> req->exchange->response. */
@@ -123,6 +126,7 @@ struct request {
     bool has_left;     /* the client, while it waited */
     bool is_waiting;   /* predict: in the lane */
     struct hand_over *hand_over;     /* predict: the way there and back */
+    struct str reply_parameters;     /* predict: a JSON object for the reply; empty: none */
     const struct review_match *held; /* observe: [row_count] with a rule where a person decides
                                         before the answer goes out; NULL: it goes out now */
 };

@@ -30,6 +30,19 @@ static void put_wanted(const struct request *req, struct tensor *places, int pla
     }
 }
 
+/* A record holds what can be cut into rows. */
+static bool has_rows(const struct tensor *output, int64_t rows)
+{
+    return output->data && rows > 0 && tensor_elements(output->shape, output->rank) % rows == 0;
+}
+
+static void leave_out_others(const struct request *req, struct tensor *places, int count)
+{
+    for (int i = 0; i < count; i++)
+        if (!has_rows(&places[i], req->row_count))
+            places[i] = (struct tensor){0};
+}
+
 /* Answered rows have their outputs in the record, also when the answer waits for a person. */
 static bool is_answered(int status)
 {
@@ -55,7 +68,7 @@ void request_record_fill(const struct request *req, int status, int64_t now_ns,
     };
     if (req->has_rows)
         put_rows(req, record);
-    else if (req->features) {
+    else if (req->in) {
         record->row_count = req->row_count;
         record->values = req->features;
     }
@@ -63,12 +76,15 @@ void request_record_fill(const struct request *req, int status, int64_t now_ns,
         return;
     record->output_count = schema->output_count;
     record->outputs = req->out;
-    if (req->wanted) {
+    assert(req->wanted || req->out_count == schema->output_count);
+    if (!req->wanted && loaded_is_tabular(req->loaded))
+        return;
+    if (req->wanted)
         put_wanted(req, places, schema->output_count);
-        record->outputs = places;
-    } else {
-        assert(req->out_count == schema->output_count);
-    }
+    else
+        memcpy(places, req->out, (size_t)req->out_count * sizeof(*places));
+    leave_out_others(req, places, schema->output_count);
+    record->outputs = places;
 }
 
 void request_record(const struct request *req, int status, int64_t now_ns)

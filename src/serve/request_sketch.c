@@ -24,8 +24,10 @@ static float answer_of(const struct loaded *loaded, const struct tensor *output,
 
 static void add_answers(const struct request *req, struct sketch *sketch)
 {
-    const struct tensor *output = &req->out[0];
+    const struct tensor *output = answer_find(req->loaded, req->wanted, req->out, req->row_count);
     int thread = req->thread->index;
+    if (!output)
+        return;
     if (is_plain(req->loaded, output)) {
         const float *values = output->data;
         for (int64_t row = 0; row < req->row_count; row++)
@@ -41,6 +43,5 @@ void request_sketch(const struct request *req)
     struct sketch *sketch = req->loaded->sketch;
     if (req->has_rows)
         sketch_add_rows(sketch, req->thread->index, req->arm, req->rows.values, req->row_count);
-    if (req->out_count > 0 && (!req->wanted || req->wanted[0]))
-        add_answers(req, sketch);
+    add_answers(req, sketch);
 }

@@ -139,12 +139,21 @@ static enum err_code parse_memory(yyjson_val *value, struct serving *serving, st
     return rc ? rc : json_get_bool_opt(value, "memory", "pin", &serving->is_pinned, err);
 }
 
+/* null of the file is that word too. */
+static enum err_code parse_nan(yyjson_val *value, struct serving *serving, struct err *err)
+{
+    struct str name = yyjson_is_null(value) ? STR_LIT("null") : json_str(value);
+    if ((yyjson_is_null(value) || yyjson_is_str(value)) && nan_policy_find(name, &serving->nan))
+        return ERR_OK;
+    return err_set(err, ERR_INVALID, "nan: expected null, string, bare or reject");
+}
+
 static const struct {
     const char *key;
     enum err_code (*parse)(yyjson_val *value, struct serving *serving, struct err *err);
 } sections[] = {
     {"instances", parse_instances}, {"batching", parse_batching}, {"queue", parse_queue},
-    {"priority", parse_priority},   {"memory", parse_memory},
+    {"priority", parse_priority},   {"memory", parse_memory},     {"nan", parse_nan},
 };
 
 static enum err_code check_keys(yyjson_val *root, struct err *err)
@@ -226,4 +235,5 @@ void serving_write(struct json_writer *w, const struct serving *serving)
     json_begin_object(w);
     json_member_bool(w, "pin", serving->is_pinned);
     json_end_object(w);
+    json_member_text(w, "nan", nan_policy_name(serving->nan));
 }

@@ -10,6 +10,7 @@
  *     priority: 5                1..9 of requests that say nothing; 1 goes first
  *     memory:
  *       pin: false               stay in memory although others are asked for more
+ *     nan: "null"                in JSON replies: "null", string, bare or reject
  *
  * Every key may be left out and has its preset then. A file that is taken is immutable and lives in
  * the arena it was parsed into.
@@ -20,6 +21,7 @@
 #include "base/arena.h"
 #include "base/err.h"
 #include "base/json.h"
+#include "serve/nan_policy.h"
 
 enum {
     SERVING_BYTES_MAX = 64 * 1024, /* of the file */
@@ -39,6 +41,7 @@ struct serving {
     int64_t timeout_us;
     int priority; /* SERVING_PRIORITY_FIRST.._LAST */
     bool is_pinned;
+    enum nan_policy nan;
 };
 
 /* What holds for a model without a file. */

@@ -149,42 +149,43 @@ static void put_row(const struct shadow_map *map, const struct record *record, s
     }
 }
 
-/* The features as the shadow takes them; NULL when its contract refuses the rows or there is no
- * room; *is_refused tells which. */
-static const float *shadow_features(const struct shadow_map *map, const struct record *record,
-                                    struct arena *arena, bool *is_refused)
+/* The rows as the shadow takes them; features NULL when it cannot: its contract refuses them, the
+ * record does not hold what it takes, or there is no room; *is_refused tells all but the last. */
+static struct loaded_rows shadow_rows(const struct shadow_map *map, const struct record *record,
+                                      struct arena *arena, bool *is_refused)
 {
     struct rows *rows = arena_calloc(arena, 1, sizeof(*rows));
     struct err err = {0};
     *is_refused = false;
     if (!map->shadow->contract) {
-        *is_refused = map->schema->value_count != map->shadow->signature->feature_count;
-        return *is_refused ? NULL : record->values;
+        int features = map->shadow->signature->feature_count;
+        *is_refused = features == 0 || map->schema->value_count != features;
+        return (struct loaded_rows){.count = record->row_count,
+                                    .features = *is_refused ? NULL : record->values};
     }
     if (!rows || rows_begin(rows, map->shadow->contract, record->row_count, arena, &err))
-        return NULL;
+        return (struct loaded_rows){0};
     for (int64_t row = 0; row < record->row_count; row++)
         put_row(map, record, rows, row);
     enum err_code rc = rows_check(rows, &err);
     *is_refused = rc == ERR_VIOLATION;
-    return rc ? NULL : loaded_features(map->shadow, rows);
+    return rc ? (struct loaded_rows){0} : loaded_take(map->shadow, rows);
 }
 
 /* ---- scoring ---- */
 
-static const struct tensor *predict(const struct loaded *loaded, const float *features,
-                                    int64_t count, struct arena *arena, int64_t *took_ns)
+static const struct tensor *predict(const struct loaded *loaded, const struct loaded_rows *rows,
+                                    struct arena *arena, int64_t *took_ns)
 {
     struct err err = {0};
     size_t outputs = (size_t)loaded->signature->output_count;
     struct tensor *out = arena_calloc(arena, outputs, sizeof(*out));
-    struct tensor in = loaded_matrix(loaded, features, count);
-    struct runtime_call call = {.in = &in, .in_count = 1, .arena = arena, .out = out};
+    struct runtime_call call = {.arena = arena, .out = out};
     int64_t start_ns = clock_monotonic_ns();
-    if (!out || loaded_predict(loaded, &call, &err) || call.out_count < 1)
+    if (!out || loaded_score(loaded, rows, &call, &err))
         return NULL;
     *took_ns = clock_monotonic_ns() - start_ns;
-    return out;
+    return answer_find(loaded, NULL, out, rows->count);
 }
 
 /* The stable version once more on the same rows, to be timed under the same conditions. */
@@ -196,10 +197,13 @@ static void time_stable(const struct loaded *stable, const struct record *record
         .arena = arena,
         .count = record->row_count,
         .values = (float *)(uintptr_t)record->values,
+        .texts = (struct str *)(uintptr_t)record->texts,
     };
-    const float *features = stable->contract ? loaded_features(stable, &rows) : record->values;
-    if (features)
-        predict(stable, features, record->row_count, arena, &times->stable_ns);
+    struct loaded_rows taken = {.count = record->row_count, .features = record->values};
+    if (stable->contract)
+        taken = loaded_take(stable, &rows);
+    if (taken.features)
+        predict(stable, &taken, arena, &times->stable_ns);
 }
 
 static struct record_answer read_shadow(const struct shadow_map *map, const struct tensor *output,
@@ -308,10 +312,9 @@ void shadow_score(const struct shadow_map *map, const struct record *record,
     bool is_refused;
     *times = (struct shadow_times){0};
     assert(record->schema == map->schema);
-    const float *features = shadow_features(map, record, arena, &is_refused);
+    struct loaded_rows rows = shadow_rows(map, record, arena, &is_refused);
     const struct tensor *output =
-        features ? predict(map->shadow, features, record->row_count, arena, &times->shadow_ns)
-                 : NULL;
+        rows.features ? predict(map->shadow, &rows, arena, &times->shadow_ns) : NULL;
     if (!output) {
         *(is_refused ? &compare->refused : &compare->errors) += (uint64_t)record->row_count;
         return;

@@ -56,10 +56,13 @@ static inline enum err_code fake_predict(const void *model, struct runtime_call 
 static const struct runtime_ops fake_ops = {.name = "fake", .predict = fake_predict};
 static const struct signature_tensor fake_input = {
     .name = "input", .dtype = DTYPE_F32, .rank = 2, .shape = {-1, 3}};
+static const struct signature_tensor fake_output = {
+    .name = "predict", .dtype = DTYPE_F32, .rank = 1, .shape = {-1}};
 static const struct signature fake_classes = {
     .input_count = 1,
     .inputs = &fake_input,
     .output_count = 1,
+    .outputs = &fake_output,
     .feature_count = FAKE_FEATURES,
     .class_count = 2,
     .is_probability = true,
@@ -68,6 +71,7 @@ static const struct signature fake_numbers = {
     .input_count = 1,
     .inputs = &fake_input,
     .output_count = 1,
+    .outputs = &fake_output,
     .feature_count = FAKE_FEATURES,
     .class_count = 1,
 };

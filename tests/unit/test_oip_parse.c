@@ -5,6 +5,7 @@
 
 #include "api/api.h"
 #include "api/oip.h"
+#include "api/oip_elements.h"
 #include "base/check.h"
 #include "base/rand.h"
 #include "guard_page.h"

@@ -1,0 +1,11 @@
+/* oip_reply.h - the outputs of a request as an OIP reply, JSON or binary. */
+#ifndef SLIPWAY_API_OIP_REPLY_H
+#define SLIPWAY_API_OIP_REPLY_H
+
+#include "api/oip.h"
+#include "serve/pipeline.h"
+
+/* Write req->out as the request asks for it: req->exchange->response. */
+enum err_code oip_reply(const struct oip_request *oip, struct request *req, struct err *err);
+
+#endif
