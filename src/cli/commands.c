@@ -423,7 +423,8 @@ const struct command commands[] = {
         .args = arg_model,
         .flags = serving_flags,
         .detail =
-            "The file has the keys instances, batching, queue, priority and nan; what it leaves out "
+            "The file has the keys instances, batching, queue, priority and nan; what it leaves "
+            "out "
             "has its preset.",
         .example = "slipway model serving churn\n"
                    "slipway model serving churn --file serving.yaml",

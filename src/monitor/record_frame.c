@@ -13,7 +13,7 @@ _Static_assert(sizeof(struct frame) % 8 == 0, "the record is aligned");
 
 bool record_push(struct ring *ring, const struct record *record, int64_t now_ns)
 {
-    assert(record->values || !record->row_count);
+    assert(record->values || !record->row_count || !record->schema->value_count);
     size_t bytes = record_encoded_bytes(record);
     struct frame *frame = bytes > UINT32_MAX ? NULL : ring_reserve(ring, sizeof(*frame) + bytes);
     if (!frame)
