@@ -31,6 +31,7 @@ struct signature_tensor {
     int64_t shape[TENSOR_RANK_MAX]; /* -1: any size */
     bool is_on_request;             /* output only: computed when the caller names it */
     bool is_optional;               /* input only: may be left out */
+    bool takes_f64;                 /* input of FP32 only: FP64 is taken too, as it is */
 };
 
 /* What a feature column is, as far as the file says. */

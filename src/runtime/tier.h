@@ -46,4 +46,9 @@ extern const struct tier tier_sparse; /* takes any forest */
 extern const struct tier tier_heap;   /* shallow trees, numeric splits */
 extern const struct tier tier_vbmi;   /* the same, few features, on x86-64 with AVX-512 VBMI */
 
+/* The fastest tier that takes the forest on this CPU, built; false when the machine is out of
+ * memory. `*built` is freed by free(). */
+bool tier_choose(const struct forest *forest, const struct tier **tier, void **built,
+                 size_t *bytes);
+
 #endif

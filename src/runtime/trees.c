@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "base/check.h"
+#include "runtime/onnx_graph.h"
 #include "runtime/tier.h"
 #include "runtime/trees_model.h"
 #include "runtime/trees_wide.h"
@@ -46,7 +47,7 @@ static const struct {
     {TREES_TIER_SPARSE, &tier_sparse},
 };
 
-static const struct trees_format *const formats[] = {&trees_lightgbm, &trees_xgboost};
+static const struct trees_format *const formats[] = {&trees_lightgbm, &trees_xgboost, &trees_onnx};
 
 static const struct trees_format *find_format(const void *head, size_t size)
 {
@@ -116,7 +117,12 @@ static enum err_code describe_model(struct trees *m, const struct trees_model *f
 {
     struct signature *s = &m->signature;
     m->input = (struct signature_tensor){
-        .name = file->input_name, .dtype = DTYPE_F32, .rank = 2, .shape = {-1, m->feature_count}};
+        .name = file->input_name,
+        .dtype = DTYPE_F32,
+        .rank = 2,
+        .shape = {-1, m->feature_count},
+        .takes_f64 = file->takes_doubles,
+    };
     *s = (struct signature){
         .platform = file->platform,
         .input_count = 1,
@@ -150,6 +156,18 @@ static enum err_code choose_tier(struct trees *m, const struct forest *forest,
                        forest->node_count);
     }
     return err_set(err, ERR_UNSUPPORTED, "this tier does not take the model, or not on this CPU");
+}
+
+bool tier_choose(const struct forest *forest, const struct tier **tier, void **built, size_t *bytes)
+{
+    for (size_t i = 0; i < ARRAY_LEN(tiers); i++) {
+        if (!tiers[i].tier->fits(forest))
+            continue;
+        *tier = tiers[i].tier;
+        *built = tiers[i].tier->build(forest, bytes);
+        return *built != NULL;
+    }
+    return false;
 }
 
 static void free_model(void *model)
@@ -199,7 +217,8 @@ static enum err_code read_model(struct trees *m, struct str bytes, enum trees_ti
     const struct trees_format *format = find_format(bytes.ptr, bytes.len);
     struct arena *arena = arena_new(READ_MEMORY_FREE + READ_MEMORY_FACTOR * bytes.len);
     struct trees_model file;
-    format = format ? format : &trees_xgboost;
+    if (!format) /* named by the caller: the reader says what is wrong */
+        format = onnx_graph_recognise(bytes.ptr, bytes.len) ? &trees_onnx : &trees_xgboost;
     enum err_code rc = format->read(bytes, arena, m->texts, &file, err);
     if (!rc)
         rc = make_model(m, &file, arena, tier, err);

@@ -49,7 +49,7 @@ struct trees_format {
                           struct trees_model *model, struct err *err);
 };
 
-extern const struct trees_format trees_xgboost, trees_lightgbm;
+extern const struct trees_format trees_xgboost, trees_lightgbm, trees_onnx;
 
 /* The answer of XGBoost and LightGBM models: "predict" FP32 and, on request, "margin". */
 void trees_answer_numbers(struct trees_answer *answer, int predictions, int margins,

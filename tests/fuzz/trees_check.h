@@ -11,6 +11,7 @@
 
 #include "base/check.h"
 #include "runtime/trees.h"
+#include "runtime/trees_model.h"
 
 enum { TREES_ROWS = 70, TREES_VALUES_MAX = 1 << 20, TREES_ARENA_BYTES = 1 << 28 };
 
@@ -34,15 +35,15 @@ static inline void trees_fill(float *rows, size_t count, const uint8_t *data, si
 static inline void trees_predict(const void *model, float *rows, int row_count, struct arena *arena,
                                  struct tensor *out)
 {
-    static const bool both[2] = {true, true};
+    static const bool all[TREES_OUTPUTS_MAX] = {true, true, true};
     const struct signature *s = runtime_trees.describe(model);
     struct tensor in = {.dtype = DTYPE_F32, .rank = 2, .shape = {row_count, s->feature_count}};
     struct err err = {0};
     struct runtime_call call = {
-        .in = &in, .in_count = 1, .wanted = both, .arena = arena, .out = out};
+        .in = &in, .in_count = 1, .wanted = all, .arena = arena, .out = out};
     in.data = rows;
     enum err_code code = runtime_trees.predict(model, &call, &err);
-    assert(code == ERR_OK && call.out_count == 2);
+    assert(code == ERR_OK && call.out_count == s->output_count);
 }
 
 /* The rows of `a` are the first of `b`. Margins may overflow to infinities and so to NaN, whose
@@ -51,25 +52,28 @@ static inline void trees_compare(const struct tensor *a, const struct tensor *b)
 {
     const float *x = a->data, *y = b->data;
     const double *wide_x = a->data, *wide_y = b->data;
+    const struct str *text_x = a->data, *text_y = b->data;
     int64_t count = tensor_elements(a->shape, a->rank);
-    assert(a->dtype == b->dtype && (a->dtype == DTYPE_F32 || a->dtype == DTYPE_F64));
-    assert(count <= tensor_elements(b->shape, b->rank));
-    for (int64_t i = 0; a->dtype == DTYPE_F32 && i < count; i++)
-        assert(memcmp(&x[i], &y[i], sizeof(float)) == 0 || (isnan(x[i]) && isnan(y[i])));
-    for (int64_t i = 0; a->dtype == DTYPE_F64 && i < count; i++)
-        assert(memcmp(&wide_x[i], &wide_y[i], sizeof(double)) == 0 ||
-               (isnan(wide_x[i]) && isnan(wide_y[i])));
+    assert(a->dtype == b->dtype && count <= tensor_elements(b->shape, b->rank));
+    for (int64_t i = 0; i < count; i++)
+        if (a->dtype == DTYPE_F32)
+            assert(memcmp(&x[i], &y[i], sizeof(float)) == 0 || (isnan(x[i]) && isnan(y[i])));
+        else if (a->dtype == DTYPE_BYTES)
+            assert(str_equal(text_x[i], text_y[i]));
+        else
+            assert(memcmp(&wide_x[i], &wide_y[i], sizeof(double)) == 0 ||
+                   (a->dtype == DTYPE_F64 && isnan(wide_x[i]) && isnan(wide_y[i])));
 }
 
 static inline void trees_check_tiers(const uint8_t *data, size_t size, const void *best)
 {
     const struct signature *s = runtime_trees.describe(best);
-    size_t per_row = (size_t)s->feature_count + 2 * (size_t)s->outputs[1].shape[1];
+    size_t per_row = (size_t)s->feature_count + 2 * (size_t)s->outputs[0].shape[1];
     int rows = TREES_ROWS * per_row > TREES_VALUES_MAX ? 1 : TREES_ROWS;
     struct arena *arena = arena_new(TREES_ARENA_BYTES);
     size_t count = (size_t)rows * (size_t)s->feature_count;
     float *values = arena_alloc(arena, count * sizeof(float));
-    struct tensor expected[2], out[2];
+    struct tensor expected[TREES_OUTPUTS_MAX], out[TREES_OUTPUTS_MAX];
     trees_fill(values, count, data, size);
     trees_predict(best, values, rows, arena, expected);
     for (int tier = TREES_TIER_SPARSE; tier <= TREES_TIER_VBMI; tier++) {
@@ -80,10 +84,11 @@ static inline void trees_check_tiers(const uint8_t *data, size_t size, const voi
         if (code)
             continue;
         trees_predict(model, values, rows, arena, out);
-        trees_compare(&expected[1], &out[1]);
-        trees_compare(&expected[0], &out[0]);
+        for (int i = 0; i < s->output_count; i++)
+            trees_compare(&expected[i], &out[i]);
         trees_predict(model, values, 1, arena, out);
-        trees_compare(&out[1], &expected[1]);
+        for (int i = 0; i < s->output_count; i++)
+            trees_compare(&out[i], &expected[i]);
         runtime_trees.free(model);
     }
     arena_free(arena);
