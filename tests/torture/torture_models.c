@@ -28,6 +28,9 @@ static const struct kind {
     {"XGBoost UBJSON", "trees", "tests/golden/trees/*/*.ubj"},
     {"LightGBM", "trees", "tests/golden/lightgbm/*/*.txt"},
     {"ONNX", "onnx", "tests/golden/onnx/*/model.onnx"},
+    {"ONNX trees", "trees", "tests/golden/onnx_ml/trees/*.onnx"},
+    {"ONNX pipelines", "linear", "tests/golden/onnx_ml/linear/*.onnx"},
+    {"slipway-linear", "linear", "tests/fuzz/corpus/fuzz_linear/*.json"},
 };
 
 static int64_t rounds = DEFAULT_ROUNDS;
