@@ -80,6 +80,20 @@ static enum err_code fill_features(struct request *req, const struct oip_input *
     return oip_read_f32(input, matrix, err);
 }
 
+/* FP64 for a model that takes it as it is; records and shadows get the nearest FP32. */
+static enum err_code fill_wide(const struct oip_request *oip, struct request *req, struct err *err)
+{
+    enum err_code rc = oip_fill_tensors(oip, req, err);
+    float *matrix = rc ? NULL : new_matrix(req, &oip->inputs[0], err);
+    if (!matrix)
+        return rc ? rc : ERR_LIMIT;
+    const double *wide = req->in[0].data;
+    for (int64_t i = 0; i < oip->inputs[0].element_count; i++)
+        matrix[i] = (float)wide[i];
+    req->features = matrix;
+    return ERR_OK;
+}
+
 /* Rows that are exactly the features need no second matrix. */
 static enum err_code fill_in_place(struct request *req, const struct oip_input *input,
                                    struct err *err)
@@ -296,5 +310,7 @@ enum err_code oip_fill(struct oip_request *oip, struct request *req, struct err 
         return is_matrix ? fill_matrix(req, &oip->inputs[0], err) : fill_columns(oip, req, err);
     if (!loaded_is_tabular(loaded))
         return oip_fill_tensors(oip, req, err);
+    if (is_matrix && oip->inputs[0].dtype == DTYPE_F64 && loaded->signature->inputs[0].takes_f64)
+        return fill_wide(oip, req, err);
     return is_matrix ? fill_features(req, &oip->inputs[0], err) : wrong_input(oip, loaded, err);
 }

@@ -94,7 +94,8 @@ static enum err_code check_input(const struct request *req, const struct signatu
                                  const struct oip_input *input, struct err *err)
 {
     char want[OIP_SHAPE_BYTES], got[OIP_SHAPE_BYTES];
-    if (input->dtype != expected->dtype)
+    bool is_wider = expected->takes_f64 && input->dtype == DTYPE_F64;
+    if (input->dtype != expected->dtype && !is_wider)
         return err_set(err, ERR_INVALID,
                        "inference input '%s' data-type is '%s', but model '%s' expects '%s'",
                        expected->name, dtype_name(input->dtype), req->loaded->model,
@@ -158,6 +159,7 @@ static enum err_code read_inputs(struct request *req, const struct oip_input *co
         in[i] = (struct tensor){.name = sig->inputs[i].name, .dtype = sig->inputs[i].dtype};
         if (!given[i])
             continue;
+        in[i].dtype = given[i]->dtype;
         enum err_code rc = oip_read_tensor(given[i], req->arena, &in[i], err);
         if (rc)
             return rc;
