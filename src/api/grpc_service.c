@@ -153,10 +153,11 @@ static void put_inputs(struct buf *out, uint32_t number, const struct loaded *lo
 {
     const int64_t column[2] = {-1, 1};
     const struct signature *signature = loaded->signature;
-    if (loaded->takes_matrix || !loaded->contract) {
-        for (int i = 0; i < signature->input_count; i++)
-            put(out, number, signature->inputs[i].name, signature->inputs[i].dtype,
-                signature->inputs[i].shape, signature->inputs[i].rank);
+    if (loaded->matrix || !loaded->contract) {
+        int count = loaded->matrix ? 1 : signature->input_count;
+        const struct signature_tensor *inputs = loaded->matrix ? loaded->matrix : signature->inputs;
+        for (int i = 0; i < count; i++)
+            put(out, number, inputs[i].name, inputs[i].dtype, inputs[i].shape, inputs[i].rank);
         return;
     }
     for (int i = 0; i < loaded->contract->field_count; i++) {

@@ -367,20 +367,23 @@ static struct record row_of(const struct record *record, int64_t row)
 }
 
 /* Who, when and where are the stable row's; the answer is the shadow's. */
-static bool read_predicted(const struct loaded *shadow, const struct tensor *outputs,
+static bool read_predicted(const struct loaded *shadow, const struct tensor *output,
                            const struct predicted *stable, struct arena *arena,
                            struct predicted *predicted)
 {
     struct err err = {0};
+    int place = shadow->record_schema ? shadow->record_schema->answer : -1;
+    if (place < 0)
+        return false;
     const struct record answered = {
         .schema = shadow->record_schema,
         .request_id = stable->id,
         .status = 200,
         .row_count = 1,
-        .output_count = 1,
-        .outputs = outputs,
+        .output_count = place + 1,
+        .outputs = output - place, /* as they stand in the shadow's own records */
     };
-    if (!shadow->record_schema || predicted_read(&answered, 0, arena, predicted, &err))
+    if (predicted_read(&answered, 0, arena, predicted, &err))
         return false;
     struct predicted answer = *predicted;
     *predicted = *stable;
@@ -405,12 +408,12 @@ bool shadow_predict(const struct loaded *shadow, const struct record *record, in
     struct record one = row_of(record, row);
     struct arena *scratch = arena_new(SCRATCH_BYTES_MAX);
     struct shadow_map *map = shadow_map_new(record->schema, shadow);
-    const float *features =
-        is_kept_whole(map) ? shadow_features(map, &one, scratch, &is_refused) : NULL;
-    const struct tensor *outputs =
-        features ? predict(shadow, features, 1, scratch, &took_ns) : NULL;
-    if (outputs)
-        is_told = read_predicted(shadow, outputs, stable, arena, predicted);
+    struct loaded_rows rows = {0};
+    if (is_kept_whole(map))
+        rows = shadow_rows(map, &one, scratch, &is_refused);
+    const struct tensor *output = rows.features ? predict(shadow, &rows, scratch, &took_ns) : NULL;
+    if (output)
+        is_told = read_predicted(shadow, output, stable, arena, predicted);
     shadow_map_free(map);
     arena_free(scratch);
     return is_told;
