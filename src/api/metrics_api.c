@@ -16,6 +16,7 @@
 #include "base/log.h"
 #include "base/metric.h"
 #include "review/stats.h"
+#include "runtime/worker_pool.h"
 #include "serve/rollout_engine.h"
 
 /* One version in memory, named once however many aliases point at it. */
@@ -582,6 +583,15 @@ static void write_lanes(struct scrape *scrape)
         lane_metrics(&scrape->w, scrape->call->node->lanes, lanes, scrape->count);
 }
 
+static void write_workers(struct scrape *scrape)
+{
+    struct workers_stats stats;
+    workers_stats(&stats);
+    write_one(scrape, METRIC_WORKERS, (double)stats.running);
+    write_one(scrape, METRIC_WORKER_STARTS, (double)stats.starts);
+    write_one(scrape, METRIC_WORKER_FAILURES, (double)stats.failures);
+}
+
 static void write_all(struct scrape *scrape)
 {
     write_process(scrape);
@@ -607,6 +617,7 @@ static void write_all(struct scrape *scrape)
     outcome_metrics_write(scrape->call->node->intake, scrape->call->arena, &scrape->w);
     write_control(scrape);
     write_lanes(scrape);
+    write_workers(scrape);
 }
 
 enum err_code metrics(struct call *call, struct err *err)

@@ -289,7 +289,7 @@ const struct route routes[] = {
      BODY_NONE, "Which version was champion at a time"},
 
     /* Python models */
-    {"GET", "/api/models/{model}/versions/{version}/log", model_log_get, SCOPE_OBSERVE, RUN_FAST,
+    {"GET", "/api/models/{model}/versions/{version}/log", model_log_get, SCOPE_OPERATE, RUN_FAST,
      FORM_PROBLEM, BODY_NONE, "What a version's own code printed last"},
 
     /* administration */

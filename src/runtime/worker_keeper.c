@@ -38,6 +38,8 @@ static struct keeper {
     struct pollfd *polls; /* [poll_max] the thread's own */
     int poll_count, poll_max;
     char frame[WORKER_FRAME_BYTES_MAX];
+    _Atomic int64_t running;
+    _Atomic uint64_t starts;
 } keeper = {.lock = PTHREAD_MUTEX_INITIALIZER, .wake_fd = -1};
 
 void keeper_wake(void)
@@ -69,6 +71,7 @@ static void look_for_end(struct worker_pool *pool, struct slot *slot)
     describe_end(&info, slot->end, sizeof(slot->end));
     slot->has_ended = true;
     slot->worker.pid = 0;
+    keeper.running--;
     if (slot->state != SLOT_BUSY)
         slot->state = SLOT_ENDING;
     pthread_cond_broadcast(&pool->changed);
@@ -132,7 +135,10 @@ static void start(struct worker_pool *pool, struct slot *slot)
     slot->started_ns = now;
     slot_set(slot, SLOT_STARTING, now + pool->plan->settings->load_timeout_ms * MS_NS);
     snprintf(slot->end, sizeof(slot->end), "did not start");
-    if (worker_start(&slot->worker, pool->plan, &err) == ERR_OK || slot->worker.is_gone)
+    enum err_code rc = worker_start(&slot->worker, pool->plan, &err);
+    keeper.starts++;
+    keeper.running += slot->worker.pid != 0;
+    if (!rc || slot->worker.is_gone)
         return; /* what it said before it went is heard at the next turn */
     if (pool->is_opening)
         fail_opening(pool, &err);
@@ -443,4 +449,10 @@ void keeper_add(struct worker_pool *pool)
     keeper.first = pool;
     pthread_mutex_unlock(&keeper.lock);
     keeper_wake();
+}
+
+void workers_stats(struct workers_stats *stats)
+{
+    *stats = (struct workers_stats){
+        .running = keeper.running, .starts = keeper.starts, .failures = pool_failures()};
 }

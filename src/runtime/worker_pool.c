@@ -38,6 +38,13 @@ void slot_set(struct slot *slot, enum slot_state state, int64_t until_ns)
 
 /* ---- failures ---- */
 
+static _Atomic uint64_t failure_count; /* of all pools */
+
+uint64_t pool_failures(void)
+{
+    return failure_count;
+}
+
 void pool_failed(struct worker_pool *pool, const char *how)
 {
     int64_t pause_ms = PAUSE_MS_MIN;
@@ -46,6 +53,7 @@ void pool_failed(struct worker_pool *pool, const char *how)
     if (pause_ms > PAUSE_MS_MAX)
         pause_ms = PAUSE_MS_MAX;
     pool->failures++;
+    failure_count++;
     pool->not_before_ns = keeper_now_ns() + pause_ms * MS_NS;
     snprintf(pool->last_end, sizeof(pool->last_end), "%s", how);
     bool has_problem = pool->failures >= WORKER_FAILURES_MAX;

@@ -51,6 +51,13 @@ const char *worker_pool_interpreter(struct worker_pool *pool);
 /* The parts of the sandbox that hold for the workers, enum sandbox_part bits. */
 unsigned worker_pool_sandbox(struct worker_pool *pool);
 
+/* Of all versions together, since the program began. */
+struct workers_stats {
+    int64_t running;
+    uint64_t starts, failures;
+};
+void workers_stats(struct workers_stats *stats);
+
 /* End the workers, then free the pool and its arena; returns at once. No call may be on its way. */
 void worker_pool_close(struct worker_pool *pool);
 

@@ -53,6 +53,9 @@ struct worker_pool {
 void keeper_add(struct worker_pool *pool);
 void keeper_wake(void);
 
+/* worker_pool.c: calls of pool_failed() so far. */
+uint64_t pool_failures(void);
+
 /* worker_pool.c: with the lock held. */
 void pool_failed(struct worker_pool *pool, const char *how);
 void pool_works(struct worker_pool *pool);

@@ -134,6 +134,7 @@ def test_workers_end_with_the_server(server, folder):
     server.cli("model", "register", "churn", folder, "--owner", "me@example.org")
     children = workers_of(server.pid)
     assert len(children) == 1
+    assert "slipway_workers 1\n" in str(server.get("/metrics")[1]).replace("\\n", "\n")
     server.kill()
     deadline = time.monotonic() + 10
     while any(os.path.exists(f"/proc/{pid}") for pid in children):

@@ -6,6 +6,7 @@
 #include "runtime/python.h"
 
 #include <fcntl.h>
+#include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/stat.h>
@@ -480,6 +481,66 @@ static void printing_without_end_harms_nobody(void **state)
     runtime_python.free(model);
 }
 
+/* ---- several at once ---- */
+
+struct caller {
+    pthread_t thread;
+    void *model;
+    float answer;
+};
+
+static void *call_slowly(void *arg)
+{
+    struct caller *caller = arg;
+    struct reply reply = ask_number(caller->model, 1, 20 * SECOND_NS);
+    caller->answer = reply.rc ? -1 : ((float *)reply.out[0].data)[0];
+    arena_free(reply.arena);
+    return NULL;
+}
+
+/* Each answers with its process: those that come while the first is busy start others. */
+static void callers_at_once_get_workers_of_their_own(void **state)
+{
+    (void)state;
+    enum { CALLERS = 4 };
+    struct caller callers[CALLERS];
+    bool differs = false;
+    void *model = must_open(one_feature, "import os, time\n"
+                                         "def predict(x):\n    time.sleep(0.5)\n"
+                                         "    return [os.getpid()]\n");
+    for (int i = 0; i < CALLERS; i++) {
+        callers[i].model = model;
+        pthread_create(&callers[i].thread, NULL, call_slowly, &callers[i]);
+    }
+    for (int i = 0; i < CALLERS; i++) {
+        pthread_join(callers[i].thread, NULL);
+        assert_true(callers[i].answer > 0);
+        differs = differs || callers[i].answer != callers[0].answer;
+    }
+    assert_true(differs);
+    runtime_python.free(model);
+}
+
+/* The client leaves while its answer is computed: Python code is interrupted, the worker stays. */
+static void a_client_that_leaves_waits_for_nothing(void **state)
+{
+    (void)state;
+    static const _Atomic bool has_left = true;
+    void *model = faulty("", "time.sleep(60)");
+    struct arena *arena = arena_new(1 << 20);
+    struct tensor out[2];
+    struct err err = {0};
+    float value = 1;
+    const struct tensor in = {.dtype = DTYPE_F32, .rank = 2, .shape = {1, 1}, .data = &value};
+    struct runtime_call call = {
+        .in = &in, .in_count = 1, .arena = arena, .out = out, .is_cancelled = &has_left};
+    call.deadline_ns = clock_monotonic_ns() + 20 * SECOND_NS;
+    assert_int_equal(runtime_python.predict(model, &call, &err), ERR_CANCELLED);
+    must_answer(model, 5, 6);
+    arena_free(arena);
+    runtime_python.free(model);
+}
+
 /* ---- the sandbox ---- */
 
 static void nothing_outside_is_reached(void **state)
@@ -578,6 +639,8 @@ int main(int argc, char **argv)
         cmocka_unit_test(a_crash_loop_is_a_problem),
         cmocka_unit_test(an_idle_crash_is_nobodys),
         cmocka_unit_test(printing_without_end_harms_nobody),
+        cmocka_unit_test(callers_at_once_get_workers_of_their_own),
+        cmocka_unit_test(a_client_that_leaves_waits_for_nothing),
         cmocka_unit_test(nothing_outside_is_reached),
         cmocka_unit_test(its_own_tmp_may_be_written),
         cmocka_unit_test(it_says_what_holds),
