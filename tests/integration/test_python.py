@@ -56,6 +56,18 @@ def predict(x):
     return {"y": x.astype("f8").sum(axis=1), "n": np.arange(len(x), dtype="i4")}
 """
 
+MIXED = """
+import numpy as np
+
+def predict(given, parameters):
+    x, s = given["x"], given["s"]
+    assert x.dtype == np.float32 and s.dtype == object
+    unit = " " + parameters["unit"]
+    hint = given["hint"][0] if "hint" in given else -1
+    return (x.astype("f8").sum(axis=1), [b.decode().upper() + unit for b in s],
+            np.full(len(x), hint, dtype="i2"))
+"""
+
 
 @pytest.fixture
 def folder(tmp_path):
@@ -159,6 +171,34 @@ def test_numpy_arrays_of_an_environment(make_server, tmp_path):
                                        body([first, 2], [3, 4])).json()
         outputs = {o["name"]: o["data"] for o in answer["outputs"]}
         assert outputs == {"y": [first + 2, 7], "n": [0, 1]}
+
+
+def test_several_inputs_and_texts(make_server, tmp_path):
+    folder = tmp_path / "mixed"
+    folder.mkdir()
+    (folder / "model.py").write_text(MIXED)
+    (folder / "slipway.yaml").write_text(
+        "environment: tests\n"
+        "inputs:\n  - {name: x, dtype: FP32, shape: [-1, 2]}\n"
+        "  - {name: s, dtype: BYTES, shape: [-1]}\n"
+        "  - {name: hint, dtype: INT64, shape: [1], optional: true}\n"
+        "outputs:\n  - {name: y, dtype: FP64, shape: [-1]}\n"
+        "  - {name: t, dtype: BYTES, shape: [-1]}\n  - {name: n, dtype: INT32, shape: [-1, 1]}\n")
+    server = make_server("--python-environments", f"tests={sys.prefix}")
+    server.cli("model", "register", "mixed", folder, "--owner", "me@example.org")
+    asked = {"parameters": {"unit": "mm"}, "inputs": [
+        {"name": "x", "datatype": "FP32", "shape": [2, 2], "data": [1, 2, 3, 4]},
+        {"name": "s", "datatype": "BYTES", "shape": [2], "data": ["a", "\u00df"]}]}
+    answer = Api(server.url).post("/v2/models/mixed/infer", asked).json()
+    outputs = {o["name"]: (o["datatype"], o["data"]) for o in answer["outputs"]}
+    assert outputs == {"y": ("FP64", [3, 7]), "t": ("BYTES", ["A mm", "SS mm"]),
+                       "n": ("INT32", [-1, -1])}
+    asked["inputs"].append({"name": "hint", "datatype": "INT64", "shape": [1], "data": [9]})
+    answer = Api(server.url).post("/v2/models/mixed/infer", asked).json()
+    assert answer["outputs"][2]["data"] == [9, 9]
+    asked["inputs"][0]["shape"] = [4]
+    assert "shape" in Api(server.url).post("/v2/models/mixed/infer", asked,
+                                           expect=400).json()["error"]
 
 
 def test_a_crash_loop_is_not_ready(server, api, folder):
