@@ -77,7 +77,9 @@ enum err_code grpc_model_ready(struct call *call, struct err *err)
     const struct endpoint *endpoint;
     struct loaded *loaded;
     enum err_code rc = find_version(call, &endpoint, &loaded, err);
-    return rc == ERR_INVALID || rc == ERR_LIMIT ? rc : answer_bool(call, rc == ERR_OK);
+    if (rc == ERR_INVALID || rc == ERR_LIMIT)
+        return rc;
+    return answer_bool(call, rc == ERR_OK && !loaded_problem(loaded));
 }
 
 /* ---- metadata ---- */
@@ -254,7 +256,7 @@ static void put_index(struct buf *out, const char *name, int64_t version, const 
 
 static void put_ready(void *out, const struct endpoint *endpoint, const struct loaded *loaded)
 {
-    put_index(out, endpoint->name, loaded->number, NULL);
+    put_index(out, endpoint->name, loaded->number, loaded_problem(loaded));
 }
 
 /* Field 2 of the request: only those that are ready. */

@@ -9,6 +9,7 @@ import sys
 import time
 
 import pytest
+import tritonclient.grpc as grpc
 
 from api import REQUEST, Api
 from server import ROOT
@@ -211,6 +212,8 @@ def test_a_crash_loop_is_not_ready(server, api, folder):
         assert time.monotonic() < deadline
     assert "keeps ending" in str(server.get("/readyz")[1])
     assert api.get("/v2/models/churn/ready", expect=503).status_code == 503
+    with grpc.InferenceServerClient(server.url.split("//")[1]) as client:
+        assert client.is_server_live() and not client.is_model_ready("churn")
     deadline = time.monotonic() + 20
     while server.get("/readyz")[0] != 200:
         assert time.monotonic() < deadline
