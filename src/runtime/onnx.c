@@ -17,8 +17,8 @@
 /* Everything of one call, so that there is one place to give it back. */
 struct run {
     const struct onnx_model *model;
-    const char *input_names[RUNTIME_TENSORS_MAX], *output_names[RUNTIME_TENSORS_MAX];
-    OrtValue *inputs[RUNTIME_TENSORS_MAX], *outputs[RUNTIME_TENSORS_MAX];
+    const char *input_names[RUNTIME_INPUTS_MAX], *output_names[RUNTIME_TENSORS_MAX];
+    OrtValue *inputs[RUNTIME_INPUTS_MAX], *outputs[RUNTIME_TENSORS_MAX];
     int output_of[RUNTIME_TENSORS_MAX]; /* the signature's index of each wanted output */
     int input_count, output_count;
     OrtRunOptions *options;

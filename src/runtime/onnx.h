@@ -4,8 +4,8 @@
  *
  * Inputs and outputs are the graph's own, by name, of every type of the Open Inference Protocol;
  * weights that the graph declares as inputs may be given too. Maps of class probabilities (ZipMap)
- * become a tensor [rows, classes]. An output of class probabilities comes first, so that contracts,
- * golden rows, monitors and rollouts read it; everything else keeps the graph's order.
+ * become a tensor [rows, classes]. An output of class probabilities is the answer that contracts,
+ * golden rows, monitors and rollouts read.
  *
  * The library is opened when the first model needs it (onnx_library.h). Calls on a lane end at
  * their deadline (onnx_watch.h). Not taken: custom operators, data in other files, compiled

@@ -64,7 +64,7 @@ static enum err_code broken(const char *problem, enum message kind, struct err *
 
 struct node {
     struct str op, domain, name;
-    struct str input; /* the first */
+    struct str input, output; /* the first of each */
 };
 
 static enum err_code read_node(struct str bytes, struct node *node, struct err *err)
@@ -77,6 +77,8 @@ static enum err_code read_node(struct str bytes, struct node *node, struct err *
             continue;
         if (f.number == 1 && !node->input.ptr)
             node->input = f.bytes;
+        else if (f.number == 2 && !node->output.ptr)
+            node->output = f.bytes;
         else if (f.number == 3)
             node->name = f.bytes;
         else if (f.number == 4)
@@ -431,11 +433,67 @@ static void note_zipmap(struct onnx_file *file, struct onnx_output *output, cons
     file->has_zipmap = true;
 }
 
-/* Which operator makes each output. */
+/* The first text of a list among the attributes (strings = 9), as encoders keep their categories.
+ */
+static struct str first_text(struct str node)
+{
+    struct pb_reader r = pb_read(node);
+    struct pb_field f;
+    while (pb_next(&r, &f)) {
+        struct pb_reader a =
+            pb_read(f.number == 5 && f.wire == PB_BYTES ? f.bytes : (struct str){0});
+        struct pb_field text;
+        while (pb_next(&a, &text))
+            if (text.number == 9 && text.wire == PB_BYTES)
+                return text.bytes;
+    }
+    return (struct str){0};
+}
+
+/* A tensor that holds what another one held, in another form. */
+struct alias {
+    struct str name, of;
+};
+
+struct aliases {
+    struct alias list[ONNX_SAMPLES_MAX];
+    int count;
+};
+
+static struct str origin_of(const struct aliases *aliases, struct str name)
+{
+    for (int i = aliases->count; i-- > 0;) /* an alias's origin stands before it */
+        if (str_equal(aliases->list[i].name, name))
+            name = aliases->list[i].of;
+    return name;
+}
+
+static void note_alias(struct aliases *aliases, const struct node *node)
+{
+    static const char *const passing[] = {
+        "Gather", "ArrayFeatureExtractor", "Identity", "Reshape", "Squeeze", "Flatten"};
+    for (size_t i = 0; i < ARRAY_LEN(passing) && aliases->count < ONNX_SAMPLES_MAX; i++)
+        if (str_equal_c(node->op, passing[i]))
+            aliases->list[aliases->count++] = (struct alias){node->output, node->input};
+}
+
+static void note_sample(struct onnx_file *file, const struct aliases *aliases,
+                        const struct node *node, struct str bytes)
+{
+    bool is_encoder =
+        str_equal_c(node->op, "OneHotEncoder") || str_equal_c(node->op, "LabelEncoder");
+    struct str text = is_encoder ? first_text(bytes) : (struct str){0};
+    if (text.ptr && file->sample_count < ONNX_SAMPLES_MAX)
+        file->samples[file->sample_count++] =
+            (struct onnx_sample){origin_of(aliases, node->input), text};
+}
+
+/* Which operator makes each output, and what encoders read. */
 static enum err_code find_makers(struct str graph, struct onnx_file *file, struct err *err)
 {
     struct pb_reader r = pb_read(graph), n;
     struct pb_field f, made;
+    struct aliases aliases = {.count = 0};
     while (pb_next(&r, &f)) {
         struct node node;
         if (f.number != 1 || f.wire != PB_BYTES)
@@ -443,6 +501,8 @@ static enum err_code find_makers(struct str graph, struct onnx_file *file, struc
         enum err_code rc = read_node(f.bytes, &node, err);
         if (rc)
             return rc;
+        note_alias(&aliases, &node);
+        note_sample(file, &aliases, &node, f.bytes);
         n = pb_read(f.bytes);
         while (pb_next(&n, &made)) {
             bool is_output = made.number == 2 && made.wire == PB_BYTES;

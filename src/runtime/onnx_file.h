@@ -25,6 +25,7 @@
 
 enum {
     ONNX_OUTPUTS_MAX = 64,
+    ONNX_SAMPLES_MAX = 64,
     ONNX_NODES_MAX = 1 << 20,
     ONNX_DEPTH_MAX =
         64, /* messages inside messages; a graph inside a node's attribute takes three */
@@ -42,6 +43,11 @@ struct onnx_output {
     int class_count;
 };
 
+/* A text that an encoder of categories takes from an input of the graph. */
+struct onnx_sample {
+    struct str input, text;
+};
+
 struct onnx_file {
     int64_t ir_version, opset;
     struct str producer, producer_version;
@@ -51,6 +57,8 @@ struct onnx_file {
     bool has_zipmap;      /* at an output */
     int output_count;
     struct onnx_output outputs[ONNX_OUTPUTS_MAX];
+    int sample_count; /* those past the limit are not looked at */
+    struct onnx_sample samples[ONNX_SAMPLES_MAX];
 };
 
 /* Could these first bytes, or all bytes, be an ONNX model? */

@@ -14,7 +14,8 @@ struct onnx_model {
     OrtSession *session; /* any number of threads may run it */
     struct arena *texts; /* owns what the signature points to */
     struct signature signature;
-    struct signature_tensor inputs[RUNTIME_TENSORS_MAX], outputs[RUNTIME_TENSORS_MAX];
+    struct signature_tensor *inputs; /* [signature.input_count], in `texts` */
+    struct signature_tensor outputs[RUNTIME_TENSORS_MAX];
     const char *output_names[RUNTIME_TENSORS_MAX]; /* the session's, in the order of `outputs` */
     bool is_unshaped[RUNTIME_TENSORS_MAX];         /* outputs whose shape nobody declares */
 
@@ -30,15 +31,12 @@ struct onnx_model {
 enum err_code onnx_describe(struct onnx_model *model, const struct onnx_file *file,
                             struct err *err);
 
-/* Make output `index` the first, which contracts, golden rows and monitors read. */
-void onnx_output_first(struct onnx_model *model, int index);
-
 /* --- onnx_trial.c --- */
 
 /* Run the model on made-up rows to learn what no file says: how long a row takes, whether rows are
  * independent of each other, which output holds probabilities. Fills signature.place,
- * batch_rows_max, class_count, is_probability and feature_count. A model that cannot answer such
- * rows is left as it is: on a lane, never joined, not tabular. */
+ * batch_rows_max, answer, class_count, is_probability and feature_count. A model that cannot answer
+ * such rows is left as it is: on a lane, never joined, not tabular. */
 void onnx_try(struct onnx_model *model, const struct onnx_file *file);
 
 /* --- onnx.c --- */

@@ -9,6 +9,7 @@
 /* One of the session's three lists. */
 struct list {
     const char *noun;
+    size_t count_max;
     OrtStatus *(*count)(const OrtSession *session, size_t *count);
     OrtStatus *(*name)(const OrtSession *session, size_t index, OrtAllocator *allocator,
                        char **name);
@@ -20,9 +21,9 @@ static enum err_code list_size(const struct onnx_model *m, const struct list *li
 {
     enum err_code rc =
         onnx_status(m->library, list->count(m->session, count), ERR_INTERNAL, list->noun, err);
-    if (!rc && *count > RUNTIME_TENSORS_MAX)
-        rc = err_set(err, ERR_LIMIT, "the model has %zu %ss, the limit is %d", *count, list->noun,
-                     RUNTIME_TENSORS_MAX);
+    if (!rc && *count > list->count_max)
+        rc = err_set(err, ERR_LIMIT, "the model has %zu %ss, the limit is %zu", *count, list->noun,
+                     list->count_max);
     return rc;
 }
 
@@ -107,17 +108,12 @@ static enum err_code read_type(const struct onnx_model *m, const struct list *li
 
 /* --- inputs ------------------------------------------------------------------------------- */
 
-static enum err_code take_inputs(struct onnx_model *m, const struct list *list, bool is_optional,
-                                 struct err *err)
+static enum err_code take_inputs(struct onnx_model *m, const struct list *list, size_t count,
+                                 bool is_optional, struct err *err)
 {
-    size_t count = 0;
-    struct signature *s = &m->signature;
-    enum err_code rc = list_size(m, list, &count, err);
+    enum err_code rc = ERR_OK;
     for (size_t i = 0; !rc && i < count; i++) {
-        if (s->input_count == RUNTIME_TENSORS_MAX)
-            return err_set(err, ERR_LIMIT, "the model has more than %d inputs",
-                           RUNTIME_TENSORS_MAX);
-        struct signature_tensor *t = &m->inputs[s->input_count++];
+        struct signature_tensor *t = &m->inputs[m->signature.input_count++];
         bool is_ours = false;
         *t = (struct signature_tensor){.is_optional = is_optional};
         rc = copy_name(m, list, i, &t->name, err);
@@ -128,6 +124,24 @@ static enum err_code take_inputs(struct onnx_model *m, const struct list *list, 
                          "input '%s' is not a tensor of a type that a request can carry", t->name);
     }
     return rc;
+}
+
+/* Those that a request must give, and after them the weights that it may give. */
+static enum err_code take_all_inputs(struct onnx_model *m, const struct list *inputs,
+                                     const struct list *presets, struct err *err)
+{
+    size_t count = 0, preset_count = 0;
+    enum err_code rc = list_size(m, inputs, &count, err);
+    if (!rc)
+        rc = list_size(m, presets, &preset_count, err);
+    if (rc)
+        return rc;
+    m->inputs = arena_calloc(m->texts, count + preset_count, sizeof(*m->inputs));
+    if (!m->inputs || count + preset_count > RUNTIME_INPUTS_MAX)
+        return err_set(err, ERR_LIMIT, "the model has %zu inputs, the limit is %d",
+                       count + preset_count, RUNTIME_INPUTS_MAX);
+    rc = take_inputs(m, inputs, count, false, err);
+    return rc ? rc : take_inputs(m, presets, preset_count, true, err);
 }
 
 /* --- outputs ------------------------------------------------------------------------------ */
@@ -195,22 +209,6 @@ static enum err_code take_outputs(struct onnx_model *m, const struct list *list,
     return rc;
 }
 
-void onnx_output_first(struct onnx_model *m, int index)
-{
-    assert(index >= 0 && index < m->signature.output_count);
-    struct signature_tensor output = m->outputs[index];
-    const char *name = m->output_names[index];
-    bool is_unshaped = m->is_unshaped[index];
-    for (int i = index; i > 0; i--) {
-        m->outputs[i] = m->outputs[i - 1];
-        m->output_names[i] = m->output_names[i - 1];
-        m->is_unshaped[i] = m->is_unshaped[i - 1];
-    }
-    m->outputs[0] = output;
-    m->output_names[0] = name;
-    m->is_unshaped[0] = is_unshaped;
-}
-
 /* --- together ------------------------------------------------------------------------------- */
 
 static const char *detail_of(struct onnx_model *m, const struct onnx_file *file)
@@ -226,17 +224,15 @@ static const char *detail_of(struct onnx_model *m, const struct onnx_file *file)
 enum err_code onnx_describe(struct onnx_model *m, const struct onnx_file *file, struct err *err)
 {
     const OrtApi *api = m->library->api;
-    const struct list inputs = {"input", api->SessionGetInputCount, api->SessionGetInputName,
-                                api->SessionGetInputTypeInfo};
-    const struct list presets = {"input", api->SessionGetOverridableInitializerCount,
-                                 api->SessionGetOverridableInitializerName,
-                                 api->SessionGetOverridableInitializerTypeInfo};
-    const struct list outputs = {"output", api->SessionGetOutputCount, api->SessionGetOutputName,
-                                 api->SessionGetOutputTypeInfo};
+    const struct list inputs = {"input", RUNTIME_INPUTS_MAX, api->SessionGetInputCount,
+                                api->SessionGetInputName, api->SessionGetInputTypeInfo};
+    const struct list presets = {
+        "input", RUNTIME_INPUTS_MAX, api->SessionGetOverridableInitializerCount,
+        api->SessionGetOverridableInitializerName, api->SessionGetOverridableInitializerTypeInfo};
+    const struct list outputs = {"output", RUNTIME_TENSORS_MAX, api->SessionGetOutputCount,
+                                 api->SessionGetOutputName, api->SessionGetOutputTypeInfo};
     struct signature *s = &m->signature;
-    enum err_code rc = take_inputs(m, &inputs, false, err);
-    if (!rc)
-        rc = take_inputs(m, &presets, true, err);
+    enum err_code rc = take_all_inputs(m, &inputs, &presets, err);
     if (!rc)
         rc = take_outputs(m, &outputs, file, err);
     if (rc)

@@ -26,7 +26,8 @@ static const int64_t trial_ns_max = 10 * INT64_C(1000000000);
 
 struct trial {
     struct arena *arena;
-    struct tensor in[RUNTIME_TENSORS_MAX], out[RUNTIME_TENSORS_MAX];
+    struct tensor *in; /* [input_count], in the arena */
+    struct tensor out[RUNTIME_TENSORS_MAX];
     struct runtime_call call;
     int64_t ns; /* of the fastest run */
 };
@@ -46,10 +47,19 @@ static void fill_doubles(double *values, int64_t count, int64_t per_row)
         values[i] = (double)((i % per_row * 7 + i / per_row * 13) % 16) / 16;
 }
 
-static void fill_texts(struct str *texts, int64_t count)
+static void fill_texts(struct str *texts, int64_t count, struct str text)
 {
     for (int64_t i = 0; i < count; i++)
-        texts[i] = STR_LIT("a");
+        texts[i] = text;
+}
+
+/* A category that an encoder knows, since others may be refused. */
+static struct str text_for(const struct onnx_file *file, const char *input)
+{
+    for (int i = 0; i < file->sample_count; i++)
+        if (str_equal_c(file->samples[i].input, input))
+            return file->samples[i].text;
+    return STR_LIT("a");
 }
 
 /* 0 and 1 in turn, as little-endian integers; as half floats these are tiny numbers. */
@@ -59,7 +69,7 @@ static void fill_integers(uint8_t *bytes, int64_t count, size_t size, int64_t pe
         bytes[(size_t)i * size] = (uint8_t)((i % per_row + i / per_row) & 1);
 }
 
-static bool fill(struct trial *trial, struct tensor *t, int64_t rows)
+static bool fill(struct trial *trial, const struct onnx_file *file, struct tensor *t, int64_t rows)
 {
     int64_t count = tensor_elements(t->shape, t->rank);
     size_t size = t->dtype == DTYPE_BYTES ? sizeof(struct str) : dtype_bytes(t->dtype);
@@ -74,14 +84,15 @@ static bool fill(struct trial *trial, struct tensor *t, int64_t rows)
     else if (t->dtype == DTYPE_F64)
         fill_doubles(t->data, count, per_row);
     else if (t->dtype == DTYPE_BYTES)
-        fill_texts(t->data, count);
+        fill_texts(t->data, count, text_for(file, t->name));
     else
         fill_integers(t->data, count, size, per_row);
     return true;
 }
 
 /* Inputs with `rows` where the first dimension is free, and one of every other free dimension. */
-static bool make_inputs(const struct onnx_model *m, struct trial *trial, int64_t rows)
+static bool make_inputs(const struct onnx_model *m, const struct onnx_file *file,
+                        struct trial *trial, int64_t rows)
 {
     for (int i = 0; i < m->signature.input_count; i++) {
         const struct signature_tensor *want = &m->inputs[i];
@@ -89,7 +100,7 @@ static bool make_inputs(const struct onnx_model *m, struct trial *trial, int64_t
         *t = (struct tensor){.name = want->name, .dtype = want->dtype, .rank = want->rank};
         for (int d = 0; d < want->rank; d++)
             t->shape[d] = want->shape[d] >= 0 ? want->shape[d] : d == 0 ? rows : 1;
-        if (!want->is_optional && !fill(trial, t, rows))
+        if (!want->is_optional && !fill(trial, file, t, rows))
             return false;
     }
     return true;
@@ -110,16 +121,18 @@ static bool run_once(const struct onnx_model *m, struct trial *trial)
     return true;
 }
 
-static bool trial_begin(const struct onnx_model *m, struct trial *trial, int64_t rows)
+static bool trial_begin(const struct onnx_model *m, const struct onnx_file *file,
+                        struct trial *trial, int64_t rows)
 {
     *trial = (struct trial){.arena = arena_new(TRIAL_BYTES_MAX)};
+    trial->in = arena_calloc(trial->arena, (size_t)m->signature.input_count, sizeof(*trial->in));
     trial->call = (struct runtime_call){
         .in = trial->in,
         .in_count = m->signature.input_count,
         .arena = trial->arena,
         .out = trial->out,
     };
-    return make_inputs(m, trial, rows) && run_once(m, trial);
+    return make_inputs(m, file, trial, rows) && run_once(m, trial);
 }
 
 static void trial_end(struct trial *trial)
@@ -311,7 +324,7 @@ static void find_probabilities(struct onnx_model *m, const struct onnx_file *fil
         int classes = probability_classes(m, file, i, output_of(m, two, i));
         if (!classes)
             continue;
-        onnx_output_first(m, i);
+        m->signature.answer = i;
         m->signature.class_count = classes;
         m->signature.is_probability = true;
         return;
@@ -323,7 +336,7 @@ static void find_probabilities(struct onnx_model *m, const struct onnx_file *fil
 static void find_features(struct onnx_model *m)
 {
     struct signature *s = &m->signature;
-    const struct signature_tensor *in = &m->inputs[0], *out = &m->outputs[0];
+    const struct signature_tensor *in = &m->inputs[0], *out = &m->outputs[m->signature.answer];
     bool is_matrix = s->input_count == 1 && in->dtype == DTYPE_F32 && in->rank == 2 &&
                      in->shape[0] < 0 && in->shape[1] > 0 && in->shape[1] <= INT32_MAX;
     bool is_answer = out->dtype == DTYPE_F32 && out->rank >= 1 && out->rank <= 2 &&
@@ -338,8 +351,8 @@ static void find_features(struct onnx_model *m)
 void onnx_try(struct onnx_model *m, const struct onnx_file *file)
 {
     struct trial one, two;
-    bool is_answered = trial_begin(m, &one, 1);
-    bool is_joined = trial_begin(m, &two, 2);
+    bool is_answered = trial_begin(m, file, &one, 1);
+    bool is_joined = trial_begin(m, file, &two, 2);
     if (is_answered && is_joined && rows_are_independent(m, &one, &two))
         m->signature.batch_rows_max = ONNX_BATCH_ROWS_MAX;
     if (is_answered)

@@ -1,11 +1,15 @@
-"""ONNX models behind the server: contracts, refusals, no library.
+"""ONNX models behind the server: every type by the protocol's own client, contracts, refusals.
 
-What could break: an order of outputs that contracts do not expect, a library that is missing.
+What could break: a type's bytes on the way in or out, an order of outputs that contracts do not
+expect, a library that is missing, an error of ONNX Runtime that takes the server with it.
 """
 import json
 
+import numpy as np
 import pytest
-from onnx import TensorProto, numpy_helper
+import tritonclient.http as http
+from onnx import TensorProto, helper, numpy_helper
+from tritonclient.utils import InferenceServerException
 
 from api import Api
 from server import ROOT, Server, free_port
@@ -40,6 +44,44 @@ def served(tmp_path_factory):
         status = server.stop()
         server.check_clean()
         assert status == 0
+
+
+@pytest.fixture(scope="module")
+def client(served):
+    with http.InferenceServerClient(f"127.0.0.1:{served.port}") as client:
+        yield client
+
+
+def ask(client, model, inputs, binary=True):
+    made = []
+    for name, (datatype, array) in inputs.items():
+        if datatype == "BYTES":
+            array = array.astype(np.object_)
+        tensor = http.InferInput(name, list(array.shape), datatype)
+        tensor.set_data_from_numpy(array, binary_data=binary)
+        made.append(tensor)
+    return client.infer(model, made)
+
+
+def test_every_type_comes_back_as_it_went(served, client):
+    served.api.register("every_type", model_file("every_type"))
+    result = ask(client, "every_type", tensors("every_type", "input"))
+    for name, (datatype, want) in tensors("every_type", "output").items():
+        got = result.as_numpy(name)
+        assert result.get_output(name)["datatype"] == datatype
+        assert got.shape == want.shape, name
+        if datatype == "BYTES":
+            assert [text.decode() for text in got.ravel()] == list(want.ravel())
+        else:
+            assert np.array_equal(got, want), name
+
+
+def test_texts_and_numbers_in_inputs_of_their_own(served, client):
+    served.api.register("columns", model_file("skl_columns"))
+    for binary in (True, False):
+        result = ask(client, "columns", tensors("skl_columns", "input"), binary)
+        for name, (_, want) in tensors("skl_columns", "output").items():
+            assert result.as_numpy(name) == pytest.approx(want, rel=1e-5, abs=1e-6)
 
 
 def contract(threshold):
@@ -84,6 +126,26 @@ def test_a_classifier_of_scikit_learn_stands_behind_a_contract(served, threshold
         assert answer["probabilities"]["benign"] == pytest.approx(float(scores[i]), rel=1e-4)
 
 
+def gather():
+    """y = table[i], which fails for an index that is out of range."""
+    table = numpy_helper.from_array(np.array([5, 6, 7], np.float32), "table")
+    graph = helper.make_graph([helper.make_node("Gather", ["table", "i"], ["y"])], "g",
+                              [helper.make_tensor_value_info("i", TensorProto.INT64, ["n"])],
+                              [helper.make_tensor_value_info("y", TensorProto.FLOAT, ["n"])],
+                              [table])
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8)
+    return model.SerializeToString()
+
+
+def test_an_error_of_the_model_is_an_error_of_that_request(served, client):
+    served.api.register("table", gather())
+    with pytest.raises(InferenceServerException) as failed:
+        ask(client, "table", {"i": ("INT64", np.array([1, 99]))})
+    assert "model 'table' version 1: ONNX Runtime cannot compute this request" in str(failed.value)
+    result = ask(client, "table", {"i": ("INT64", np.array([2, 0]))})
+    assert list(result.as_numpy("y")) == [7, 5]
+
+
 @pytest.mark.parametrize("file, words", [
     ("custom_operator", "operator 'Magic' of 'com.example'"),
     ("external_data", "tensor 'w' are in another file"),
@@ -93,6 +155,47 @@ def test_a_refused_file_says_why(served, file, words):
     reply = served.api.register("refused", artifact, expect=None)
     assert words in json.dumps(reply), reply
     served.api.get("/api/models/refused", expect=404)
+
+
+def columns_contract():
+    """A text and two numbers, each an input of its name, and the class that comes out."""
+    def role(name):
+        return [{"property": "slipwayRole", "value": name}]
+    fields = [{"name": "city", "logicalType": "string", "required": True,
+               "quality": [{"type": "library", "metric": "invalidValues", "mustBe": 0,
+                            "arguments": {"validValues": ["Bern", "Genf", "Zürich"]}}],
+               "customProperties": role("feature")}]
+    fields += [{"name": name, "logicalType": "number", "required": True,
+                "customProperties": role("feature")} for name in ("age", "income")]
+    fields.append({"name": "verdict", "logicalType": "string",
+                   "quality": [{"type": "library", "metric": "invalidValues", "mustBe": 0,
+                                "arguments": {"validValues": ["no", "yes"]}}],
+                   "customProperties": role("prediction")})
+    return json.dumps({
+        "apiVersion": "v3.1.0", "kind": "DataContract", "id": "columns", "name": "columns",
+        "version": "1.0.0", "status": "active",
+        "schema": [{"name": "row", "logicalType": "object", "properties": fields}]}).encode()
+
+
+def test_columns_stand_behind_a_contract_whose_fields_are_the_inputs(served):
+    served.api.register("people", model_file("skl_columns"), columns_contract())
+    inputs, outputs = tensors("skl_columns", "input"), tensors("skl_columns", "output")
+    for i in range(5):
+        reply = served.api.predict("people", {"city": str(inputs["city"][1][i, 0]),
+                                              "age": float(inputs["age"][1][i, 0]),
+                                              "income": float(inputs["income"][1][i, 0])})
+        answer = reply["predictions"][0]
+        assert answer["label"] == ["no", "yes"][outputs["output_label"][1][i]]
+        want = outputs["output_probability"][1][i, 1]
+        assert answer["probabilities"]["yes"] == pytest.approx(float(want), rel=1e-4)
+
+
+def test_a_small_image_is_answered(served, client):
+    """A window of 3 on an image of height 1: floor((1 - 3) / 2) + 1 = 0 rows, and 12 columns."""
+    artifact = (GOLDEN / "small_image/any_size.onnx").read_bytes()
+    served.api.register("image", artifact)
+    result = ask(client, "image", {"x": ("FP32", np.zeros((1, 16, 1, 26), np.float32))})
+    assert result.get_output("y")["shape"] == [1, 16, 0, 12]
 
 
 def test_a_file_that_crashes_onnx_runtime_crashes_a_process_apart(served):

@@ -80,7 +80,7 @@ static const struct signature *signature_of(const void *model)
     return runtime_onnx.describe(model);
 }
 
-static void probabilities_come_first_and_make_a_classifier(void **state)
+static void probabilities_are_the_answer_of_a_classifier(void **state)
 {
     static const struct {
         const char *name, *output;
@@ -96,8 +96,8 @@ static void probabilities_come_first_and_make_a_classifier(void **state)
     for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
         void *model = load_golden(cases[i].name);
         const struct signature *s = signature_of(model);
-        assert_string_equal(s->outputs[0].name, cases[i].output);
-        assert_int_equal(s->outputs[0].dtype, DTYPE_F32);
+        assert_string_equal(s->outputs[s->answer].name, cases[i].output);
+        assert_int_equal(s->outputs[s->answer].dtype, DTYPE_F32);
         assert_int_equal(s->feature_count, cases[i].features);
         assert_int_equal(s->class_count, cases[i].classes);
         assert_true(s->is_probability);
@@ -129,6 +129,8 @@ static void inputs_and_shapes_are_the_graphs_own(void **state)
     assert_int_equal(s->inputs[0].shape[0], -1);
     assert_int_equal(s->inputs[0].shape[1], 1);
     assert_int_equal(s->feature_count, 0);
+    assert_string_equal(s->outputs[s->answer].name, "output_probability");
+    assert_int_equal(s->class_count, 2);
     assert_int_equal(s->place, RUNTIME_LANE); /* texts have any length */
     runtime_onnx.free(model);
     model = load_golden("unshaped");
@@ -416,7 +418,7 @@ int main(void)
     const struct CMUnitTest models[] = {
         cmocka_unit_test(golden_models_answer_as_their_libraries),
         cmocka_unit_test(cases_of_the_onnx_project_agree),
-        cmocka_unit_test(probabilities_come_first_and_make_a_classifier),
+        cmocka_unit_test(probabilities_are_the_answer_of_a_classifier),
         cmocka_unit_test(a_regressor_gives_a_number_a_row),
         cmocka_unit_test(inputs_and_shapes_are_the_graphs_own),
         cmocka_unit_test(only_independent_rows_are_joined),
