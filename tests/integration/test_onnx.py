@@ -190,6 +190,19 @@ def test_columns_stand_behind_a_contract_whose_fields_are_the_inputs(served):
         assert answer["probabilities"]["yes"] == pytest.approx(float(want), rel=1e-4)
 
 
+def test_a_loop_without_end_ends_at_the_deadline_of_its_request(served):
+    """The next request needs the thread that the first one would have kept for hours."""
+    served.api.register("loop", model_file("loop"))
+
+    def ask_loop(times, expect, **parameters):
+        inputs = [{"name": "times", "datatype": "INT64", "shape": [], "data": [times]},
+                  {"name": "x", "datatype": "FP32", "shape": [1], "data": [1]}]
+        return served.api.post("/v2/models/loop/infer",
+                               {"inputs": inputs, "parameters": parameters}, expect).json()
+    ask_loop(2**40, 504, timeout=50_000)
+    assert ask_loop(10, 200)["outputs"][0]["data"] == [1024]
+
+
 def test_a_small_image_is_answered(served, client):
     """A window of 3 on an image of height 1: floor((1 - 3) / 2) + 1 = 0 rows, and 12 columns."""
     artifact = (GOLDEN / "small_image/any_size.onnx").read_bytes()
