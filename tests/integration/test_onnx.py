@@ -5,11 +5,13 @@ expect, a library that is missing, an error of ONNX Runtime that takes the serve
 """
 import json
 
+import ml_dtypes
 import numpy as np
+import onnxruntime
 import pytest
 import tritonclient.http as http
 from onnx import TensorProto, helper, numpy_helper
-from tritonclient.utils import InferenceServerException
+from tritonclient.utils import InferenceServerException, triton_to_np_dtype
 
 from api import Api
 from server import ROOT, Server, free_port
@@ -82,6 +84,71 @@ def test_texts_and_numbers_in_inputs_of_their_own(served, client):
         result = ask(client, "columns", tensors("skl_columns", "input"), binary)
         for name, (_, want) in tensors("skl_columns", "output").items():
             assert result.as_numpy(name) == pytest.approx(want, rel=1e-5, abs=1e-6)
+
+
+SHARED = ROOT.parent / "shared/data"
+OTHERS = {  # of other projects, with free dimensions given a size
+    "yalue-onnxruntime_go/test_data/example_float16.onnx": {},
+    "yalue-onnxruntime_go/test_data/example_multitype.onnx": {},
+    "yalue-onnxruntime_go/test_data/example_several_inputs_and_outputs.onnx": {},
+    "yalue-onnxruntime_go/test_data/example_dynamic_axes.onnx": {0: 3},
+    "yalue-onnxruntime_go/test_data/example_0_dim_output.onnx": {},
+    "yalue-onnxruntime_go/test_data/example_big_fanout.onnx": {},
+    "ankane-onnxruntime-ruby/test/support/identity_string.onnx": {},
+    "ankane-onnxruntime-ruby/test/support/logical_and.onnx": {},
+    "ankane-onnxruntime-ruby/test/support/abs_free_dimensions.onnx": {0: 2, 1: 3},
+    "microsoft-onnxruntime-inference-examples/c_cxx/MNIST/mnist.onnx": {},
+    "microsoft-onnxruntime-inference-examples/mobile/examples/Xamarin/Models/"
+    "Ultraface.version-RFB-320.onnx": {},
+}
+
+
+def some_values(rng, datatype, shape):
+    if datatype == "BYTES":
+        return np.array(["a", "Zürich", ""])[rng.integers(0, 3, shape)]
+    if datatype == "BF16":
+        return rng.normal(size=shape).astype(ml_dtypes.bfloat16)
+    if datatype == "BOOL":
+        return rng.random(shape) > 0.5
+    return (rng.normal(size=shape) * 3).astype(triton_to_np_dtype(datatype))
+
+
+def run_apart(path, inputs):
+    """name -> (shape, array) as onnxruntime itself has it. Arrays of bfloat16 go in as OrtValue and
+    do not come out, since numpy has none."""
+    session = onnxruntime.InferenceSession(path, providers=["CPUExecutionProvider"])
+    names = [output.name for output in session.get_outputs()]
+    if any(datatype == "BYTES" for datatype, _ in inputs.values()):
+        found = session.run(names, {name: array for name, (_, array) in inputs.items()})
+        return {name: (list(array.shape), array) for name, array in zip(names, found)}
+    values = {}
+    for name, (datatype, array) in inputs.items():
+        values[name] = (onnxruntime.OrtValue.ortvalue_from_numpy_with_onnx_type(
+            array, TensorProto.BFLOAT16) if datatype == "BF16"
+            else onnxruntime.OrtValue.ortvalue_from_numpy(array))
+    found = session.run_with_ort_values(names, values)
+    return {name: (value.shape(), None if "bfloat16" in value.data_type() else value.numpy())
+            for name, value in zip(names, found)}
+
+
+@pytest.mark.skipif(not SHARED.exists(), reason="the models of other projects are not here")
+@pytest.mark.parametrize("file", OTHERS, ids=lambda file: file.rsplit("/", 1)[-1])
+def test_models_of_other_projects_answer_as_onnxruntime_does(served, client, file):
+    name = file.rsplit("/", 1)[-1].removesuffix(".onnx")
+    served.api.register(name, (SHARED / file).read_bytes())
+    rng = np.random.default_rng(0)
+    inputs = {}
+    for i in client.get_model_metadata(name)["inputs"]:
+        shape = [OTHERS[file].get(d, 1) if n == -1 else n for d, n in enumerate(i["shape"])]
+        inputs[i["name"]] = i["datatype"], some_values(rng, i["datatype"], shape)
+    result = ask(client, name, inputs)
+    for output, (shape, want) in run_apart(str(SHARED / file), inputs).items():
+        got = result.as_numpy(output)
+        assert list(got.shape) == shape
+        if result.get_output(output)["datatype"] == "BYTES":
+            assert [text.decode() for text in got.ravel()] == list(want.ravel())
+        elif want is not None:
+            assert got == pytest.approx(want, rel=1e-4, abs=1e-5)
 
 
 def contract(threshold):

@@ -1,4 +1,5 @@
-/* torture_onnx.c - the ONNX project's operator cases: 1,802 models, each with inputs and outputs.
+/* torture_onnx.c - the ONNX project's operator cases: 1,802 models, each with inputs and outputs;
+ * and nine well-known image networks.
  *
  * The archive is not part of the project; without it (../shared/data) or without ONNX Runtime the
  * test is skipped. Cases whose inputs or outputs no request can carry (sequences, 8-bit and 4-bit
@@ -82,8 +83,57 @@ static void operators_agree_where_onnx_runtime_does(void **state)
     assert_true(counts[ONNX_AGREES] >= AGREEING_MIN);
 }
 
+/* The project's networks have constant weights; their input is 0/n, 1/n, ... (its own test runner
+ * says so), their output beside them. */
+static bool check_network(struct onnx_case *c, const char *path)
+{
+    char output[512];
+    struct str bytes = {0}, expected = {0};
+    struct err err = {0};
+    void *model = NULL;
+    snprintf(output, sizeof(output), "%.*s_output_0.pb", (int)(strlen(path) - strlen(".onnx")),
+             path);
+    assert_true(onnx_case_read(c, path, &bytes) && onnx_case_read(c, output, &expected));
+    assert_true(onnx_case_tensor(expected, c->arena, &c->expected[0]));
+    if (onnx_test_load(bytes.ptr, bytes.len, &model, &err))
+        fail_msg("%s: %s", path, err.msg);
+    const struct signature_tensor *as = runtime_onnx.describe(model)->inputs;
+    int64_t count = tensor_elements(as->shape, as->rank);
+    float *values = arena_calloc(c->arena, (size_t)count, sizeof(*values));
+    for (int64_t i = 0; i < count; i++)
+        values[i] = (float)((double)i / (double)count);
+    c->in[0] = (struct tensor){.name = as->name, .dtype = DTYPE_F32, .rank = as->rank};
+    memcpy(c->in[0].shape, as->shape, sizeof(as->shape));
+    c->in[0].data = values;
+    c->in_count = c->expected_count = 1;
+    c->expected[0].name = ""; /* by place */
+    bool is_same = onnx_case_answer(c, model);
+    runtime_onnx.free(model);
+    return is_same;
+}
+
+static void networks_agree(void **state)
+{
+    glob_t paths;
+    (void)state;
+    if (glob("../shared/data/onnx/onnx/backend/test/data/light/*.onnx", 0, NULL, &paths) != 0 ||
+        !onnx_test_library()) {
+        print_message("skipped: the networks or ONNX Runtime are not there\n");
+        skip();
+    }
+    for (size_t i = 0; i < paths.gl_pathc; i++) {
+        struct onnx_case c = {
+            .folder = paths.gl_pathv[i], .arena = arena_new(SIZE_MAX), .tolerance = 1e-3};
+        if (!check_network(&c, paths.gl_pathv[i]))
+            fail_msg("%s", c.problem);
+        arena_free(c.arena);
+    }
+    globfree(&paths);
+}
+
 int main(void)
 {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(operators_agree_where_onnx_runtime_does)};
+    const struct CMUnitTest tests[] = {cmocka_unit_test(operators_agree_where_onnx_runtime_does),
+                                       cmocka_unit_test(networks_agree)};
     return cmocka_run_group_tests_name("torture_onnx", tests, NULL, NULL);
 }
