@@ -537,6 +537,16 @@ enum err_code onnx_file_read(struct str bytes, struct onnx_file *file, struct er
     return rc;
 }
 
+const struct onnx_output *onnx_file_output(const struct onnx_file *file, const char *name)
+{
+    for (int i = 0; i < file->output_count; i++) {
+        const struct onnx_output *output = &file->outputs[i];
+        if (str_equal_c(output->zipped.ptr ? output->zipped : output->name, name))
+            return output;
+    }
+    return NULL;
+}
+
 /* The version comes first and the graph after it, as every writer of protobuf does it; the file may
  * end inside the graph, since these may be its first bytes only. */
 bool onnx_recognise(const void *head, size_t size)

@@ -67,6 +67,9 @@ bool onnx_recognise(const void *head, size_t size);
 /* ERR_INVALID, ERR_LIMIT or ERR_UNSUPPORTED name the place. */
 enum err_code onnx_file_read(struct str bytes, struct onnx_file *file, struct err *err);
 
+/* What the file says of a session's output, by its name there; NULL when it says nothing. */
+const struct onnx_output *onnx_file_output(const struct onnx_file *file, const char *name);
+
 /* The same model without its ZipMaps: the outputs they make are replaced by the tensors they read,
  * under those tensors' names. What `zipmap=False` of skl2onnx gives. Only when has_zipmap. `out` is
  * initialised here; free with buf_done, also after a failure. */

@@ -146,29 +146,6 @@ static enum err_code take_all_inputs(struct onnx_model *m, const struct list *in
 
 /* --- outputs ------------------------------------------------------------------------------ */
 
-/* What the file says of a session's output. */
-static const struct onnx_output *output_in_file(const struct onnx_file *file, const char *name)
-{
-    struct str wanted = str_of(name);
-    for (int i = 0; i < file->output_count; i++) {
-        const struct onnx_output *output = &file->outputs[i];
-        if (str_equal(output->zipped.ptr ? output->zipped : output->name, wanted))
-            return output;
-    }
-    return NULL;
-}
-
-/* The tensor a ZipMap read goes by the name of the maps it made. */
-static enum err_code rename_zipped(struct onnx_model *m, const struct onnx_output *output,
-                                   struct signature_tensor *t, struct err *err)
-{
-    t->rank = 2;
-    t->shape[0] = -1;
-    t->shape[1] = output->class_count;
-    t->name = arena_copy(m->texts, output->name.ptr, output->name.len);
-    return t->name ? ERR_OK : err_set(err, ERR_LIMIT, "an output's name is too long");
-}
-
 static enum err_code take_output(struct onnx_model *m, const struct list *list,
                                  const struct onnx_file *file, size_t index, struct err *err)
 {
@@ -181,13 +158,16 @@ static enum err_code take_output(struct onnx_model *m, const struct list *list,
         rc = read_type(m, list, index, t, &is_ours, err);
     if (rc || !is_ours)
         return rc;
-    const struct onnx_output *output = output_in_file(file, t->name);
+    const struct onnx_output *output = onnx_file_output(file, t->name);
     m->output_names[s->output_count] = t->name;
     m->is_unshaped[s->output_count] = t->rank == 0 && output && !output->has_shape;
-    if (output && output->zipped.ptr)
-        rc = rename_zipped(m, output, t, err);
+    if (output && output->zipped.ptr) {
+        t->rank = 2;
+        t->shape[0] = -1;
+        t->shape[1] = output->class_count;
+    }
     s->output_count++;
-    return rc;
+    return ERR_OK;
 }
 
 static enum err_code take_outputs(struct onnx_model *m, const struct list *list,

@@ -269,14 +269,6 @@ static void choose_place(struct onnx_model *m, const struct onnx_file *file, str
 /* --- classes -----------------------------------------------------------------------------------
  */
 
-static const struct onnx_output *output_in_file(const struct onnx_file *file, const char *name)
-{
-    for (int i = 0; i < file->output_count; i++)
-        if (str_equal_c(file->outputs[i].name, name))
-            return &file->outputs[i];
-    return NULL;
-}
-
 /* Another output that names the class of each row, as converters of classifiers write it. */
 static bool has_label(const struct onnx_model *m)
 {
@@ -304,7 +296,7 @@ static bool is_distribution(const float *row, int64_t count)
 static int probability_classes(const struct onnx_model *m, const struct onnx_file *file, int index,
                                const struct tensor *seen)
 {
-    const struct onnx_output *output = output_in_file(file, m->outputs[index].name);
+    const struct onnx_output *output = onnx_file_output(file, m->outputs[index].name);
     int64_t columns = seen && seen->rank == 2 ? seen->shape[1] : 1;
     if (!seen || !output || seen->dtype != DTYPE_F32 || seen->rank < 1 || seen->rank > 2 ||
         seen->shape[0] < 1 || columns < 1 || columns > INT32_MAX)

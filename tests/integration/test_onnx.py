@@ -79,7 +79,7 @@ def test_every_type_comes_back_as_it_went(served, client):
 
 
 def test_texts_and_numbers_in_inputs_of_their_own(served, client):
-    served.api.register("columns", model_file("skl_columns"))
+    served.api.register("columns", model_file("skl_columns"), runtime="onnx")
     for binary in (True, False):
         result = ask(client, "columns", tensors("skl_columns", "input"), binary)
         for name, (_, want) in tensors("skl_columns", "output").items():
@@ -135,7 +135,7 @@ def run_apart(path, inputs):
 @pytest.mark.parametrize("file", OTHERS, ids=lambda file: file.rsplit("/", 1)[-1])
 def test_models_of_other_projects_answer_as_onnxruntime_does(served, client, file):
     name = file.rsplit("/", 1)[-1].removesuffix(".onnx")
-    served.api.register(name, (SHARED / file).read_bytes())
+    served.api.register(name, (SHARED / file).read_bytes(), runtime="onnx")
     rng = np.random.default_rng(0)
     inputs = {}
     for i in client.get_model_metadata(name)["inputs"]:
@@ -182,7 +182,8 @@ def test_a_classifier_of_scikit_learn_stands_behind_a_contract(served, threshold
     """Two columns of probabilities: the second is class 1, which the threshold is about."""
     golden, rows, scores = golden_csv()
     name = f"tumour-{int(threshold * 100)}"
-    served.api.register(name, model_file("skl_scaled_matrix"), contract(threshold), golden)
+    served.api.register(name, model_file("skl_scaled_matrix"), contract(threshold), golden,
+                        runtime="onnx")
     between = [i for i, p in enumerate(scores) if 0.5 <= p < 0.9]
     assert between, "the rows have none that the threshold decides"
     for i in [0, 1, *between[:3]]:
@@ -245,7 +246,7 @@ def columns_contract():
 
 
 def test_columns_stand_behind_a_contract_whose_fields_are_the_inputs(served):
-    served.api.register("people", model_file("skl_columns"), columns_contract())
+    served.api.register("people", model_file("skl_columns"), columns_contract(), runtime="onnx")
     inputs, outputs = tensors("skl_columns", "input"), tensors("skl_columns", "output")
     for i in range(5):
         reply = served.api.predict("people", {"city": str(inputs["city"][1][i, 0]),
@@ -253,7 +254,7 @@ def test_columns_stand_behind_a_contract_whose_fields_are_the_inputs(served):
                                               "income": float(inputs["income"][1][i, 0])})
         answer = reply["predictions"][0]
         assert answer["label"] == ["no", "yes"][outputs["output_label"][1][i]]
-        want = outputs["output_probability"][1][i, 1]
+        want = outputs["probabilities"][1][i, 1]
         assert answer["probabilities"]["yes"] == pytest.approx(float(want), rel=1e-4)
 
 

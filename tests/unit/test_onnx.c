@@ -88,8 +88,8 @@ static void probabilities_are_the_answer_of_a_classifier(void **state)
     } cases[] = {
         {"mlp", "probabilities", 30, 2},
         {"sigmoid", "p", 3, 2},
-        {"skl_logistic", "output_probability", 4, 3},     /* iris: 4 features, 3 classes */
-        {"skl_forest_texts", "output_probability", 8, 2}, /* the first 8 of cancer's features */
+        {"skl_logistic", "probabilities", 4, 3},     /* iris: 4 features, 3 classes */
+        {"skl_forest_texts", "probabilities", 8, 2}, /* the first 8 of cancer's features */
         {"skl_scaled_matrix", "probabilities", 8, 2},
     };
     (void)state;
@@ -129,7 +129,7 @@ static void inputs_and_shapes_are_the_graphs_own(void **state)
     assert_int_equal(s->inputs[0].shape[0], -1);
     assert_int_equal(s->inputs[0].shape[1], 1);
     assert_int_equal(s->feature_count, 0);
-    assert_string_equal(s->outputs[s->answer].name, "output_probability");
+    assert_string_equal(s->outputs[s->answer].name, "probabilities");
     assert_int_equal(s->class_count, 2);
     assert_int_equal(s->place, RUNTIME_LANE); /* texts have any length */
     runtime_onnx.free(model);

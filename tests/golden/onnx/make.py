@@ -42,11 +42,18 @@ def tensor(name, array):
     return numpy_helper.from_array(array, name)
 
 
+def unzipped(model, name):
+    """The name of an output, or of the tensor that a ZipMap makes it from."""
+    made = {node.output[0]: node for node in model.graph.node if node.op_type == "ZipMap"}
+    return made[name].input[0] if name in made else name
+
+
 def write(name, model, inputs, outputs):
     folder = HERE / name
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir()
     (folder / "model.onnx").write_bytes(model.SerializeToString())
+    outputs = {unzipped(model, name): value for name, value in outputs.items()}
     for kind, values in (("input", inputs), ("output", outputs)):
         for i, (key, value) in enumerate(values.items()):
             (folder / f"{kind}_{i}.pb").write_bytes(tensor(key, value).SerializeToString())
