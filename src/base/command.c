@@ -110,17 +110,7 @@ static bool wait_for(pid_t pid, int64_t timeout_ms, int *status)
     return false;
 }
 
-static enum err_code judge(const char *program, int status, struct err *err)
-{
-    if (WIFEXITED(status) && WEXITSTATUS(status) == 0)
-        return ERR_OK;
-    if (WIFEXITED(status))
-        return err_set(err, ERR_UNAVAILABLE, "%s ended with status %d", program,
-                       WEXITSTATUS(status));
-    return err_set(err, ERR_UNAVAILABLE, "%s was ended by signal %d", program, WTERMSIG(status));
-}
-
-enum err_code command_run(const char *const *argv, struct str input, int64_t timeout_ms,
+enum err_code command_end(const char *const *argv, struct str input, int64_t timeout_ms, int *end,
                           struct err *err)
 {
     int input_fd, status = 0;
@@ -138,5 +128,18 @@ enum err_code command_run(const char *const *argv, struct str input, int64_t tim
     if (!wait_for(pid, timeout_ms, &status))
         return err_set(err, ERR_TIMEOUT, "%s was killed: it took longer than %lld ms", argv[0],
                        (long long)timeout_ms);
-    return judge(argv[0], status, err);
+    *end = WIFEXITED(status) ? WEXITSTATUS(status) : -WTERMSIG(status);
+    return ERR_OK;
+}
+
+enum err_code command_run(const char *const *argv, struct str input, int64_t timeout_ms,
+                          struct err *err)
+{
+    int end = 0;
+    enum err_code rc = command_end(argv, input, timeout_ms, &end, err);
+    if (rc || end == 0)
+        return rc;
+    if (end > 0)
+        return err_set(err, ERR_UNAVAILABLE, "%s ended with status %d", argv[0], end);
+    return err_set(err, ERR_UNAVAILABLE, "%s was ended by signal %d", argv[0], -end);
 }

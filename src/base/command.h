@@ -18,4 +18,9 @@
 enum err_code command_run(const char *const *argv, struct str input, int64_t timeout_ms,
                           struct err *err);
 
+/* The same for who wants to know how it ended: *end is its exit status, or minus the signal. ERR_OK
+ * when it ended by itself; the other codes as above. */
+enum err_code command_end(const char *const *argv, struct str input, int64_t timeout_ms, int *end,
+                          struct err *err);
+
 #endif

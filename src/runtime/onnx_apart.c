@@ -60,11 +60,17 @@ static void leave_mark(const struct runtime_file *file, const char *mark)
         close(fd);
 }
 
-static enum err_code explain(const struct err *why, struct err *err)
+static enum err_code refuse(int signal, struct err *err)
 {
-    err_set(err, ERR_INVALID,
-            "ONNX Runtime does not survive this model, which was tried in a process of its own: %s",
-            why->msg);
+    if (signal)
+        err_set(err, ERR_INVALID,
+                "ONNX Runtime does not survive this model: tried in a process of its own, it was "
+                "ended by signal %d",
+                signal);
+    else
+        err_set(err, ERR_INVALID,
+                "ONNX Runtime did not load this model within %d s in a process of its own",
+                APART_MS_MAX / 1000);
     return err_hint(err, "try another version of ONNX Runtime, or the runtime 'python', which runs "
                          "in a process apart");
 }
@@ -82,9 +88,12 @@ enum err_code onnx_try_apart(const struct runtime_file *file, const struct onnx_
     bool has_mark = mark_of(file, library, mark);
     if (has_mark && access(mark, F_OK) == 0)
         return ERR_OK;
-    if (command_run(argv, (struct str){file->bytes, file->size}, APART_MS_MAX, &why))
-        return explain(&why, err);
-    if (has_mark)
+    int end = 0;
+    enum err_code rc =
+        command_end(argv, (struct str){file->bytes, file->size}, APART_MS_MAX, &end, &why);
+    if (rc == ERR_TIMEOUT || (!rc && end < 0))
+        return refuse(-end, err);
+    if (!rc && end == 0 && has_mark)
         leave_mark(file, mark);
-    return ERR_OK;
+    return ERR_OK; /* also when no child could be started: then nothing is known */
 }

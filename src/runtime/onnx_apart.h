@@ -18,7 +18,7 @@
 #define ONNX_APART_WORD "onnx-apart"
 
 /* ERR_INVALID when the child crashed or took too long. Without a work_dir (a library's caller, a
- * test) nothing is tried. Slow. */
+ * test) nothing is tried, and where no child can be started the model is loaded without. Slow. */
 enum err_code onnx_try_apart(const struct runtime_file *file, const struct onnx_library *library,
                              struct err *err);
 

@@ -75,6 +75,21 @@ static void a_program_that_is_not_there_is_named(void **state)
     assert_non_null(strstr(err.msg, "/nowhere/sendmail cannot be started"));
 }
 
+static void its_end_is_a_status_or_a_signal(void **state)
+{
+    const char *const status[] = {"/bin/sh", "-c", "exit 3", NULL};
+    const char *const signal[] = {"/bin/sh", "-c", "kill -FPE $$", NULL}; /* signal 8 */
+    struct err err = {0};
+    int end = 0;
+    (void)state;
+    assert_int_equal(command_end(status, STR_LIT(""), 10000, &end, &err), ERR_OK);
+    assert_int_equal(end, 3);
+    assert_int_equal(command_end(signal, STR_LIT(""), 10000, &end, &err), ERR_OK);
+    assert_int_equal(end, -8);
+    assert_int_equal(command_run(signal, STR_LIT(""), 10000, &err), ERR_UNAVAILABLE);
+    assert_non_null(strstr(err.msg, "was ended by signal 8"));
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -84,6 +99,7 @@ int main(void)
         cmocka_unit_test(it_is_killed_with_what_it_started),
         cmocka_unit_test(it_sees_no_open_file_and_no_environment),
         cmocka_unit_test(a_program_that_is_not_there_is_named),
+        cmocka_unit_test(its_end_is_a_status_or_a_signal),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
