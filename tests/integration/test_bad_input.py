@@ -78,7 +78,7 @@ BAD_ROWS = {
     "true for a number": (row_with("true"), ["mean_radius"]),
     "a list for a number": (row_with("[17]"), ["mean_radius"]),
     "an object for a number": (row_with('{"mm": 17}'), ["mean_radius"]),
-    "NaN for a number": (row_with("NaN"), ["mean_radius", "missing"]),
+    "NaN for a number": (row_with("NaN"), ["mean_radius", "got NaN"]),
     "Infinity": (row_with("-Infinity"), ["mean_radius", "3.4e38"]),
     "a huge number": (row_with("1e999"), ["mean_radius", "3.4e38"]),
     "beyond float32": (row_with("1e39"), ["mean_radius", "3.4e38"]),
@@ -146,7 +146,7 @@ BAD_TENSORS = {
     "an output twice": ({"inputs": [tensor()],
                          "outputs": [{"name": "predict"}, {"name": "predict"}]}, b"", "predict"),
     "classification": ({"inputs": [tensor()], "outputs": [
-        {"name": "predict", "parameters": {"classification": 2}}]}, b"", "classification"),
+        {"name": "predict", "parameters": {"classification": 0}}]}, b"", "classification"),
     "an id that is a number": ({"id": 7, "inputs": [tensor()]}, b"", "id"),
 }
 
