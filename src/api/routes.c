@@ -16,6 +16,24 @@ const struct route routes[] = {
     {"POST", "/v2/models/{model}/versions/{version}/infer", oip_infer, SCOPE_PREDICT, RUN_DATA,
      FORM_OIP, BODY_TENSORS, "Predict with one version (Open Inference Protocol)"},
 
+    /* Triton's shared memory, which is refused */
+    {"GET", "/v2/systemsharedmemory/status", oip_memory_status, SCOPE_PREDICT, RUN_DATA, FORM_OIP,
+     BODY_NONE, "Shared memory regions: none"},
+    {"POST", "/v2/systemsharedmemory/region/{region}/register", oip_memory_register, SCOPE_PREDICT,
+     RUN_DATA, FORM_OIP, BODY_JSON, "Refused: memory that a caller names"},
+    {"POST", "/v2/systemsharedmemory/region/{region}/unregister", oip_memory_unregister,
+     SCOPE_PREDICT, RUN_DATA, FORM_OIP, BODY_JSON, "Unregister a region that is not there"},
+    {"POST", "/v2/systemsharedmemory/unregister", oip_memory_unregister, SCOPE_PREDICT, RUN_DATA,
+     FORM_OIP, BODY_JSON, "Unregister all regions"},
+    {"GET", "/v2/cudasharedmemory/status", oip_memory_status, SCOPE_PREDICT, RUN_DATA, FORM_OIP,
+     BODY_NONE, "CUDA shared memory regions: none"},
+    {"POST", "/v2/cudasharedmemory/region/{region}/register", oip_memory_register, SCOPE_PREDICT,
+     RUN_DATA, FORM_OIP, BODY_JSON, "Refused: memory that a caller names"},
+    {"POST", "/v2/cudasharedmemory/region/{region}/unregister", oip_memory_unregister,
+     SCOPE_PREDICT, RUN_DATA, FORM_OIP, BODY_JSON, "Unregister a CUDA region that is not there"},
+    {"POST", "/v2/cudasharedmemory/unregister", oip_memory_unregister, SCOPE_PREDICT, RUN_DATA,
+     FORM_OIP, BODY_JSON, "Unregister all CUDA regions"},
+
     /* gRPC */
     {"POST", "/inference.GRPCInferenceService/ModelInfer", grpc_model_infer, SCOPE_PREDICT,
      RUN_DATA, FORM_GRPC, BODY_TENSORS, "Predict"},

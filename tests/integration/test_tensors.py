@@ -160,6 +160,14 @@ def test_a_raw_body_is_the_one_input(echo):
     assert blob == sent.tobytes()
 
 
+def test_shared_memory_is_refused_with_the_reason(client):
+    client.unregister_system_shared_memory()
+    assert client.get_system_shared_memory_status() == []
+    with pytest.raises(InferenceServerException) as raised:
+        client.register_system_shared_memory("region", "/etc/passwd", 64)
+    assert "belongs to others" in raised.value.message()
+
+
 def zeros(name, dtype, *shape):
     return tensor(name, np.zeros(shape, dtype), True)
 
