@@ -24,7 +24,8 @@ enum {
 /* What is found out about a forest before anything is laid out. */
 struct survey {
     const struct forest *forest;
-    int *used_of; /* [feature_count] index in used[], or -1 */
+    int *used_of;  /* [feature_count] first index in used[], or -1 */
+    int *distinct; /* [feature_count] thresholds of a feature */
     uint16_t used[RANKS_USED_MAX];
     int used_count;
     float *thresholds[RANKS_USED_MAX]; /* sorted, distinct, finite or +infinity */
@@ -55,25 +56,6 @@ static bool is_split(const struct forest_node *node)
     return node->left != 0;
 }
 
-static bool find_used(struct survey *s)
-{
-    const struct forest *f = s->forest;
-    for (int i = 0; i < f->feature_count; i++)
-        s->used_of[i] = -1;
-    for (int i = 0; i < f->node_count; i++)
-        if (is_split(&f->nodes[i]))
-            s->used_of[f->nodes[i].feature] = 0;
-    for (int i = 0; i < f->feature_count; i++) {
-        if (s->used_of[i] < 0)
-            continue;
-        if (s->used_count == RANKS_USED_MAX)
-            return false;
-        s->used_of[i] = s->used_count;
-        s->used[s->used_count++] = (uint16_t)i;
-    }
-    return true;
-}
-
 /* Equal thresholds become one; -0 and 0 are equal. */
 static int make_distinct(float *values, int count)
 {
@@ -85,35 +67,65 @@ static int make_distinct(float *values, int count)
     return distinct;
 }
 
-static bool collect_thresholds(struct survey *s)
+/* All thresholds by feature: begins[i] ... begins[i + 1] of the pool. */
+static void gather_thresholds(struct survey *s, size_t *begins)
 {
     const struct forest *f = s->forest;
-    int counts[RANKS_USED_MAX] = {0};
-    float *next[RANKS_USED_MAX];
+    size_t features = (size_t)f->feature_count;
     for (int i = 0; i < f->node_count; i++)
         if (is_split(&f->nodes[i]))
-            counts[s->used_of[f->nodes[i].feature]]++;
-    float *at = s->pool;
-    for (int u = 0; u < s->used_count; u++) {
-        s->thresholds[u] = next[u] = at;
-        at += counts[u];
-    }
+            begins[f->nodes[i].feature + 2]++;
+    for (size_t i = 1; i < features + 2; i++)
+        begins[i] += begins[i - 1];
     for (int i = 0; i < f->node_count; i++)
         if (is_split(&f->nodes[i]))
-            *next[s->used_of[f->nodes[i].feature]]++ = forest_threshold(&f->nodes[i]);
-    for (int u = 0; u < s->used_count; u++) {
-        s->threshold_counts[u] = make_distinct(s->thresholds[u], counts[u]);
-        if (s->threshold_counts[u] > RANKS_THRESHOLDS_MAX)
+            s->pool[begins[f->nodes[i].feature + 1]++] = forest_threshold(&f->nodes[i]);
+}
+
+/* A feature with more thresholds than a byte numbers is used several times, each time with a
+ * stretch of them. */
+static bool use_feature(struct survey *s, int feature, float *thresholds, int count)
+{
+    int room = count > RANKS_THRESHOLDS_MAX ? RANKS_STRETCH : RANKS_THRESHOLDS_MAX;
+    s->used_of[feature] = s->used_count;
+    s->distinct[feature] = count;
+    for (int at = 0; at < count; at += room) {
+        int part = count - at < room ? count - at : room;
+        if (s->used_count == RANKS_USED_MAX)
             return false;
-        s->row_count += (s->threshold_counts[u] + 15) / 16;
+        s->used[s->used_count] = (uint16_t)feature;
+        s->thresholds[s->used_count] = thresholds + at;
+        s->threshold_counts[s->used_count++] = part;
+        s->row_count += (part + 15) / 16;
     }
     return true;
 }
 
-/* Index of a split's threshold among those of its feature. */
-static int rank_of(const struct survey *s, const struct forest_node *node)
+static bool collect_thresholds(struct survey *s)
 {
-    int u = s->used_of[node->feature], low = 0, high = s->threshold_counts[u];
+    size_t features = (size_t)s->forest->feature_count;
+    size_t *begins = calloc(features + 2, sizeof(*begins));
+    bool is_fit = begins != NULL;
+    if (begins)
+        gather_thresholds(s, begins);
+    for (size_t i = 0; is_fit && i < features; i++) {
+        float *thresholds = s->pool + begins[i];
+        int count = make_distinct(thresholds, (int)(begins[i + 1] - begins[i]));
+        s->used_of[i] = -1;
+        is_fit = count == 0 || use_feature(s, (int)i, thresholds, count);
+    }
+    free(begins);
+    return is_fit;
+}
+
+/* Where a split's threshold is: which use of its feature, and its index there. */
+struct rank_place {
+    int used, rank;
+};
+
+static struct rank_place find_place(const struct survey *s, const struct forest_node *node)
+{
+    int u = s->used_of[node->feature], count = s->distinct[node->feature], low = 0, high = count;
     const float threshold = forest_threshold(node);
     while (low < high) {
         int middle = (low + high) / 2;
@@ -122,13 +134,15 @@ static int rank_of(const struct survey *s, const struct forest_node *node)
         else
             high = middle;
     }
-    return low;
+    if (count <= RANKS_THRESHOLDS_MAX)
+        return (struct rank_place){u, low};
+    return (struct rank_place){u + low / RANKS_STRETCH, low % RANKS_STRETCH};
 }
 
 static uint16_t *slot_of(struct survey *s, const struct forest_node *node)
 {
-    int u = s->used_of[node->feature];
-    return &s->slot_of[u][rank_of(s, node) / RANKS_STRETCH][!node->is_missing_left];
+    struct rank_place place = find_place(s, node);
+    return &s->slot_of[place.used][place.rank / RANKS_STRETCH][!node->is_missing_left];
 }
 
 static bool number_slots(struct survey *s)
@@ -148,6 +162,7 @@ static bool number_slots(struct survey *s)
 static void survey_done(struct survey *s)
 {
     free(s->used_of);
+    free(s->distinct);
     free(s->pool);
 }
 
@@ -156,8 +171,9 @@ static bool survey_init(struct survey *s, const struct forest *forest)
 {
     *s = (struct survey){.forest = forest};
     s->used_of = malloc((size_t)forest->feature_count * sizeof(*s->used_of));
+    s->distinct = calloc((size_t)forest->feature_count, sizeof(*s->distinct));
     s->pool = malloc(((size_t)forest->node_count + 1) * sizeof(*s->pool));
-    return s->used_of && s->pool && find_used(s) && collect_thresholds(s) && number_slots(s);
+    return s->used_of && s->distinct && s->pool && collect_thresholds(s) && number_slots(s);
 }
 
 static size_t width_of(const struct forest *f)
@@ -201,9 +217,9 @@ enum { ABSENT = 0, PRESENT = 1 };
 
 static uint16_t *number_of(const struct chunker *c, const struct forest_node *node)
 {
-    size_t u = (size_t)c->survey->used_of[node->feature];
-    size_t run = 2 * u + !node->is_missing_left;
-    return &c->numbers[run * RANKS_THRESHOLDS_MAX + (size_t)rank_of(c->survey, node)];
+    struct rank_place place = find_place(c->survey, node);
+    size_t run = 2 * (size_t)place.used + !node->is_missing_left;
+    return &c->numbers[run * RANKS_THRESHOLDS_MAX + (size_t)place.rank];
 }
 
 static int mark_tree(struct chunker *c, const struct forest_tree *tree)
@@ -285,7 +301,7 @@ static void put_split(struct fill *fill, size_t tree, size_t place, const struct
     uint8_t slot = 0, rank = RANKS_NEVER;
     if (is_split(node)) {
         slot = (uint8_t)*slot_of(s, node);
-        rank = (uint8_t)(rank_of(s, node) % RANKS_STRETCH);
+        rank = (uint8_t)(find_place(s, node).rank % RANKS_STRETCH);
         fill->predicates[tree * fill->width + place] = *number_of(fill->chunker, node);
     }
     if (place < 64) {
@@ -433,6 +449,15 @@ static void lay_out(struct layout *l, struct survey *s, struct chunker *c, struc
     p->fill.chunker = c;
 }
 
+/* Is each feature used once, and are they the first ones? */
+static bool is_prefix(const struct survey *s)
+{
+    for (int u = 0; u < s->used_count; u++)
+        if (s->used[u] != u)
+            return false;
+    return true;
+}
+
 static void fill_head(const struct survey *s, const struct chunker *c, const struct parts *p)
 {
     const struct forest *f = s->forest;
@@ -441,7 +466,7 @@ static void fill_head(const struct survey *s, const struct chunker *c, const str
         .output_count = f->output_count,
         .tree_count = f->tree_count,
         .is_deep = f->depth > RANKS_DEPTH_UPPER,
-        .is_prefix = s->used_count == 0 || s->used[s->used_count - 1] == s->used_count - 1,
+        .is_prefix = is_prefix(s),
         .used_count = s->used_count,
         .slot_words = s->slot_count <= 64    ? 1
                       : s->slot_count <= 128 ? 2

@@ -7,6 +7,8 @@
  *     slots   what a split's first byte names: a feature, where its missing values go, and which
  *             stretch of 254 ranks, since 256 thresholds have 257 ranks and a byte has to say
  *             "missing goes right" too (254, above every rank of a split)
+ *     used    a feature in splits; one with more than 256 thresholds counts as several, each with a
+ *             stretch of them, for a split only asks about its own threshold
  *     places  a tree as a perfect heap of 6 levels (places 1 ... 63) or of 8 (1 ... 255); below a
  *             leaf it repeats the leaf
  *
@@ -25,8 +27,8 @@
 #include <stdint.h>
 
 enum {
-    RANKS_USED_MAX = 128,       /* features that occur in splits */
-    RANKS_THRESHOLDS_MAX = 256, /* of one feature */
+    RANKS_USED_MAX = 128,       /* features that occur in splits, a stretch of thresholds each */
+    RANKS_THRESHOLDS_MAX = 256, /* of one of them */
     RANKS_SLOTS_MAX = 256,
     RANKS_STRETCH = 254, /* ranks of one slot */
     RANKS_DEPTH_UPPER = 6,

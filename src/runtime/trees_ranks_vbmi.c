@@ -211,6 +211,8 @@ INLINE float score_output(const struct ranks *m, const struct slot_words *s, int
     uint64_t bits[2][BLOCK] __attribute__((aligned(64)));
     int tree = m->first_tree[output], end = m->first_tree[output + 1];
     float sum = m->base[output];
+    if (tree == end)
+        return sum;
     compare_block(m, s, words, tree, bits[0]);
     for (int turn = 0; tree < end; tree += BLOCK, turn ^= 1) {
         compare_block(m, s, words, tree + BLOCK, bits[turn ^ 1]);
