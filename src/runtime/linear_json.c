@@ -94,7 +94,8 @@ static enum err_code read_row(struct document *d, yyjson_val *list, const char *
 
 static enum err_code read_name(struct document *d, size_t i)
 {
-    struct str name = json_str(yyjson_obj_get(yyjson_arr_get(d->features, i), "name"));
+    yyjson_val *value = yyjson_obj_get(yyjson_arr_get(d->features, i), "name");
+    struct str name = yyjson_is_str(value) ? json_str(value) : (struct str){0};
     if (name.len == 0 || name.len > NAME_BYTES_MAX || memchr(name.ptr, '\0', name.len))
         return err_set(d->err, ERR_INVALID,
                        "slipway-linear: features[%zu]: name is not a text of 1 to %d bytes", i,

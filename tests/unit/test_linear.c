@@ -179,6 +179,7 @@ static const struct {
     {"[\"f\",\"m\"]", "[]", "features[1]: categories is not a list"},
     {"\"sex\"", "\"age\"", "two features are named 'age'"},
     {"\"sex\"", "\"\"", "features[1]: name is not a text"},
+    {"\"sex\"", "[1,2,3]", "features[1]: name is not a text"},
     {"logistic", "probit", "link is none of"},
     {"logistic", "softmax", "softmax needs weights of two classes"},
     {"slipway-linear\",\"link", "slipway-lineal\",\"link", ""},
