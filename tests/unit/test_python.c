@@ -6,6 +6,7 @@
 #include "runtime/python.h"
 
 #include <fcntl.h>
+#include <ftw.h>
 #include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -608,6 +609,20 @@ static int begin(void **state)
     return 0;
 }
 
+static int remove_entry(const char *path, const struct stat *st, int kind, struct FTW *where)
+{
+    (void)st;
+    (void)where;
+    return kind == FTW_DP ? rmdir(path) : unlink(path);
+}
+
+static int remove_root(void **state)
+{
+    (void)state;
+    nftw(root, remove_entry, 16, FTW_DEPTH | FTW_PHYS);
+    return 0;
+}
+
 static bool has_python(void)
 {
     if (access("/usr/bin/python3", X_OK) == 0 || access("/usr/local/bin/python3", X_OK) == 0)
@@ -645,5 +660,5 @@ int main(int argc, char **argv)
         cmocka_unit_test(its_own_tmp_may_be_written),
         cmocka_unit_test(it_says_what_holds),
     };
-    return has_python() ? cmocka_run_group_tests(tests, begin, NULL) : 0;
+    return has_python() ? cmocka_run_group_tests(tests, begin, remove_root) : 0;
 }

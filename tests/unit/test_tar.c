@@ -2,6 +2,7 @@
 #include "base/tar.h"
 
 #include <fcntl.h>
+#include <ftw.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/stat.h>
@@ -267,6 +268,20 @@ static void a_hundred_thousand_mutants_do_no_harm(void **state)
     buf_done(&bytes);
 }
 
+static int remove_entry(const char *path, const struct stat *st, int kind, struct FTW *where)
+{
+    (void)st;
+    (void)where;
+    return kind == FTW_DP ? rmdir(path) : unlink(path);
+}
+
+static int remove_root(void **state)
+{
+    (void)state;
+    nftw(root, remove_entry, 16, FTW_DEPTH | FTW_PHYS);
+    return 0;
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -282,5 +297,5 @@ int main(void)
         cmocka_unit_test(an_archive_without_its_end_is_refused),
         cmocka_unit_test(a_hundred_thousand_mutants_do_no_harm),
     };
-    return cmocka_run_group_tests(tests, make_root, NULL);
+    return cmocka_run_group_tests(tests, make_root, remove_root);
 }
