@@ -125,7 +125,7 @@ struct call {
     int cold_count; /* cold.c's own: how often it has waited for a model */
     /* gRPC */
     void *decoded;                    /* what the handler has read before the pipeline does */
-    struct grpc_stream *stream;       /* whose messages these are; NULL: a unary call */
+    struct stream *stream;            /* whose messages these are; NULL: a unary call */
     void (*reply)(struct call *call); /* instead of http_reply, for a call within another */
 
     /* dispatch.c's own */

@@ -341,6 +341,7 @@ struct call *call_within(const struct call *outer, struct http_exchange *x)
         return NULL;
     clear_call(call, x, outer->node, outer->thread);
     call->route = outer->route;
+    memcpy(call->params, outer->params, sizeof(call->params));
     call->traceparent = outer->traceparent;
     if (call->traceparent.ptr)
         call->span_id = rand_u64(&call->thread->rand) | 1;

@@ -4,6 +4,7 @@
 #include <arpa/inet.h>
 #include <openssl/evp.h>
 
+#include "api/stream.h"
 #include "base/check.h"
 #include "net/http_encoding.h"
 
@@ -58,6 +59,14 @@ enum err_code grpc_next(const struct http_request *request, struct str bytes, si
     return flag ? unpack(request, *message, bytes_max, arena, message, err) : ERR_OK;
 }
 
+enum err_code grpc_stream_next(struct stream *stream, struct str *message, size_t *taken,
+                               struct err *err)
+{
+    const struct http_request *request = &stream->call->x->request;
+    return grpc_next(request, request->body, stream->message_bytes_max, stream->scratch, message,
+                     taken, err);
+}
+
 enum err_code grpc_message(struct call *call, struct str *message, struct err *err)
 {
     const struct http_request *request = &call->x->request;
@@ -75,16 +84,15 @@ enum err_code grpc_message(struct call *call, struct str *message, struct err *e
     return ERR_OK;
 }
 
-size_t grpc_begin(struct http_response *response)
+size_t grpc_begin(struct buf *body)
 {
-    size_t mark = response->body.len;
-    buf_append(&response->body, "\0\0\0\0\0", GRPC_PREFIX_BYTES);
+    size_t mark = body->len;
+    buf_append(body, "\0\0\0\0\0", GRPC_PREFIX_BYTES);
     return mark;
 }
 
-void grpc_end(struct http_response *response, size_t mark)
+void grpc_end(struct buf *body, size_t mark)
 {
-    struct buf *body = &response->body;
     if (body->is_full)
         return; /* dispatch says so */
     uint32_t size = htonl((uint32_t)(body->len - mark - GRPC_PREFIX_BYTES));

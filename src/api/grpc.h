@@ -26,12 +26,17 @@ enum {
 enum err_code grpc_next(const struct http_request *request, struct str bytes, size_t bytes_max,
                         struct arena *arena, struct str *message, size_t *taken, struct err *err);
 
+/* The same for a stream: its ops->next. */
+struct stream;
+enum err_code grpc_stream_next(struct stream *stream, struct str *message, size_t *taken,
+                               struct err *err);
+
 /* The one message of a unary call. */
 enum err_code grpc_message(struct call *call, struct str *message, struct err *err);
 
 /* A message of the reply is what is written to the body between these two. */
-size_t grpc_begin(struct http_response *response);
-void grpc_end(struct http_response *response, size_t mark);
+size_t grpc_begin(struct buf *body);
+void grpc_end(struct buf *body, size_t mark);
 
 /* The time that the caller gives, in microseconds; 0: it names none. */
 enum err_code grpc_timeout(const struct http_request *request, int64_t *timeout_us,

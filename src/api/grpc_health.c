@@ -5,8 +5,9 @@
 #include <stdlib.h>
 #include <uv.h>
 
-#include "api/grpc_stream.h"
+#include "api/grpc.h"
 #include "api/handlers.h"
+#include "api/stream.h"
 #include "base/check.h"
 
 enum { WATCH_MS = 1000, MESSAGE_BYTES_MAX = 64 * 1024 };
@@ -38,9 +39,9 @@ static enum grpc_serving serving_of(struct call *call, struct str service)
 
 static void put_status(struct call *call, enum grpc_serving status)
 {
-    size_t mark = grpc_begin(&call->x->response);
+    size_t mark = grpc_begin(&call->x->response.body);
     pb_put_varint(&call->x->response.body, 1, status);
-    grpc_end(&call->x->response, mark);
+    grpc_end(&call->x->response.body, mark);
 }
 
 enum err_code grpc_health_check(struct call *call, struct err *err)
@@ -67,13 +68,13 @@ struct watch_timer {
 };
 
 struct watch {
-    struct grpc_stream stream;
+    struct stream stream;
     struct watch_timer *timer;
     struct str service;
     enum grpc_serving last;
 };
 
-static struct watch *watch_of(struct grpc_stream *stream)
+static struct watch *watch_of(struct stream *stream)
 {
     return CONTAINER_OF(stream, struct watch, stream);
 }
@@ -98,13 +99,13 @@ static void on_timer(uv_timer_t *timer)
     look(watch);
     if (atomic_load_explicit(&call->node->is_draining, memory_order_relaxed)) {
         err_set(&err, ERR_UNAVAILABLE, "the server is stopping");
-        grpc_stream_resume(&watch->stream, ERR_UNAVAILABLE, &err);
+        stream_resume(&watch->stream, ERR_UNAVAILABLE, &err);
     } else if (call->x->response.body.len) {
-        grpc_stream_send(&watch->stream);
+        stream_send(&watch->stream);
     }
 }
 
-static enum err_code take(struct grpc_stream *stream, struct str message, struct err *err)
+static enum err_code take(struct stream *stream, struct str message, struct err *err)
 {
     struct watch *watch = watch_of(stream);
     struct call *call = stream->call;
@@ -126,9 +127,9 @@ static enum err_code take(struct grpc_stream *stream, struct str message, struct
     return ERR_OK;
 }
 
-static void cancel(struct grpc_stream *stream)
+static void cancel(struct stream *stream)
 {
-    grpc_stream_resume(stream, ERR_CANCELLED, NULL);
+    stream_resume(stream, ERR_CANCELLED, NULL);
 }
 
 static void free_timer(uv_handle_t *handle)
@@ -136,7 +137,7 @@ static void free_timer(uv_handle_t *handle)
     free(handle->data);
 }
 
-static void end(struct grpc_stream *stream)
+static void end(struct stream *stream)
 {
     struct watch *watch = watch_of(stream);
     if (watch->timer)
@@ -146,12 +147,12 @@ static void end(struct grpc_stream *stream)
 
 enum err_code grpc_health_watch(struct call *call, struct err *err)
 {
-    static const struct grpc_stream_ops ops = {take, cancel, end};
+    static const struct stream_ops ops = {grpc_stream_next, take, cancel, end};
     struct watch *watch = arena_calloc(call->arena, 1, sizeof(*watch));
     if (!watch)
         return err_set(err, ERR_LIMIT, "the request does not fit its memory");
     watch->stream.ops = &ops;
     watch->stream.message_bytes_max = MESSAGE_BYTES_MAX;
-    grpc_stream_begin(&watch->stream, call);
+    stream_begin(&watch->stream, call);
     return ERR_OK;
 }

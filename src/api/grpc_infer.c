@@ -38,9 +38,9 @@ static enum err_code fill(struct request *req, struct err *err)
 static enum err_code encode(struct request *req, struct err *err)
 {
     struct http_response *response = &req->exchange->response;
-    size_t mark = grpc_begin(response);
+    size_t mark = grpc_begin(&response->body);
     enum err_code rc = grpc_write_infer(req, &response->body, err);
-    grpc_end(response, mark);
+    grpc_end(&response->body, mark);
     return rc;
 }
 

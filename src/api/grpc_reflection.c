@@ -1,7 +1,8 @@
 /* grpc_reflection.c - grpc.reflection.v1 and v1alpha: clients ask what there is to call. */
+#include "api/grpc.h"
 #include "api/grpc_describe.h"
-#include "api/grpc_stream.h"
 #include "api/handlers.h"
+#include "api/stream.h"
 #include "base/check.h"
 
 enum { MESSAGE_BYTES_MAX = 64 * 1024 };
@@ -78,28 +79,28 @@ static enum err_code answer_message(struct call *call, struct str message, struc
     }
     if (r.problem)
         return err_set(err, ERR_INVALID, "the message cannot be read: %s", r.problem);
-    size_t mark = grpc_begin(response);
+    size_t mark = grpc_begin(&response->body);
     if (host.len)
         pb_put_bytes(&response->body, 1, host);
     pb_put_bytes(&response->body, 2, message);
     answer(&response->body, ask, text);
-    grpc_end(response, mark);
+    grpc_end(&response->body, mark);
     return ERR_OK;
 }
 
-static enum err_code take(struct grpc_stream *stream, struct str message, struct err *err)
+static enum err_code take(struct stream *stream, struct str message, struct err *err)
 {
     return answer_message(stream->call, message, err);
 }
 
 enum err_code grpc_reflect(struct call *call, struct err *err)
 {
-    static const struct grpc_stream_ops ops = {.take = take};
-    struct grpc_stream *stream = arena_calloc(call->arena, 1, sizeof(*stream));
+    static const struct stream_ops ops = {.next = grpc_stream_next, .take = take};
+    struct stream *stream = arena_calloc(call->arena, 1, sizeof(*stream));
     if (!stream)
         return err_set(err, ERR_LIMIT, "the request does not fit its memory");
     stream->ops = &ops;
     stream->message_bytes_max = MESSAGE_BYTES_MAX;
-    grpc_stream_begin(stream, call);
+    stream_begin(stream, call);
     return ERR_OK;
 }

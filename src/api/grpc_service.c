@@ -50,10 +50,10 @@ static enum err_code find_version(struct call *call, const struct endpoint **end
 /* A reply whose only field is a truth in field 1. */
 static enum err_code answer_bool(struct call *call, bool value)
 {
-    size_t mark = grpc_begin(&call->x->response);
+    size_t mark = grpc_begin(&call->x->response.body);
     if (value) /* false is what an absent field means */
         pb_put_varint(&call->x->response.body, 1, 1);
-    grpc_end(&call->x->response, mark);
+    grpc_end(&call->x->response.body, mark);
     return ERR_OK;
 }
 
@@ -87,14 +87,14 @@ enum err_code grpc_model_ready(struct call *call, struct err *err)
 enum err_code grpc_server_metadata(struct call *call, struct err *err)
 {
     struct buf *out = &call->x->response.body;
-    size_t mark = grpc_begin(&call->x->response);
+    size_t mark = grpc_begin(&call->x->response.body);
     (void)err;
     pb_put_text(out, 1, GRPC_SERVER_NAME);
     pb_put_text(out, 2, SLIPWAY_VERSION);
     pb_put_text(out, 3, "model_repository");
     pb_put_text(out, 3, "model_configuration");
     pb_put_text(out, 3, "statistics");
-    grpc_end(&call->x->response, mark);
+    grpc_end(&call->x->response.body, mark);
     return ERR_OK;
 }
 
@@ -186,13 +186,13 @@ enum err_code grpc_model_metadata(struct call *call, struct err *err)
     if (rc)
         return rc;
     struct buf *out = &call->x->response.body;
-    size_t mark = grpc_begin(&call->x->response);
+    size_t mark = grpc_begin(&call->x->response.body);
     pb_put_text(out, 1, endpoint->name);
     each_version(endpoint, put_version_name, out);
     pb_put_text(out, 3, loaded->signature->platform);
     put_inputs(out, 4, loaded, put_metadata);
     put_outputs(out, 5, loaded, put_metadata);
-    grpc_end(&call->x->response, mark);
+    grpc_end(&call->x->response.body, mark);
     return ERR_OK;
 }
 
@@ -227,7 +227,7 @@ enum err_code grpc_model_config(struct call *call, struct err *err)
     if (rc)
         return rc;
     struct buf *out = &call->x->response.body;
-    size_t mark = grpc_begin(&call->x->response);
+    size_t mark = grpc_begin(&call->x->response.body);
     size_t config = pb_begin(out, 1);
     pb_put_text(out, 1, endpoint->name);
     pb_put_text(out, 2, loaded->signature->platform);
@@ -236,7 +236,7 @@ enum err_code grpc_model_config(struct call *call, struct err *err)
     put_outputs(out, 6, loaded, put_config);
     pb_put_text(out, 17, GRPC_SERVER_NAME);
     pb_end(out, config);
-    grpc_end(&call->x->response, mark);
+    grpc_end(&call->x->response.body, mark);
     return ERR_OK;
 }
 
@@ -284,7 +284,7 @@ enum err_code grpc_repository_index(struct call *call, struct err *err)
     if (rc)
         return rc;
     struct buf *out = &call->x->response.body;
-    size_t mark = grpc_begin(&call->x->response);
+    size_t mark = grpc_begin(&call->x->response.body);
     for (size_t i = 0; i < endpoints->slot_count; i++) {
         if (!endpoints->slots[i].key.ptr)
             continue;
@@ -294,7 +294,7 @@ enum err_code grpc_repository_index(struct call *call, struct err *err)
             put_index(out, endpoint->name, endpoint->champion_version,
                       endpoint->problem ? endpoint->problem : "no champion");
     }
-    grpc_end(&call->x->response, mark);
+    grpc_end(&call->x->response.body, mark);
     return ERR_OK;
 }
 
@@ -355,7 +355,7 @@ enum err_code grpc_model_statistics(struct call *call, struct err *err)
         rc = choose_version(call, names, &endpoint, &loaded, err);
     if (rc)
         return rc;
-    size_t mark = grpc_begin(&call->x->response);
+    size_t mark = grpc_begin(&call->x->response.body);
     if (loaded && names[1].len)
         put_statistics(call, endpoint, loaded);
     else if (endpoint)
@@ -363,6 +363,6 @@ enum err_code grpc_model_statistics(struct call *call, struct err *err)
     for (size_t i = 0; !endpoint && i < endpoints->slot_count; i++)
         if (endpoints->slots[i].key.ptr)
             each_version(endpoints->slots[i].value, put_statistics, call);
-    grpc_end(&call->x->response, mark);
+    grpc_end(&call->x->response.body, mark);
     return ERR_OK;
 }

@@ -29,6 +29,9 @@ handler_fn webhooks_get;                                          /* webhook_api
 handler_fn alerts_get, alert_rules_get, silences_get;             /* alert_api.c */
 handler_fn silence_post, silence_delete;                          /* alert_api.c */
 
+/* WebSocket */
+handler_fn socket_predict, socket_infer; /* socket_api.c */
+
 /* gRPC */
 handler_fn grpc_model_infer;                             /* grpc_infer.c */
 handler_fn grpc_model_stream_infer;                      /* grpc_stream_infer.c */

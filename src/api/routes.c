@@ -33,6 +33,15 @@ const struct route routes[] = {
      SCOPE_PREDICT, RUN_DATA, FORM_OIP, BODY_JSON, "Unregister a CUDA region that is not there"},
     {"POST", "/v2/cudasharedmemory/unregister", oip_memory_unregister, SCOPE_PREDICT, RUN_DATA,
      FORM_OIP, BODY_JSON, "Unregister all CUDA regions"},
+    /* WebSocket */
+    {"GET", "/predict/{model}", socket_predict, SCOPE_PREDICT, RUN_DATA, FORM_PROBLEM, BODY_NONE,
+     "Predict rows by field names on a WebSocket"},
+    {"GET", "/predict/{model}/versions/{version}", socket_predict, SCOPE_PREDICT, RUN_DATA,
+     FORM_PROBLEM, BODY_NONE, "Predict rows with one version on a WebSocket"},
+    {"GET", "/v2/models/{model}/infer", socket_infer, SCOPE_PREDICT, RUN_DATA, FORM_OIP, BODY_NONE,
+     "Predict on a WebSocket (Open Inference Protocol)"},
+    {"GET", "/v2/models/{model}/versions/{version}/infer", socket_infer, SCOPE_PREDICT, RUN_DATA,
+     FORM_OIP, BODY_NONE, "Predict with one version on a WebSocket (Open Inference Protocol)"},
 
     /* gRPC */
     {"POST", "/inference.GRPCInferenceService/ModelInfer", grpc_model_infer, SCOPE_PREDICT,

@@ -8,10 +8,8 @@
 #include "net/conn.h"
 
 #include <errno.h>
-#include <linux/sockios.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/ioctl.h>
 #include <sys/socket.h>
 #include <sys/syscall.h>
 #include <unistd.h>
@@ -24,125 +22,6 @@ static void go_on(struct http_conn *conn);
 static void flush(struct http_conn *conn);
 static void set_reading(struct http_conn *conn, bool is_reading);
 
-/* ---- phases and their timeouts ---- */
-
-static void unlist(struct http_conn *conn)
-{
-    struct phase_list *list = &conn->thread->phases[conn->listed];
-    if (conn->listed == PHASE_NONE)
-        return;
-    if (conn->previous_in_phase)
-        conn->previous_in_phase->next_in_phase = conn->next_in_phase;
-    else
-        list->first = conn->next_in_phase;
-    if (conn->next_in_phase)
-        conn->next_in_phase->previous_in_phase = conn->previous_in_phase;
-    else
-        list->last = conn->previous_in_phase;
-    conn->listed = PHASE_NONE;
-}
-
-static void enlist(struct http_conn *conn, enum phase phase, uint64_t from_ms)
-{
-    struct phase_list *list = &conn->thread->phases[phase];
-    unlist(conn);
-    conn->listed = (uint8_t)phase;
-    conn->deadline_ms = from_ms + list->timeout_ms;
-    conn->next_in_phase = NULL;
-    conn->previous_in_phase = list->last;
-    if (list->last)
-        list->last->next_in_phase = conn;
-    else
-        list->first = conn;
-    list->last = conn;
-}
-
-static uint64_t now_ms(const struct http_conn *conn)
-{
-    return uv_now(loop_uv(conn->thread->loop));
-}
-
-uint64_t conn_now_ms(const struct http_conn *conn)
-{
-    return now_ms(conn);
-}
-
-/* Idle and waiting connections are not moved at once: the list they stand in finds them out when
- * their old deadline comes, so that an ordinary request touches no list. */
-void conn_enter(struct http_conn *conn, enum phase phase)
-{
-    conn->phase = (uint8_t)phase;
-    if (phase == PHASE_NONE)
-        return;
-    if (phase == PHASE_IDLE && conn->listed == PHASE_IDLE)
-        return;
-    enlist(conn, phase, now_ms(conn));
-}
-
-static void time_out(struct http_conn *conn)
-{
-    static const struct http_refusal late = {408, "the request did not come in time",
-                                             "send the whole request without long pauses"};
-    counter_add(&conn->thread->stats.timeouts, 1);
-    bool has_begun = conn->phase == PHASE_HEAD || conn->phase == PHASE_BODY;
-    if (!has_begun || !conn->box) {
-        conn_close(conn);
-        return;
-    }
-    conn->thread->config->refuse(&late, &conn->box->x.request, &conn->box->x.response);
-    conn->box->x.response.is_closing = true;
-    http_reply(&conn->box->x);
-}
-
-/* What the client's machine has not taken: libuv's queue and the kernel's. Of the latter libuv
- * hears only when a third of it, perhaps a megabyte, has left: too seldom to tell slow from stuck.
- */
-static size_t undelivered(const struct http_conn *conn)
-{
-    int queued = 0;
-    if (ioctl(conn->fd, SIOCOUTQ, &queued) != 0)
-        queued = 0;
-    return uv_stream_get_write_queue_size(&conn->stream) + (size_t)queued;
-}
-
-static bool takes_its_reply(struct http_conn *conn)
-{
-    size_t left = undelivered(conn);
-    bool has_moved = left + PROGRESS_BYTES <= conn->mark;
-    conn->mark = left;
-    return has_moved;
-}
-
-static void check_late(struct http_conn *conn, uint64_t now)
-{
-    uint64_t timeout_ms = conn->thread->phases[conn->listed].timeout_ms;
-    if (conn->phase == PHASE_NONE)
-        enlist(conn, PHASE_IDLE, now); /* looked at again later */
-    else if (conn->phase == PHASE_IDLE && conn->touched_ms + timeout_ms > now)
-        enlist(conn, PHASE_IDLE, conn->touched_ms);
-    else if (conn->phase == PHASE_WRITE && takes_its_reply(conn))
-        enlist(conn, PHASE_WRITE, now);
-    else if (!conn->h2 || conn->phase == PHASE_WRITE || !h2_check_late(conn))
-        time_out(conn);
-    else if (!conn->is_closing)
-        enlist(conn, (enum phase)conn->phase, now);
-}
-
-void conn_tick(struct http_thread *thread)
-{
-    uint64_t now = uv_now(loop_uv(thread->loop));
-    for (int phase = 0; phase < PHASE_COUNT; phase++) {
-        struct phase_list *list = &thread->phases[phase];
-        struct http_conn *last = list->last;
-        while (list->first && list->first->deadline_ms <= now) {
-            struct http_conn *conn = list->first;
-            check_late(conn, now);
-            if (conn == last)
-                break; /* those put behind it were looked at already */
-        }
-    }
-}
-
 /* ---- closing ---- */
 
 static void free_conn(struct http_conn *conn)
@@ -152,6 +31,7 @@ static void free_conn(struct http_conn *conn)
     buf_done(&conn->writing);
     tls_free(conn->tls);
     h2_free(conn->h2);
+    ws_free(conn->ws);
     thread->conn_count--;
     free(conn);
     http_thread_check_end(thread);
@@ -221,7 +101,7 @@ void conn_close(struct http_conn *conn)
     if (conn->is_closing)
         return;
     conn->is_closing = true;
-    unlist(conn);
+    conn_unlist(conn);
     forget_conn(conn);
     leave_again(conn);
     leave_unsent(conn);
@@ -232,6 +112,8 @@ void conn_close(struct http_conn *conn)
     conn->box = NULL;
     if (conn->h2)
         h2_end(conn);
+    if (conn->ws)
+        ws_end(conn);
     drop_chunk(conn->thread, conn->held);
     conn->held = NULL;
     if (!conn->kept_count)
@@ -281,6 +163,11 @@ static void after_write(struct http_conn *conn)
         go_on(conn);
         return;
     }
+    if (conn->ws) {
+        ws_tell(conn);
+        go_on(conn);
+        return;
+    }
     if (conn->thread->is_draining && !conn->box && !conn->pending.len) {
         conn_close(conn); /* what conn_drain_all left for this write */
         return;
@@ -314,7 +201,7 @@ static void write_later(struct http_conn *conn, size_t done)
         return;
     }
     conn->is_writing = true;
-    conn->mark = undelivered(conn);
+    conn->mark = conn_undelivered(conn);
     conn_enter(conn, PHASE_WRITE);
 }
 
@@ -423,7 +310,7 @@ static void send_reply(struct http_conn *conn, struct box *box)
         conn->is_last = true;
     counter_add(&thread->stats.requests, 1);
     reply_put(conn, box);
-    conn->touched_ms = now_ms(conn);
+    conn->touched_ms = conn_now_ms(conn);
     conn_enter(conn, PHASE_IDLE);
 }
 
@@ -484,6 +371,10 @@ void http_reply(struct http_exchange *x)
     }
     if (conn->h2) {
         h2_reply(box);
+        return;
+    }
+    if (conn->ws) {
+        ws_reply(box);
         return;
     }
     send_reply(conn, box);
@@ -619,6 +510,10 @@ static bool step(struct http_conn *conn, const char **bytes, size_t *size)
         conn_refuse(box, &conn->parser.refusal);
         break;
     }
+    if (conn->ws) { /* an upgrade: the box is no longer ours */
+        conn->box = NULL;
+        return false;
+    }
     box->is_in_feed = false;
     if (box->is_answered) {
         conn->box = NULL;
@@ -707,6 +602,12 @@ static void join_again(struct http_conn *conn)
     uv_idle_start(&thread->idle, on_idle);
 }
 
+void conn_go_on_soon(struct http_conn *conn)
+{
+    if (!conn->is_feeding && !conn->is_closing)
+        join_again(conn);
+}
+
 void conn_run_again(struct http_thread *thread)
 {
     struct http_conn *list = thread->again, *next;
@@ -773,13 +674,20 @@ static void feed(struct http_conn *conn, const char *bytes, size_t size)
         taken = h2_feed(conn, bytes, size);
         bytes += taken;
         size -= taken;
-    } else {
+    } else if (!conn->ws) {
         feed_http1(conn, &bytes, &size);
+    }
+    if (conn->ws) {
+        taken = ws_feed(conn, bytes, size);
+        bytes += taken;
+        size -= taken;
     }
     conn->is_feeding = false;
     if (conn->h2) {
         h2_pull(conn);
         h2_settle(conn);
+    } else if (conn->ws) {
+        ws_settle(conn);
     }
     if (conn->is_last && !conn->is_waiting)
         size = 0;
@@ -789,7 +697,7 @@ static void feed(struct http_conn *conn, const char *bytes, size_t size)
         return;
     bool is_wanted = !conn->is_waiting || conn->box->x.cancel; /* it may leave */
     set_reading(conn, is_wanted && !size && !conn->is_last && !is_output_full(conn));
-    if (size && !conn->is_waiting && !conn->is_writing)
+    if (size && !conn->is_waiting && !conn->is_writing && !ws_is_busy(conn))
         join_again(conn);
 }
 
@@ -948,7 +856,7 @@ static void start_conn(struct http_conn *conn, bool is_unix, struct tls_context 
         conn_close(conn);
         return;
     }
-    conn->touched_ms = now_ms(conn);
+    conn->touched_ms = conn_now_ms(conn);
     conn_enter(conn, conn->tls ? PHASE_TLS : PHASE_IDLE);
     set_reading(conn, true);
 }
@@ -983,6 +891,8 @@ void conn_drain_all(struct http_thread *thread)
         next = conn->next;
         if (conn->h2)
             h2_drain(conn);
+        else if (conn->ws)
+            ws_tell(conn);
         else if (!conn->box && !conn->out.len && !conn->is_writing && !conn->pending.len)
             conn_close(conn);
     }

@@ -17,6 +17,7 @@
 #include "net/http_server.h"
 #include "net/known_head.h"
 #include "net/tls.h"
+#include "net/ws.h"
 
 enum {
     CHUNK_BYTES = 64 * 1024,          /* one read */
@@ -123,6 +124,7 @@ struct http_conn {
     struct http_thread *thread;
     int fd;                /* the stream's, borrowed from libuv */
     struct tls *tls;       /* NULL: plain */
+    struct ws *ws;         /* after an upgrade of HTTP/1 */
     struct h2 *h2;         /* NULL: HTTP/1 */
     uint8_t preface_bytes; /* of HTTP/2's, so far; H2_PREFACE_NONE: it speaks another */
     struct http_parser parser;
@@ -192,6 +194,20 @@ void reply_put(struct http_conn *conn, struct box *box);
 void peer_describe_tcp(struct http_conn *conn);
 bool peer_describe_unix(struct http_conn *conn);
 
+/* ---- timeout.c ---- */
+
+/* It is in this phase now, and out of all lists. */
+void conn_enter(struct http_conn *conn, enum phase phase);
+void conn_unlist(struct http_conn *conn);
+
+uint64_t conn_now_ms(const struct http_conn *conn);
+
+/* Bytes that the client's machine has not taken, with those in the kernel. */
+size_t conn_undelivered(const struct http_conn *conn);
+
+/* Timeouts that are over. Called by the thread's timer. */
+void conn_tick(struct http_thread *thread);
+
 /* ---- conn.c ---- */
 
 /* A client waits on this listener. */
@@ -218,17 +234,14 @@ void conn_orphan(struct box *box);
 void conn_put(struct http_conn *conn, const void *bytes, size_t size);
 void conn_flush_soon(struct http_conn *conn);
 
-void conn_enter(struct http_conn *conn, enum phase phase);
-uint64_t conn_now_ms(const struct http_conn *conn);
+/* Bytes that were kept are wanted now: in the loop's next round. */
+void conn_go_on_soon(struct http_conn *conn);
 
 /* Go on with the pipelined requests of thread->again. */
 void conn_run_again(struct http_thread *thread);
 
 /* Send what feed has left to the end of the loop's round. */
 void conn_send_all(struct http_thread *thread);
-
-/* Timeouts that are over. Called by the thread's timer. */
-void conn_tick(struct http_thread *thread);
 
 /* Has everything of this thread ended? */
 bool conn_is_quiet(const struct http_thread *thread);

@@ -84,6 +84,10 @@ bool h2_check_late(struct http_conn *conn);
 /* The handler has answered, or a refusal was written. */
 void h2_reply(struct box *box);
 
+/* What http_take and http_send do here. */
+void h2_take(struct box *box, size_t bytes);
+void h2_send(struct box *box);
+
 /* Nobody needs what the handler kept for its request. */
 void h2_release(struct box *box);
 

@@ -201,16 +201,9 @@ static void forget_sent(struct box *box)
     box->stream.sent = 0;
 }
 
-void http_send(struct http_exchange *x)
+void h2_send(struct box *box)
 {
-    struct box *box = CONTAINER_OF(x, struct box, x);
-    struct http_conn *conn = x->conn;
-    assert(!box->is_answered);
-    if (!conn) {
-        buf_clear(&x->response.body);
-        return;
-    }
-    assert(conn->h2);
+    struct http_conn *conn = box->x.conn;
     forget_sent(box);
     count_unsent(conn->h2, box);
     if (!box->stream.is_replying)
@@ -218,10 +211,4 @@ void http_send(struct http_exchange *x)
     else
         nghttp2_session_resume_data(conn->h2->session, box->stream.id);
     h2_wake(conn);
-}
-
-size_t http_unsent(const struct http_exchange *x)
-{
-    const struct box *box = (const struct box *)x; /* its first member */
-    return box->stream.unsent;
 }

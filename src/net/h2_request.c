@@ -308,21 +308,18 @@ int h2_on_data(nghttp2_session *session, uint8_t flags, int32_t id, const uint8_
     return 0;
 }
 
-void http_take(struct http_exchange *x, size_t bytes)
+void h2_take(struct box *box, size_t bytes)
 {
-    struct box *box = CONTAINER_OF(x, struct box, x);
+    struct http_conn *conn = box->x.conn;
     struct buf *body = &box->message.body;
-    assert(bytes <= body->len);
-    if (bytes == 0)
-        return;
     memmove(body->data, body->data + bytes, body->len - bytes);
     body->len -= bytes;
-    x->request.body = buf_view(body);
-    if (!x->conn || !box->stream.unconsumed || body->len > box->stream.body_bytes_max)
+    box->x.request.body = buf_view(body);
+    if (!conn || !box->stream.unconsumed || body->len > box->stream.body_bytes_max)
         return;
-    nghttp2_session_consume(x->conn->h2->session, box->stream.id, box->stream.unconsumed);
+    nghttp2_session_consume(conn->h2->session, box->stream.id, box->stream.unconsumed);
     box->stream.unconsumed = 0;
-    h2_wake(x->conn);
+    h2_wake(conn);
 }
 
 /* ---- to the handler ---- */

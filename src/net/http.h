@@ -88,9 +88,10 @@ struct http_exchange {
     void *user;       /* the handler's own, NULL at first */
     void *conn_user;  /* in/out: the handler's cache for this connection, NULL at first */
 
-    /* Streams (HTTP/2), when admission said is_streamed: the handler is called when the head is
-     * there. `receive`, which it sets, is called when request.body, what was not taken yet, has
-     * grown or nothing will follow (is_request_over). Not after http_reply. */
+    /* Streams. Over HTTP/2, when admission said is_streamed, the handler is called when the head is
+     * there; over HTTP/1 it makes a WebSocket with http_upgrade. `receive`, which it sets, is
+     * called when request.body, what was not taken yet (of a WebSocket one message), has grown or
+     * nothing will follow (is_request_over). Not after http_reply. */
     void (*receive)(struct http_exchange *x);
     bool is_request_over;
 
@@ -113,11 +114,15 @@ void http_add_header(struct http_response *response, const char *name, struct st
  * its loop thread, from inside the handler or later. `x` is gone afterwards. */
 void http_reply(struct http_exchange *x);
 
-/* Streams: the first bytes of request.body were used. */
+/* From the handler: the exchange becomes a WebSocket. ERR_UNSUPPORTED and ERR_INVALID say what the
+ * request lacks; it is answered as any other then. */
+enum err_code http_upgrade(struct http_exchange *x, struct err *err);
+
+/* Streams: the first bytes of request.body were used (of a WebSocket all). */
 void http_take(struct http_exchange *x, size_t bytes);
 
 /* Streams: what is in the response goes out, more follows; http_reply ends it. The body's bytes
- * that left are gone from it; headers count the first time only. */
+ * that left are gone from it; headers count the first time only. A WebSocket's message each. */
 void http_send(struct http_exchange *x);
 
 /* Bytes of the response that the client has not taken yet. */

@@ -1,15 +1,15 @@
-/* grpc_stream.c - messages of a stream, one after another. */
-#include "api/grpc_stream.h"
+/* stream.c - messages of a stream, one after another. */
+#include "api/stream.h"
 
 enum { UNSENT_BYTES_MAX = 1024 * 1024 };
 
-static struct grpc_stream *stream_of(const struct http_exchange *x)
+static struct stream *stream_of(const struct http_exchange *x)
 {
     const struct call *call = x->user;
     return call->stream;
 }
 
-static void end(struct grpc_stream *stream, enum err_code rc)
+static void end(struct stream *stream, enum err_code rc)
 {
     struct call *call = stream->call;
     struct http_exchange *x = call->x;
@@ -24,15 +24,14 @@ static void end(struct grpc_stream *stream, enum err_code rc)
 }
 
 /* Answer the next whole message; false when there is none, or it cannot be. */
-static bool step(struct grpc_stream *stream, enum err_code *rc, struct err *err)
+static bool step(struct stream *stream, enum err_code *rc, struct err *err)
 {
     struct http_exchange *x = stream->call->x;
     struct str message;
     size_t taken = 0;
     if (stream->is_gone || stream->is_busy || http_unsent(x) > UNSENT_BYTES_MAX)
         return false;
-    *rc = grpc_next(&x->request, x->request.body, stream->message_bytes_max, stream->call->arena,
-                    &message, &taken, err);
+    *rc = stream->ops->next(stream, &message, &taken, err);
     if (*rc || taken == 0)
         return false;
     *rc = stream->ops->take(stream, message, err);
@@ -45,13 +44,13 @@ static bool step(struct grpc_stream *stream, enum err_code *rc, struct err *err)
 }
 
 /* Is there nothing left to be answered, and nothing to come? */
-static bool is_over(const struct grpc_stream *stream)
+static bool is_over(const struct stream *stream)
 {
     const struct http_exchange *x = stream->call->x;
     return x->is_request_over && !stream->is_busy && http_unsent(x) <= UNSENT_BYTES_MAX;
 }
 
-static void pump(struct grpc_stream *stream)
+static void pump(struct stream *stream)
 {
     struct call *call = stream->call;
     enum err_code rc = ERR_OK;
@@ -82,7 +81,7 @@ static void receive(struct http_exchange *x)
 
 static void cancel(struct http_exchange *x)
 {
-    struct grpc_stream *stream = stream_of(x);
+    struct stream *stream = stream_of(x);
     stream->is_gone = true;
     if (stream->is_inside)
         return;
@@ -92,16 +91,17 @@ static void cancel(struct http_exchange *x)
         end(stream, ERR_CANCELLED);
 }
 
-void grpc_stream_begin(struct grpc_stream *stream, struct call *call)
+void stream_begin(struct stream *stream, struct call *call)
 {
     stream->call = call;
+    stream->scratch = call->arena;
     call->stream = stream;
     call->is_waiting = true;
     call->x->receive = receive;
     call->x->cancel = cancel;
 }
 
-void grpc_stream_send(struct grpc_stream *stream)
+void stream_send(struct stream *stream)
 {
     stream->is_inside = true;
     http_send(stream->call->x);
@@ -114,7 +114,7 @@ void grpc_stream_send(struct grpc_stream *stream)
         end(stream, ERR_CANCELLED);
 }
 
-void grpc_stream_resume(struct grpc_stream *stream, enum err_code rc, const struct err *err)
+void stream_resume(struct stream *stream, enum err_code rc, const struct err *err)
 {
     struct http_exchange *x = stream->call->x;
     stream->is_busy = false;
