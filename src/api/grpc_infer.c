@@ -49,6 +49,7 @@ static const struct dialect dialect = {
     .decode = decode,
     .find_key = find_key,
     .find_parameter = find_parameter,
+    .parameters = oip_parameters,
     .fill = fill,
     .encode = encode,
 };

@@ -436,11 +436,18 @@ static enum err_code read_output(struct str message, struct arena *arena, struct
             return err->code;
     if (r.problem)
         return broken(&r, "an output", err);
-    if (yyjson_obj_get(parameters, "classification") ||
-        yyjson_obj_get(parameters, "shared_memory_region"))
-        return err_set(err, ERR_UNSUPPORTED,
-                       "output parameters 'classification' and 'shared_memory_region' are not "
-                       "offered");
+    if (yyjson_obj_get(parameters, "shared_memory_region")) {
+        err_set(err, ERR_UNSUPPORTED, "output '%.*s': shared memory by name is not offered",
+                STR_ARG(output->name));
+        return err_hint(err, "take the tensor from the reply");
+    }
+    yyjson_val *classes = yyjson_obj_get(parameters, "classification");
+    if (classes && (!yyjson_is_uint(classes) || yyjson_get_uint(classes) == 0 ||
+                    yyjson_get_uint(classes) > OIP_CLASSES_MAX))
+        return err_set(err, ERR_INVALID,
+                       "output '%.*s': 'classification' must be a number of classes from 1 to %d",
+                       STR_ARG(output->name), OIP_CLASSES_MAX);
+    output->class_count = (int)yyjson_get_uint(classes);
     return ERR_OK;
 }
 

@@ -136,6 +136,21 @@ static const struct schema_message inference_messages[] = {
         {"version", 2, SCHEMA_STRING, NULL, SCHEMA_ONE},
         {"state", 3, SCHEMA_STRING, NULL, SCHEMA_ONE},
         {"reason", 4, SCHEMA_STRING, NULL, SCHEMA_ONE})},
+    {"ModelRepositoryParameter", FIELDS(
+        {"bool_param", 1, SCHEMA_BOOL, NULL, SCHEMA_CHOICE},
+        {"int64_param", 2, SCHEMA_INT64, NULL, SCHEMA_CHOICE},
+        {"string_param", 3, SCHEMA_STRING, NULL, SCHEMA_CHOICE},
+        {"bytes_param", 4, SCHEMA_BYTES, NULL, SCHEMA_CHOICE})},
+    {"RepositoryModelLoadRequest", FIELDS(
+        {"repository_name", 1, SCHEMA_STRING, NULL, SCHEMA_ONE},
+        {"model_name", 2, SCHEMA_STRING, NULL, SCHEMA_ONE},
+        {"parameters", 3, SCHEMA_MESSAGE, "ModelRepositoryParameter", SCHEMA_MAP})},
+    {"RepositoryModelLoadResponse", NULL},
+    {"RepositoryModelUnloadRequest", FIELDS(
+        {"repository_name", 1, SCHEMA_STRING, NULL, SCHEMA_ONE},
+        {"model_name", 2, SCHEMA_STRING, NULL, SCHEMA_ONE},
+        {"parameters", 3, SCHEMA_MESSAGE, "ModelRepositoryParameter", SCHEMA_MAP})},
+    {"RepositoryModelUnloadResponse", NULL},
     END,
 };
 
@@ -159,6 +174,10 @@ static const struct schema_method inference_methods[] = {
     {"ModelConfig", "ModelConfigRequest", "ModelConfigResponse", false, false},
     {"ModelStatistics", "ModelStatisticsRequest", "ModelStatisticsResponse", false, false},
     {"RepositoryIndex", "RepositoryIndexRequest", "RepositoryIndexResponse", false, false},
+    {"RepositoryModelLoad", "RepositoryModelLoadRequest", "RepositoryModelLoadResponse", false,
+     false},
+    {"RepositoryModelUnload", "RepositoryModelUnloadRequest", "RepositoryModelUnloadResponse",
+     false, false},
     END,
 };
 

@@ -254,9 +254,14 @@ static void put_index(struct buf *out, const char *name, int64_t version, const 
     pb_end(out, mark);
 }
 
-static void put_ready(void *out, const struct endpoint *endpoint, const struct loaded *loaded)
+static void put_endpoint(struct buf *out, const struct endpoint *endpoint, bool is_ready_only)
 {
-    put_index(out, endpoint->name, loaded->number, loaded_problem(loaded));
+    for (int i = 0; i < endpoint->alias_count; i++) {
+        const struct endpoint_alias *alias = &endpoint->aliases[i];
+        const char *reason = repository_reason(endpoint, alias);
+        if (!repository_is_listed(endpoint, i) && (!reason || !is_ready_only))
+            put_index(out, endpoint->name, alias->version, reason);
+    }
 }
 
 /* Field 2 of the request: only those that are ready. */
@@ -285,17 +290,67 @@ enum err_code grpc_repository_index(struct call *call, struct err *err)
         return rc;
     struct buf *out = &call->x->response.body;
     size_t mark = grpc_begin(&call->x->response.body);
-    for (size_t i = 0; i < endpoints->slot_count; i++) {
-        if (!endpoints->slots[i].key.ptr)
-            continue;
-        const struct endpoint *endpoint = endpoints->slots[i].value;
-        each_version(endpoint, put_ready, out);
-        if (!endpoint->champion && !is_ready_only)
-            put_index(out, endpoint->name, endpoint->champion_version,
-                      endpoint->problem ? endpoint->problem : "no champion");
-    }
+    for (size_t i = 0; i < endpoints->slot_count; i++)
+        if (endpoints->slots[i].key.ptr)
+            put_endpoint(out, endpoints->slots[i].value, is_ready_only);
     grpc_end(&call->x->response.body, mark);
     return ERR_OK;
+}
+
+/* The model that RepositoryModelLoad or Unload names, in field 2; field 3 are parameters, of which
+ * files and configurations are not taken. */
+static enum err_code read_model(struct call *call, const char **model, struct err *err)
+{
+    struct str message, key = {0};
+    struct pb_field f;
+    call->params[0] = (struct str){"", 0};
+    enum err_code rc = grpc_message(call, &message, err);
+    if (rc)
+        return rc;
+    struct pb_reader r = pb_read(message);
+    while (pb_next(&r, &f)) {
+        if (f.wire == PB_BYTES && f.number == 2)
+            call->params[0] = f.bytes;
+        if (f.wire != PB_BYTES || f.number != 3)
+            continue;
+        struct pb_reader entry = pb_read(f.bytes);
+        if (pb_next(&entry, &f) && f.wire == PB_BYTES && f.number == 1)
+            key = f.bytes;
+        if (!str_equal(key, STR_LIT("unload_dependents"))) {
+            err_set(err, ERR_UNSUPPORTED, "the parameter '%.*s' is not taken", STR_ARG(key));
+            return err_hint(err, "register a version: slipway model register NAME FILE");
+        }
+    }
+    if (r.problem)
+        return err_set(err, ERR_INVALID, "the message cannot be read: %s", r.problem);
+    return call_name(call, 0, "model", model, err);
+}
+
+static void answer_empty(struct call *call)
+{
+    grpc_end(&call->x->response.body, grpc_begin(&call->x->response.body));
+}
+
+enum err_code grpc_repository_load(struct call *call, struct err *err)
+{
+    const char *model;
+    enum err_code rc = read_model(call, &model, err);
+    if (!rc)
+        rc = repository_load_model(call, model, err);
+    if (!rc)
+        answer_empty(call);
+    return rc;
+}
+
+enum err_code grpc_repository_unload(struct call *call, struct err *err)
+{
+    const char *model;
+    enum err_code rc = read_model(call, &model, err);
+    if (!rc)
+        rc = control_unload(call->node->control, model, err);
+    if (!rc)
+        answer_empty(call);
+    return rc;
 }
 
 /* ---- statistics ---- */

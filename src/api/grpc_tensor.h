@@ -19,7 +19,7 @@ enum err_code grpc_read_infer(struct str message, struct arena *arena, struct gr
                               struct err *err);
 
 /* Append the fields of a ModelInferResponse. */
-enum err_code grpc_write_infer(const struct request *req, struct buf *out, struct err *err);
+enum err_code grpc_write_infer(struct request *req, struct buf *out, struct err *err);
 
 /* Append a field of shape: packed whole numbers. */
 void grpc_put_shape(struct buf *out, uint32_t number, const int64_t *shape, int rank);

@@ -2,8 +2,10 @@
 #include <string.h>
 
 #include "api/grpc_tensor.h"
+#include "api/oip_reply.h"
 #include "base/check.h"
 #include "base/protobuf.h"
+#include "base/tensor_element.h"
 
 void grpc_put_shape(struct buf *out, uint32_t number, const int64_t *shape, int rank)
 {
@@ -15,27 +17,10 @@ void grpc_put_shape(struct buf *out, uint32_t number, const int64_t *shape, int 
     pb_end(out, mark);
 }
 
-/* A BYTES element: its length and its bytes. */
-static void append_text(struct buf *out, struct str text)
-{
-    uint32_t size = (uint32_t)text.len;
-    buf_append(out, &size, sizeof(size));
-    buf_str(out, text);
-}
-
 static void put_raw(struct buf *out, const struct tensor *tensor)
 {
-    int64_t count = tensor_elements(tensor->shape, tensor->rank);
-    if (tensor->dtype != DTYPE_BYTES) {
-        pb_put_bytes(out, 6,
-                     (struct str){tensor->data, (size_t)count * dtype_bytes(tensor->dtype)});
-        return;
-    }
-    const struct str *texts = tensor->data;
-    size_t mark = pb_begin(out, 6);
-    for (int64_t i = 0; i < count; i++)
-        append_text(out, texts[i]);
-    pb_end(out, mark);
+    pb_put_head(out, 6, tensor_wire_bytes(tensor));
+    tensor_put_wire(out, tensor);
 }
 
 static uint64_t integer_at(const struct tensor *tensor, int64_t i)
@@ -84,26 +69,68 @@ static void put_typed(struct buf *out, const struct tensor *tensor)
 }
 
 /* Half floats have no typed form: then all outputs go raw, for the two may not be mixed. */
-static bool is_raw(const struct request *req)
+static bool is_raw(const struct request *req, const struct tensor *sent)
 {
     const struct grpc_infer *infer = req->decoded;
     bool raw = infer->is_raw;
     for (int i = 0; i < req->out_count; i++)
-        raw = raw || !contents_of(req->out[i].dtype);
+        raw = raw || !contents_of(sent[i].dtype);
     return raw;
 }
 
-enum err_code grpc_write_infer(const struct request *req, struct buf *out, struct err *err)
+/* One InferParameter out of JSON; what it has no word for is left out. */
+static void put_parameter(struct buf *out, struct str key, yyjson_val *value)
+{
+    size_t entry = pb_begin(out, 4);
+    pb_put_bytes(out, 1, key);
+    size_t choice = pb_begin(out, 2);
+    if (yyjson_is_bool(value))
+        pb_put_varint(out, 1, yyjson_get_bool(value));
+    else if (yyjson_is_sint(value))
+        pb_put_varint(out, 2, (uint64_t)yyjson_get_sint(value));
+    else if (yyjson_is_uint(value))
+        pb_put_varint(out, yyjson_get_uint(value) <= INT64_MAX ? 2 : 5, yyjson_get_uint(value));
+    else if (yyjson_is_real(value))
+        pb_put_f64(out, 4, yyjson_get_real(value));
+    else if (yyjson_is_str(value))
+        pb_put_bytes(out, 3, json_str(value));
+    pb_end(out, choice);
+    pb_end(out, entry);
+}
+
+/* What the model's runtime says about its answer. */
+static enum err_code put_parameters(struct buf *out, const struct request *req, struct err *err)
+{
+    yyjson_val *root, *key, *value;
+    size_t i, count;
+    if (req->reply_parameters.len == 0)
+        return ERR_OK;
+    enum err_code rc = json_read(req->reply_parameters, req->arena, &root, err);
+    if (rc)
+        return rc;
+    yyjson_obj_foreach(root, i, count, key, value)
+    {
+        put_parameter(out, json_str(key), value);
+    }
+    return ERR_OK;
+}
+
+enum err_code grpc_write_infer(struct request *req, struct buf *out, struct err *err)
 {
     const struct grpc_infer *infer = req->decoded;
-    bool raw = is_raw(req);
+    const struct tensor *sent;
+    enum err_code rc = oip_choose_tensors(&infer->oip, req, &sent, err);
+    if (rc)
+        return rc;
+    bool raw = is_raw(req, sent);
     char version[STR_NUMBER_BYTES];
     pb_put_text(out, 1, req->loaded->model);
     pb_put_bytes(out, 2, (struct str){version, str_from_i64(req->loaded->number, version)});
     if (infer->oip.id.ptr)
         pb_put_bytes(out, 3, infer->oip.id);
+    rc = put_parameters(out, req, err);
     for (int i = 0; i < req->out_count; i++) {
-        const struct tensor *tensor = &req->out[i];
+        const struct tensor *tensor = &sent[i];
         size_t mark = pb_begin(out, 5);
         pb_put_text(out, 1, tensor->name);
         pb_put_text(out, 2, dtype_name(tensor->dtype));
@@ -113,8 +140,8 @@ enum err_code grpc_write_infer(const struct request *req, struct buf *out, struc
         pb_end(out, mark);
     }
     for (int i = 0; raw && i < req->out_count; i++)
-        put_raw(out, &req->out[i]);
+        put_raw(out, &sent[i]);
     if (out->is_full)
         return err_set(err, ERR_LIMIT, "the reply is larger than %zu bytes", out->bytes_max);
-    return ERR_OK;
+    return rc;
 }

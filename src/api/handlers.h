@@ -39,8 +39,17 @@ handler_fn grpc_server_live, grpc_server_ready;          /* grpc_service.c */
 handler_fn grpc_model_ready, grpc_server_metadata;       /* grpc_service.c */
 handler_fn grpc_model_metadata, grpc_model_config;       /* grpc_service.c */
 handler_fn grpc_repository_index, grpc_model_statistics; /* grpc_service.c */
-handler_fn grpc_health_check, grpc_health_watch;         /* grpc_health.c */
-handler_fn grpc_reflect;                                 /* grpc_reflection.c */
+handler_fn grpc_repository_load, grpc_repository_unload; /* grpc_service.c */
+
+/* Bring a model into memory; may be slow. repository_api.c */
+enum err_code repository_load_model(struct call *call, const char *model, struct err *err);
+
+/* Why the alias's version is not in memory, NULL: it is; and has an alias before this one the same
+ * version? repository_api.c */
+const char *repository_reason(const struct endpoint *endpoint, const struct endpoint_alias *alias);
+bool repository_is_listed(const struct endpoint *endpoint, int index);
+handler_fn grpc_health_check, grpc_health_watch; /* grpc_health.c */
+handler_fn grpc_reflect;                         /* grpc_reflection.c */
 
 /* feedback and outcomes */
 handler_fn feedback_post, values_get, values_put;              /* feedback_api.c */

@@ -85,7 +85,7 @@ static bool is_ours(yyjson_val *key)
 }
 
 /* As the caller sent them. */
-static struct str parameters(const struct request *req)
+struct str oip_parameters(const struct request *req)
 {
     const struct oip_request *oip = req->decoded;
     struct buf text;
@@ -116,7 +116,7 @@ static const struct dialect oip_dialect = {
     .decode = decode,
     .find_key = find_key,
     .find_parameter = find_parameter,
-    .parameters = parameters,
+    .parameters = oip_parameters,
     .fill = fill,
     .encode = encode,
 };

@@ -14,6 +14,10 @@ enum err_code oip_fill(struct oip_request *oip, struct request *req, struct err 
 enum err_code oip_choose_outputs(struct request *req, const struct oip_request *oip,
                                  struct err *err);
 
+/* The parameters of a request that was decoded as an OIP request, as JSON without those that are
+ * ours. oip_api.c */
+struct str oip_parameters(const struct request *req);
+
 /* The datatype one field's own tensor has in metadata. */
 enum dtype oip_field_dtype(const struct contract_field *field);
 

@@ -120,9 +120,8 @@ static void write_head(struct buf *body, const struct oip_request *oip, const st
     buf_lit(body, ",\"outputs\":[");
 }
 
-/* What is sent: the outputs, and texts for those that were asked for as classes. */
-static enum err_code choose_tensors(const struct oip_request *oip, const struct request *req,
-                                    const struct tensor **sent, struct err *err)
+static enum err_code classify(const struct oip_request *oip, const struct request *req,
+                              const struct tensor **sent, struct err *err)
 {
     struct tensor *copies = NULL;
     enum err_code rc = ERR_OK;
@@ -154,14 +153,19 @@ static enum err_code check_outputs(const struct oip_request *oip, const struct r
     return rc;
 }
 
+enum err_code oip_choose_tensors(const struct oip_request *oip, const struct request *req,
+                                 const struct tensor **sent, struct err *err)
+{
+    enum err_code rc = classify(oip, req, sent, err);
+    return rc ? rc : check_outputs(oip, req, *sent, err);
+}
+
 enum err_code oip_reply(const struct oip_request *oip, struct request *req, struct err *err)
 {
     struct buf *body = &req->exchange->response.body;
     const struct tensor *sent;
     bool has_binary = false;
-    enum err_code rc = choose_tensors(oip, req, &sent, err);
-    if (!rc)
-        rc = check_outputs(oip, req, sent, err);
+    enum err_code rc = oip_choose_tensors(oip, req, &sent, err);
     if (rc)
         return rc;
     req->exchange->response.content_type = "application/json";

@@ -19,10 +19,10 @@ static void put_version(struct json_writer *w, const struct endpoint *endpoint, 
     json_end_object(w);
 }
 
-static const char *reason_of(const struct endpoint *endpoint, const struct endpoint_alias *alias)
+const char *repository_reason(const struct endpoint *endpoint, const struct endpoint_alias *alias)
 {
     if (alias->loaded)
-        return NULL;
+        return loaded_problem(alias->loaded);
     if (alias->is_cold)
         return "unloaded: not in memory until it is asked";
     return alias->version == endpoint->champion_version && endpoint->problem
@@ -30,15 +30,20 @@ static const char *reason_of(const struct endpoint *endpoint, const struct endpo
                : "could not be loaded";
 }
 
+bool repository_is_listed(const struct endpoint *endpoint, int index)
+{
+    for (int i = 0; i < index; i++)
+        if (endpoint->aliases[i].version == endpoint->aliases[index].version)
+            return true;
+    return false;
+}
+
 static void put_endpoint(struct json_writer *w, const struct endpoint *endpoint, bool is_ready_only)
 {
     for (int i = 0; i < endpoint->alias_count; i++) {
         const struct endpoint_alias *alias = &endpoint->aliases[i];
-        bool is_again = false;
-        for (int j = 0; j < i; j++)
-            is_again = is_again || endpoint->aliases[j].version == alias->version;
-        if (!is_again && (alias->loaded || !is_ready_only))
-            put_version(w, endpoint, alias->version, reason_of(endpoint, alias));
+        if (!repository_is_listed(endpoint, i) && (alias->loaded || !is_ready_only))
+            put_version(w, endpoint, alias->version, repository_reason(endpoint, alias));
     }
 }
 
@@ -87,18 +92,23 @@ static enum err_code reply_empty(struct call *call)
     return ERR_OK;
 }
 
-enum err_code repository_load(struct call *call, struct err *err)
+enum err_code repository_load_model(struct call *call, const char *model, struct err *err)
 {
     struct node *node = call->node;
+    enum err_code rc = node->model_cache ? model_cache_load_now(node->model_cache, model, "", err)
+                                         : control_refresh(node->control, model, err);
+    return rc ? err_wrap(err, "failed to load '%s'", model) : ERR_OK;
+}
+
+enum err_code repository_load(struct call *call, struct err *err)
+{
     const char *model;
     enum err_code rc = call_name(call, 0, "model", &model, err);
     if (!rc)
         rc = check_parameters(call, err);
-    if (rc)
-        return rc;
-    rc = node->model_cache ? model_cache_load_now(node->model_cache, model, "", err)
-                           : control_refresh(node->control, model, err);
-    return rc ? err_wrap(err, "failed to load '%s'", model) : reply_empty(call);
+    if (!rc)
+        rc = repository_load_model(call, model, err);
+    return rc ? rc : reply_empty(call);
 }
 
 enum err_code repository_unload(struct call *call, struct err *err)

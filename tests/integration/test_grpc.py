@@ -9,7 +9,7 @@ import threading
 import numpy as np
 import pytest
 
-from api import Api
+from api import Api, register_triage
 from server import PATIENCE
 from test_lane import SLOW, register
 from test_tls import Secure
@@ -21,7 +21,7 @@ from grpc_reflection.v1alpha.proto_reflection_descriptor_database import (  # no
     ProtoReflectionDescriptorDatabase)
 from tritonclient import grpc as triton  # noqa: E402
 from tritonclient.grpc import model_config_pb2, service_pb2, service_pb2_grpc  # noqa: E402
-from tritonclient.utils import InferenceServerException  # noqa: E402
+from tritonclient.utils import InferenceServerException, triton_to_np_dtype  # noqa: E402
 
 SECONDS_MAX = 10 * PATIENCE
 
@@ -226,7 +226,7 @@ def test_reflection_says_what_tritons_own_description_says(channel):
     pool = DescriptorPool(database)
     service = pool.FindServiceByName("inference.GRPCInferenceService")
     theirs = service_pb2.DESCRIPTOR.services_by_name["GRPCInferenceService"]
-    assert len(service.methods) == 10
+    assert len(service.methods) == 12
     for method in service.methods:
         other = theirs.methods_by_name[method.name]
         assert method.input_type.full_name == other.input_type.full_name
@@ -278,6 +278,75 @@ def test_keys_and_tls(make_server, tmp_path):
 def test_who_calls_over_http1_is_told_so(triage):
     answer = triage.api.post("/inference.GRPCInferenceService/ModelInfer", {}, 501)
     assert "HTTP/2" in answer.json()["detail"]
+
+
+def test_classes_instead_of_numbers(client, golden):
+    rows, expected = golden
+    wanted = [triton.InferRequestedOutput("predict", class_count=2)]
+    answer = client.infer("triage", [tensor(rows[:3])], model_version="2", outputs=wanted)
+    for row, probability in zip(answer.as_numpy("predict"), expected[:3]):
+        best = row[0].decode().split(":")
+        assert int(best[1]) == int(probability > 0.5)
+        assert float(best[0]) == pytest.approx(max(probability, 1 - probability), rel=1e-5)
+
+
+VALUES = {"BOOL": [True, False], "UINT8": [0, 255], "UINT16": [0, 2**16 - 1],
+          "UINT32": [0, 2**32 - 1], "UINT64": [0, 2**64 - 1], "INT8": [-128, 127],
+          "INT16": [-2**15, 2**15 - 1], "INT32": [-2**31, 2**31 - 1], "INT64": [-2**63, 2**63 - 1],
+          "FP16": [0.5, -2.0], "FP32": [0.1, -3e38], "FP64": [0.1, -1e300],
+          "BYTES": [b"\x00\xff", b""]}
+CONTENTS = {"BOOL": "bool_contents", "UINT8": "uint_contents", "UINT16": "uint_contents",
+            "UINT32": "uint_contents", "UINT64": "uint64_contents", "INT8": "int_contents",
+            "INT16": "int_contents", "INT32": "int_contents", "INT64": "int64_contents",
+            "FP32": "fp32_contents", "FP64": "fp64_contents", "BYTES": "bytes_contents"}
+
+
+@pytest.fixture(scope="module")
+def echo(triage):
+    """A model that answers with its inputs, one of each datatype, all optional."""
+    lines = "".join(f"  - {{name: {name}, datatype: {name}, shape: [-1], optional: true}}\n"
+                    for name in VALUES)
+    triage.api.register("echo", f"echo:\n  inputs:\n{lines}".encode())
+    triage.api.set_alias("echo", "champion", 1)
+
+
+@pytest.mark.parametrize("datatype", VALUES)
+def test_every_datatype_comes_back(client, stub, echo, datatype):
+    values = VALUES[datatype]
+    array = np.array(values, dtype=np.object_ if datatype == "BYTES"
+                     else triton_to_np_dtype(datatype))
+    made = triton.InferInput(datatype, [2], datatype)
+    made.set_data_from_numpy(array)
+    wanted = [triton.InferRequestedOutput(datatype)]
+    answer = client.infer("echo", [made], outputs=wanted).as_numpy(datatype)
+    assert answer.tolist() == array.tolist()
+    if datatype not in CONTENTS:
+        return
+    message = service_pb2.ModelInferRequest(model_name="echo")
+    typed = message.inputs.add(name=datatype, datatype=datatype, shape=[2])
+    getattr(typed.contents, CONTENTS[datatype]).extend(values)
+    message.outputs.add(name=datatype)
+    back = stub.ModelInfer(message).outputs[0]
+    assert list(getattr(back.contents, CONTENTS[datatype])) == array.tolist()
+
+
+def test_models_are_loaded_and_unloaded(make_server, golden):
+    server = make_server("--model-memory-bytes-max", "64M")
+    register_triage(Api(server.url))
+    with triton.InferenceServerClient(f"127.0.0.1:{server.port}") as client:
+        def states():
+            return {model.state for model in client.get_model_repository_index().models}
+
+        client.load_model("triage")
+        assert "READY" in states()
+        client.unload_model("triage")
+        assert states() == {"UNAVAILABLE"}
+        answer = client.infer("triage", [tensor(golden[0])])  # loads it again
+        assert len(answer.as_numpy("predict")) == len(golden[1])
+        with pytest.raises(InferenceServerException):
+            client.load_model("none")
+        with pytest.raises(InferenceServerException, match="not taken"):
+            client.load_model("triage", config="{}")
 
 
 # --- models that take their time -----------------------------------------------------------------
