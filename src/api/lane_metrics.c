@@ -139,12 +139,10 @@ void lane_metrics(struct metric_writer *w, const struct lanes *lanes,
     }
     metric_family(w, METRIC_LANE_BYTES);
     metric_sample(w, (double)lanes_waiting_bytes(lanes), METRIC_NO_LABELS);
-    if (table.count) {
-        write_numbers(&table);
-        write_closed(&table);
-        write_sizes(&table);
-        write_lost(&table);
-        write_times(&table);
-    }
+    write_numbers(&table);
+    write_closed(&table);
+    write_sizes(&table);
+    write_lost(&table);
+    write_times(&table);
     free(table.rows);
 }

@@ -372,13 +372,12 @@ static void write_traces(struct scrape *scrape)
     metric_sample(&scrape->w, (double)stats.dropped, METRIC_LABELS("dropped"));
 }
 
-/* With a budget of memory only. */
+/* Zeros without a budget: nothing is ever let go. */
 static void write_model_cache(struct scrape *scrape)
 {
-    struct model_cache_stats stats;
-    if (!scrape->call->node->model_cache)
-        return;
-    model_cache_stats(scrape->call->node->model_cache, &stats);
+    struct model_cache_stats stats = {0};
+    if (scrape->call->node->model_cache)
+        model_cache_stats(scrape->call->node->model_cache, &stats);
     write_one(scrape, METRIC_MODEL_MEMORY_MAX, (double)stats.bytes_max);
     write_one(scrape, METRIC_MODEL_LOADS, (double)stats.loads);
     write_one(scrape, METRIC_MODEL_LOAD_FAILURES, (double)stats.failures);

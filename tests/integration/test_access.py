@@ -16,7 +16,7 @@ from server import PREFIX, PROGRAM, PATIENCE
 SCOPES = ["predict", "observe", "review", "operate", "admin"]
 PARAMS = {"model": "triage", "version": "1", "alias": "challenger", "sha256": "0" * 64,
           "key": "nobody", "prediction": "none-0", "rollout": "1", "item": "1", "silence": "1",
-          "id": "none-0"}
+          "id": "none-0", "region": "none", "file": "none"}
 
 
 def make_key(api, name, scopes, **fields):

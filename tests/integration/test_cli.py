@@ -502,7 +502,7 @@ def test_doctor_finds_a_damaged_artifact(folder):
 # ---- help, completion, man pages ----
 
 GROUPS = ("model", "alias", "contract", "key", "outcome", "value", "rollout", "prediction",
-          "review", "alert", "webhook")
+          "review", "alert", "webhook", "worker")
 
 
 def test_every_command_helps_with_an_example():
@@ -562,7 +562,8 @@ def complete(*words, data=None):
 
 def test_completion_knows_words_flags_and_models(folder, tmp_path):
     assert complete("mo") == ["model", "monitor"]
-    assert complete("model", "") == ["register", "list", "show", "history", "update", "card"]
+    assert complete("model", "") == ["register", "list", "show", "history", "update", "serving",
+                                     "logs", "card"]
     assert "complete" not in complete("") and "serve" in complete("")
     assert complete("model", "register", "m", "") == [":file"]
     assert complete("model", "register", "m", "f", "--contract", "") == [":file"]
