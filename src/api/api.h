@@ -122,7 +122,8 @@ struct call {
     bool is_waiting;   /* set by a handler of a data thread: call_finish comes later */
     bool is_held;      /* answered, but its memory is in use: call_release comes later */
 
-    int cold_count; /* cold.c's own: how often it has waited for a model */
+    handler_fn *again; /* what a call within another runs anew; NULL: the route's handler */
+    int cold_count;    /* cold.c's own: how often it has waited for a model */
     /* gRPC */
     void *decoded;                    /* what the handler has read before the pipeline does */
     struct stream *stream;            /* whose messages these are; NULL: a unary call */

@@ -38,6 +38,7 @@ enum err_code call_wait_for_model(struct call *call, struct str model, struct st
     *err = (struct err){0};
     call->cold_count++;
     call->is_waiting = true;
+    call->x->cancel = NULL; /* it is no prediction's any more */
     cold->call = call;
     cold->wait.loop = call->thread->reader.loop;
     cold->wait.message.fn = on_loaded;

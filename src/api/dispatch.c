@@ -243,7 +243,8 @@ static void finish_and_reply(struct call *call)
 static void run_handler(struct call *call)
 {
     struct buf *body = &call->x->response.body;
-    handler_fn *handler = call->later ? call->later : call->route->handler;
+    handler_fn *first = call->again ? call->again : call->route->handler;
+    handler_fn *handler = call->later ? call->later : first;
     call->rc = handler(call, &call->err);
     if (!call->rc && body->is_full)
         call->rc =

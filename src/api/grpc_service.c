@@ -39,12 +39,18 @@ static enum err_code choose_version(struct call *call, const struct str names[2]
     return err_hint(err, "names are in RepositoryIndex");
 }
 
-static enum err_code find_version(struct call *call, const struct endpoint **endpoint,
-                                  struct loaded **loaded, struct err *err)
+/* The version whose description is asked for: one that is not in memory is brought there, and the
+ * call waits. */
+static enum err_code find_in_memory(struct call *call, const struct endpoint **endpoint,
+                                    struct loaded **loaded, struct err *err)
 {
     struct str names[2];
     enum err_code rc = read_names(call, names, err);
-    return rc ? rc : choose_version(call, names, endpoint, loaded, err);
+    if (!rc)
+        rc = choose_version(call, names, endpoint, loaded, err);
+    if (rc == ERR_UNAVAILABLE && endpoint_is_cold(*endpoint, names[1]))
+        rc = call_wait_for_model(call, names[0], names[1], err);
+    return rc;
 }
 
 /* A reply whose only field is a truth in field 1. */
@@ -76,10 +82,13 @@ enum err_code grpc_model_ready(struct call *call, struct err *err)
 {
     const struct endpoint *endpoint;
     struct loaded *loaded;
-    enum err_code rc = find_version(call, &endpoint, &loaded, err);
-    if (rc == ERR_INVALID || rc == ERR_LIMIT)
+    struct str names[2];
+    enum err_code rc = read_names(call, names, err);
+    if (rc)
         return rc;
-    return answer_bool(call, rc == ERR_OK && !loaded_problem(loaded));
+    rc = choose_version(call, names, &endpoint, &loaded, err);
+    bool is_cold = rc == ERR_UNAVAILABLE && endpoint_is_cold(endpoint, names[1]);
+    return answer_bool(call, is_cold || (rc == ERR_OK && !loaded_problem(loaded)));
 }
 
 /* ---- metadata ---- */
@@ -182,8 +191,8 @@ enum err_code grpc_model_metadata(struct call *call, struct err *err)
 {
     const struct endpoint *endpoint;
     struct loaded *loaded;
-    enum err_code rc = find_version(call, &endpoint, &loaded, err);
-    if (rc)
+    enum err_code rc = find_in_memory(call, &endpoint, &loaded, err);
+    if (rc || call->is_waiting)
         return rc;
     struct buf *out = &call->x->response.body;
     size_t mark = grpc_begin(&call->x->response.body);
@@ -223,8 +232,8 @@ enum err_code grpc_model_config(struct call *call, struct err *err)
 {
     const struct endpoint *endpoint;
     struct loaded *loaded;
-    enum err_code rc = find_version(call, &endpoint, &loaded, err);
-    if (rc)
+    enum err_code rc = find_in_memory(call, &endpoint, &loaded, err);
+    if (rc || call->is_waiting)
         return rc;
     struct buf *out = &call->x->response.body;
     size_t mark = grpc_begin(&call->x->response.body);

@@ -72,6 +72,9 @@ static void resume(struct request *req, enum err_code rc, const struct err *err)
     rc = pipeline_resume(req, rc, &call->err);
     if (req->is_waiting)
         return;
+    if (rc && req->is_cold &&
+        !call_wait_for_model(call, req->model_name, req->version_name, &call->err))
+        return;
     call->rc = end_prediction(call, req, rc, &call->err);
     call_finish(call);
 }

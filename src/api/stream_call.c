@@ -9,6 +9,7 @@ struct stream_calls {
     struct stream stream;
     const struct stream_calls_ops *ops;
     struct http_exchange x;    /* of the message that is being answered */
+    struct str message;        /* in its arena */
     bool is_said, is_answered; /* the answer is written; its message's memory is free, too */
 };
 
@@ -77,6 +78,13 @@ static enum err_code handle(struct stream_calls *calls, struct call *call, struc
     return rc ? rc : calls->ops->handle(call, message, err);
 }
 
+/* Its model has been brought into memory. */
+static enum err_code handle_again(struct call *call, struct err *err)
+{
+    struct stream_calls *calls = calls_of(call->stream);
+    return calls->ops->handle(call, calls->message, err);
+}
+
 static enum err_code next(struct stream *stream, struct str *message, size_t *taken,
                           struct err *err)
 {
@@ -92,9 +100,11 @@ static enum err_code take(struct stream *stream, struct str message, struct err 
         return err_set(err, ERR_LIMIT, "the request does not fit its memory");
     call->stream = stream;
     call->reply = answer;
+    call->again = handle_again;
+    calls->message = (struct str){copy, message.len};
     calls->is_said = calls->is_answered = false;
     calls->x.start_ns = clock_monotonic_ns();
-    call->rc = handle(calls, call, (struct str){copy, message.len}, &call->err);
+    call->rc = handle(calls, call, calls->message, &call->err);
     if (!call->is_waiting)
         call_finish(call);
     stream->is_busy = !calls->is_answered;

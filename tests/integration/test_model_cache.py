@@ -3,12 +3,17 @@
 What could break: a request lost while its model is loaded or let go, one load per request instead
 of one a model, a budget that is not kept, a pinned model or a rollout's version that goes.
 """
+import json
+import queue
 import re
 import threading
 
+import numpy as np
 import pytest
+import tritonclient.grpc as grpc
+import websockets.sync.client as websockets
 
-from api import REQUEST, Api, register_triage
+from api import FIELDS, REQUEST, Api, register_triage
 from server import Server, free_port
 
 MODELS = [f"m{i}" for i in range(6)]
@@ -92,6 +97,40 @@ def test_metadata_loads_and_readiness_does_not(small):
     assert "m4" not in in_memory(small.api)
     assert small.api.get("/v2/models/m4").json()["inputs"][0]["shape"] == [-1, 30]
     assert "m4" in in_memory(small.api)
+
+
+def test_grpc_and_streams_wait_for_a_model_too(small):
+    rows = np.array([[REQUEST[name] for name in FIELDS]], dtype=np.float32)
+    with grpc.InferenceServerClient(f"127.0.0.1:{small.port}") as client:
+        tensor = grpc.InferInput("input", [1, len(FIELDS)], "FP32")
+        tensor.set_data_from_numpy(rows)
+        client.unload_model("m4")
+        assert client.is_model_ready("m4")
+        assert client.get_model_metadata("m4").inputs[0].shape == [-1, 30]
+        client.unload_model("m4")
+        expected = client.infer("m4", [tensor]).as_numpy("predict")
+        client.unload_model("m4")
+        answers = queue.Queue()
+        client.start_stream(lambda result, error: answers.put(error or result))
+        for _ in range(3):
+            client.async_stream_infer("m4", [tensor])
+        for _ in range(3):
+            assert answers.get(timeout=30).as_numpy("predict") == expected
+        client.unload_model("m4")
+        client.async_stream_infer("m4", [tensor])
+        assert answers.get(timeout=30).as_numpy("predict") == expected
+        client.stop_stream()
+    small.api.post("/v2/repository/models/m3/unload", {})
+    with websockets.connect(f"ws://127.0.0.1:{small.port}/predict/m3") as socket:
+        socket.send(json.dumps(REQUEST))
+        assert json.loads(socket.recv(timeout=30))["predictions"][0]["label"] == "benign"
+
+
+def test_a_large_request_waits_for_its_model(small):
+    """Above 128 KiB a body is read beside the data thread, which then finds no model."""
+    small.api.post("/v2/repository/models/m2/unload", {})
+    reply = small.api.predict("m2", {"rows": [REQUEST] * 500})
+    assert len(reply["predictions"]) == 500
 
 
 def test_without_a_budget_nothing_is_unloaded(triage):
