@@ -154,6 +154,8 @@ def check_lines(path, text, problems):
             problems.add(path, number, "space at the end of the line")
         if word := UNFINISHED.search(line):
             problems.add(path, number, f"'{word[0]}' sounds unfinished: finish it or say why not")
+        if re.match(r"(<{7}|>{7}) ", line):
+            problems.add(path, number, "two versions of a merge: keep what is right")
         if place := MACHINE_PATH.search(line):
             problems.add(path, number, f"'{place[0]}' is a path of one machine")
 

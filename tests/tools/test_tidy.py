@@ -78,6 +78,7 @@ def test_a_folder_that_is_no_layer(tidy):
     (source("a.c", "int x; "), "space at the end"),
     (source("a.c", "\tint x;"), "a tab"),
     (source("a.c", "/* TO" "DO: more */"), "sounds unfinished"),
+    (source("a.c", "<" * 7 + " HEAD"), "two versions of a merge"),
     (source("a.c", 'const char *p = "/ho' 'me/someone/x";'), "path of one machine"),
     (source("a.c", "int x;\n" * 999), "1001 lines, the limit is 1000"),
     (source("a.c", "void f(void)\n{\n" + ";\n" * 100 + "}"), "f: 103 lines, the limit is 100"),
