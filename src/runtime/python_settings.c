@@ -106,7 +106,8 @@ static bool is_entry(struct str entry)
         char c = entry.ptr[i];
         bool is_letter = (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || c == '_';
         bool is_digit = c >= '0' && c <= '9';
-        bool is_separator = (c == '.' && colons == 0) || (c == ':' && colons++ == 0);
+        bool is_separator = (c == '.' || c == ':') && colons == 0;
+        colons += c == ':';
         if (!(is_letter || (!is_first && (is_digit || is_separator))))
             return false;
         is_first = is_separator;

@@ -715,8 +715,8 @@ static enum err_code set_answer(struct reader *r)
     if (!o || !m->writer || !str_is_utf8(r->version))
         return err_set(r->err, ERR_INVALID, "version is not a text");
     *o = r->objective;
-    o->divisor =
-        r->is_averaged && r->tree_count >= r->outputs ? (double)(r->tree_count / r->outputs) : 1;
+    int64_t rounds = r->is_averaged ? r->tree_count / r->outputs : 1;
+    o->divisor = rounds > 1 ? (double)rounds : 1;
     m->class_count = o->class_count ? o->class_count : (int)r->outputs;
     m->platform = "lightgbm_trees";
     m->input_name = "input";

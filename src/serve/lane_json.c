@@ -53,8 +53,9 @@ static void write_cost(struct json_writer *w, const struct lane_stats *stats)
     put_us(w, "row", (double)stats->row_ns_x1000 / 1000);
     json_end_object(w);
     json_key(w, "cost_error"); /* mean absolute, relative to what was predicted */
+    uint64_t thousandths = stats->predicted_ns ? stats->off_ns * 1000 / stats->predicted_ns : 0;
     if (stats->predicted_ns)
-        json_put_f64(w, (double)(stats->off_ns * 1000 / stats->predicted_ns) / 1000);
+        json_put_f64(w, (double)thousandths / 1000);
     else
         json_put_null(w);
 }
