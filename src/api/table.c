@@ -143,14 +143,15 @@ static const struct contract_field **fields_by_place(struct rows *rows, size_t c
         rows->is_over_limit = rows->is_over_limit || !fields;
         return fields;
     }
-    char expected[64], got[32];
-    if (contract->feature_count == contract->input_count)
-        snprintf(expected, sizeof(expected), "%d values", contract->input_count);
+    const char *expected = contract->feature_count == contract->input_count
+                               ? arena_printf(rows->arena, "%d values", contract->input_count)
+                               : arena_printf(rows->arena, "%d values, or the %d features",
+                                              contract->input_count, contract->feature_count);
+    const char *got = arena_printf(rows->arena, "%zu", count);
+    if (expected && got)
+        rows_put_shape(rows, expected, got);
     else
-        snprintf(expected, sizeof(expected), "%d values, or the %d features", contract->input_count,
-                 contract->feature_count);
-    snprintf(got, sizeof(got), "%zu", count);
-    rows_put_shape(rows, expected, got);
+        rows->is_over_limit = true;
     return NULL;
 }
 

@@ -101,7 +101,8 @@ void rows_put_csv(struct rows *rows, int64_t row, const struct contract_field *f
 /* A field the contract does not have: RULE_UNKNOWN_FIELD, with the nearest name as a hint. */
 void rows_put_unknown(struct rows *rows, int64_t row, struct str name);
 
-/* The request as a whole has the wrong form: RULE_SHAPE. rows_put_shape("30 columns", "29"). */
+/* The request as a whole has the wrong form: RULE_SHAPE. rows_put_shape("30 columns", "29"); both
+ * texts must live as long as the arena. */
 void rows_put_shape(struct rows *rows, const char *expected, const char *got);
 
 /* All feature columns at once: matrix [count, feature_count] float32, in the contract's feature

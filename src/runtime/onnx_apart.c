@@ -2,10 +2,12 @@
 #include "runtime/onnx_apart.h"
 
 #include <fcntl.h>
+#include <signal.h>
 #include <stdio.h>
 #include <string.h>
 #include <unistd.h>
 
+#include "base/check.h"
 #include "base/command.h"
 #include "base/file.h"
 #include "runtime/onnx.h"
@@ -14,6 +16,16 @@
 enum { APART_MS_MAX = 120000, MARK_BYTES = 4096 + 160, EXIT_NO_LIBRARY = 3, EXIT_NO_INPUT = 4 };
 
 /* --- the child -------------------------------------------------------------------------- */
+
+/* A crash must be seen as one by the parent: no handler may turn it into an exit status, as a
+ * sanitizer's does. */
+static void die_by_signals(void)
+{
+    static const int signals[] = {SIGFPE, SIGSEGV, SIGBUS, SIGILL, SIGABRT};
+    const struct sigaction preset = {.sa_handler = SIG_DFL};
+    for (size_t i = 0; i < ARRAY_LEN(signals); i++)
+        sigaction(signals[i], &preset, NULL);
+}
 
 int onnx_apart_main(int argc, const char *const *argv)
 {
@@ -24,6 +36,7 @@ int onnx_apart_main(int argc, const char *const *argv)
     struct buf bytes;
     struct err err = {0};
     void *model = NULL;
+    die_by_signals();
     if (onnx_library_open(where, 1, &library, &err))
         return EXIT_NO_LIBRARY;
     enum err_code rc = file_read_fd(STDIN_FILENO, "the model", ONNX_FILE_BYTES_MAX, &bytes, &err);
