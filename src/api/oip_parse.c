@@ -274,7 +274,9 @@ static enum err_code read_parameters(yyjson_val *parameters, struct oip_request 
 {
     size_t i, count;
     yyjson_val *key, *value;
-    if (parameters && !yyjson_is_obj(parameters))
+    if (!parameters)
+        return ERR_OK;
+    if (!yyjson_is_obj(parameters))
         return err_set(err, ERR_INVALID, "'parameters' must be an object, got %s",
                        yyjson_get_type_desc(parameters));
     yyjson_obj_foreach(parameters, i, count, key, value)

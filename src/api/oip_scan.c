@@ -137,8 +137,9 @@ static bool take_shape(struct scan *s, struct oip_input *input)
     do {
         uint64_t size = 0;
         skip_blanks(s);
+        bool is_zero = *s->at == '0'; /* of which there is no element, and no number goes on */
         int digits = take_digits(s, &size);
-        if (digits == 0 || digits > 9 || input->rank == TENSOR_RANK_MAX)
+        if (digits == 0 || digits > 9 || is_zero || input->rank == TENSOR_RANK_MAX)
             return false;
         input->shape[input->rank++] = (int64_t)size;
     } while (take(s, ','));
@@ -199,9 +200,14 @@ static bool take_inputs(struct scan *s, struct oip_request *request)
     return request->inputs && take_input(s, request->inputs) && take(s, ']');
 }
 
+static bool is_blank(char c)
+{
+    return c == ' ' || c == '\n' || c == '\r' || c == '\t';
+}
+
 static struct str without_blanks_behind(struct str body)
 {
-    while (body.len && (unsigned char)body.ptr[body.len - 1] <= ' ')
+    while (body.len && is_blank(body.ptr[body.len - 1]))
         body.len--;
     return body;
 }

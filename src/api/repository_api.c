@@ -76,6 +76,8 @@ static enum err_code check_parameters(struct call *call, struct err *err)
     yyjson_val *parameters = rc ? NULL : yyjson_obj_get(root, "parameters");
     size_t i, count;
     yyjson_val *key, *value;
+    if (!parameters)
+        return rc;
     yyjson_obj_foreach(parameters, i, count, key, value)
     {
         if (str_equal_c(json_str(key), "unload_dependents"))

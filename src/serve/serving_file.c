@@ -35,6 +35,8 @@ bool serving_read_time(struct str text, int64_t max_us, int64_t *us)
 {
     size_t digits = 0;
     int64_t count = 0;
+    if (text.len == 0)
+        return false;
     while (digits < text.len && text.ptr[digits] >= '0' && text.ptr[digits] <= '9')
         digits++;
     struct str unit = {text.ptr + digits, text.len - digits};

@@ -23,7 +23,7 @@ from servers import (EXAMPLE, bar, end_load, info, load, middle_half, serve, sta
                      write_request)
 
 MODELS = 1000
-BUDGET = 96 * 1024 * 1024
+BUDGET = 48 * 1024 * 1024
 COLD = 50
 CYCLES = 10_000
 ROUNDS = 5
