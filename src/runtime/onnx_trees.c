@@ -7,7 +7,7 @@
  *     nodes_featureids, nodes_values   nodes_truenodeids, nodes_falsenodeids
  *     target_treeids 0 0   target_nodeids 1 2   target_ids 0 0   target_weights 0.5 1.5
  *
- * Version 5 has tables of splits and of leaves; nodes_trueleafs says which of them an index means.
+ * Version 5 is read by onnx_tree_splits.c.
  *
  * A split asks x OP value and goes to the true node or to the false one. The forest knows x < value
  * and "x is one of", so true and false change sides for some. NaN goes to the false node, unless
@@ -20,44 +20,9 @@
 #include <string.h>
 
 #include "base/check.h"
-
-enum mode { MODE_LEQ, MODE_LT, MODE_GTE, MODE_GT, MODE_EQ, MODE_NEQ, MODE_MEMBER, MODE_LEAF };
+#include "runtime/onnx_tree.h"
 
 enum { COPIES_MAX = 4, COPIES_DEPTH_MAX = 8 };
-
-/* One tree: node 0 is the root, children are indexes here. */
-struct local {
-    size_t count;
-    enum mode *modes;
-    int32_t *features, *yes, *no;
-    bool *tracks;
-    float *values;
-    int32_t *entries;     /* a leaf's first weight; -1: none */
-    const float *members; /* of MODE_MEMBER: members + member_begins[i], member_counts[i] */
-    int32_t *member_begins, *member_counts;
-};
-
-/* Weights of leaves, as lists: entry e is followed by next[e], -1 ends. */
-struct weights {
-    size_t count;
-    const int64_t *targets;
-    const float *values;
-    int32_t *next;
-};
-
-struct reader {
-    const struct onnx_node *node;
-    struct arena *arena, *keep, *arrays, *scratch;
-    struct err *err;
-    struct forest *forest;
-    struct onnx_scores *scores;
-    struct local *trees; /* [tree_count] */
-    size_t tree_count;
-    struct weights weights;
-    bool *covers;  /* [tree_count, targets] every leaf speaks of the target */
-    bool is_plain; /* each tree speaks of one target */
-    int64_t features;
-};
 
 bool onnx_is_trees(const struct onnx_node *node)
 {
@@ -65,28 +30,28 @@ bool onnx_is_trees(const struct onnx_node *node)
            onnx_is(node, "TreeEnsemble");
 }
 
-static enum err_code refuse(struct reader *r, const char *what)
+enum err_code onnx_tree_refuse(struct onnx_tree_reader *r, const char *what)
 {
     return err_set(r->err, ERR_INVALID, "ONNX: node %d (%.*s): %s", r->node->index,
                    STR_ARG(r->node->op), what);
 }
 
-static enum err_code leave_to_onnx(struct reader *r, const char *what)
+enum err_code onnx_tree_leave(struct onnx_tree_reader *r, const char *what)
 {
     err_set(r->err, ERR_UNSUPPORTED, "ONNX: node %d (%.*s): %s", r->node->index,
             STR_ARG(r->node->op), what);
     return err_hint(r->err, "runtime onnx can serve it: --runtime onnx");
 }
 
-static enum err_code no_room(struct reader *r)
+enum err_code onnx_tree_no_room(struct onnx_tree_reader *r)
 {
     return err_set(r->err, ERR_LIMIT, "no room for the trees");
 }
 
-/* --- lists --------------------------------------------------------------------------------------
- */
+/* --- lists --- */
 
-static enum err_code ints_of(struct reader *r, const char *name, size_t count, const int64_t **out)
+enum err_code onnx_tree_ints(struct onnx_tree_reader *r, const char *name, size_t count,
+                             const int64_t **out)
 {
     size_t found;
     enum err_code rc = onnx_ints(r->node, name, r->arena, out, &found, r->err);
@@ -96,7 +61,8 @@ static enum err_code ints_of(struct reader *r, const char *name, size_t count, c
     return rc;
 }
 
-static enum err_code floats_of(struct reader *r, const char *name, size_t count, const float **out)
+static enum err_code floats_of(struct onnx_tree_reader *r, const char *name, size_t count,
+                               const float **out)
 {
     size_t found;
     enum err_code rc = onnx_floats(r->node, name, r->arena, out, &found, r->err);
@@ -106,25 +72,7 @@ static enum err_code floats_of(struct reader *r, const char *name, size_t count,
     return rc;
 }
 
-/* A tensor attribute of float32. */
-static enum err_code tensor_of(struct reader *r, const char *name, size_t *count, const float **out)
-{
-    struct onnx_constant c = {.type = ONNX_FLOAT};
-    static const float none[1];
-    *count = 0;
-    *out = none;
-    if (!onnx_has(r->node, name))
-        return ERR_OK;
-    enum err_code rc = onnx_tensor_opt(r->node, name, &c, r->err);
-    if (!rc && c.type != ONNX_FLOAT)
-        rc = leave_to_onnx(r, "its trees are not of float32");
-    if (!rc)
-        rc = onnx_constant_floats(&c, r->arena, out, r->err);
-    *count = (size_t)c.count;
-    return rc;
-}
-
-static bool local_reserve(struct local *t, size_t count, struct arena *arena)
+bool onnx_tree_reserve(struct onnx_tree *t, size_t count, struct arena *arena)
 {
     t->count = count;
     t->modes = arena_calloc(arena, count, sizeof(*t->modes));
@@ -139,7 +87,7 @@ static bool local_reserve(struct local *t, size_t count, struct arena *arena)
     return t->modes && t->features && t->yes && t->no && t->tracks && t->values && t->entries;
 }
 
-static int32_t to_index(int64_t value)
+int32_t onnx_tree_index(int64_t value)
 {
     return value >= 0 && value <= INT32_MAX ? (int32_t)value : -1;
 }
@@ -187,26 +135,26 @@ struct table {
     size_t *begins;       /* [tree_count + 1] */
 };
 
-static enum err_code read_table(struct reader *r, struct table *t)
+static enum err_code read_table(struct onnx_tree_reader *r, struct table *t)
 {
     enum err_code rc = onnx_texts(r->node, "nodes_modes", r->arena, &t->modes, &t->count, r->err);
     if (!rc && (t->count == 0 || t->count > FOREST_NODES_MAX))
-        rc = refuse(r, "it has no nodes or too many");
+        rc = onnx_tree_refuse(r, "it has no nodes or too many");
     if (!rc && (onnx_has(r->node, "nodes_values_as_tensor") ||
                 onnx_has(r->node, "class_weights_as_tensor") ||
                 onnx_has(r->node, "target_weights_as_tensor") ||
                 onnx_has(r->node, "base_values_as_tensor")))
-        rc = leave_to_onnx(r, "its trees are of doubles");
+        rc = onnx_tree_leave(r, "its trees are of doubles");
     if (!rc)
-        rc = ints_of(r, "nodes_treeids", t->count, &t->trees);
+        rc = onnx_tree_ints(r, "nodes_treeids", t->count, &t->trees);
     if (!rc)
-        rc = ints_of(r, "nodes_nodeids", t->count, &t->ids);
+        rc = onnx_tree_ints(r, "nodes_nodeids", t->count, &t->ids);
     if (!rc)
-        rc = ints_of(r, "nodes_featureids", t->count, &t->features);
+        rc = onnx_tree_ints(r, "nodes_featureids", t->count, &t->features);
     if (!rc)
-        rc = ints_of(r, "nodes_truenodeids", t->count, &t->yes);
+        rc = onnx_tree_ints(r, "nodes_truenodeids", t->count, &t->yes);
     if (!rc)
-        rc = ints_of(r, "nodes_falsenodeids", t->count, &t->no);
+        rc = onnx_tree_ints(r, "nodes_falsenodeids", t->count, &t->no);
     if (!rc)
         rc = floats_of(r, "nodes_values", t->count, &t->values);
     if (!rc)
@@ -216,7 +164,7 @@ static enum err_code read_table(struct reader *r, struct table *t)
 }
 
 /* Trees are runs of one id; an id comes in one run only. */
-static enum err_code find_blocks(struct reader *r, struct table *t)
+static enum err_code find_blocks(struct onnx_tree_reader *r, struct table *t)
 {
     size_t trees = 0;
     for (size_t i = 0; i < t->count; i++)
@@ -225,7 +173,7 @@ static enum err_code find_blocks(struct reader *r, struct table *t)
     t->blocks = arena_calloc(r->arena, trees, sizeof(*t->blocks));
     t->begins = arena_calloc(r->arena, trees + 1, sizeof(*t->begins));
     if (!t->nodes || !t->blocks || !t->begins)
-        return no_room(r);
+        return onnx_tree_no_room(r);
     r->tree_count = 0;
     for (size_t i = 0; i < t->count; i++)
         if (i == 0 || t->trees[i] != t->trees[i - 1]) {
@@ -234,43 +182,43 @@ static enum err_code find_blocks(struct reader *r, struct table *t)
         }
     t->begins[trees] = t->count;
     if (!sort_places(t->blocks, trees))
-        return refuse(r, "the nodes of a tree do not follow each other");
+        return onnx_tree_refuse(r, "the nodes of a tree do not follow each other");
     for (size_t b = 0; b < trees; b++) {
         size_t begin = t->begins[b], count = t->begins[b + 1] - begin;
         for (size_t i = 0; i < count; i++)
             t->nodes[begin + i] = (struct place){t->ids[begin + i], i};
         if (!sort_places(t->nodes + begin, count))
-            return refuse(r, "a tree has a node twice");
+            return onnx_tree_refuse(r, "a tree has a node twice");
     }
     return ERR_OK;
 }
 
-static bool find_mode(struct str text, enum mode *mode)
+static bool find_mode(struct str text, enum onnx_tree_mode *mode)
 {
     static const char *const names[] = {"BRANCH_LEQ", "BRANCH_LT",  "BRANCH_GTE", "BRANCH_GT",
                                         "BRANCH_EQ",  "BRANCH_NEQ", NULL,         "LEAF"};
     for (size_t i = 0; i < ARRAY_LEN(names); i++)
         if (names[i] && str_equal_c(text, names[i])) {
-            *mode = (enum mode)i;
+            *mode = (enum onnx_tree_mode)i;
             return true;
         }
     return false;
 }
 
-static enum err_code fill_block(struct reader *r, const struct table *t, size_t block)
+static enum err_code fill_block(struct onnx_tree_reader *r, const struct table *t, size_t block)
 {
-    struct local *l = &r->trees[block];
+    struct onnx_tree *l = &r->trees[block];
     size_t begin = t->begins[block], count = t->begins[block + 1] - begin;
-    if (!local_reserve(l, count, r->arena))
-        return no_room(r);
+    if (!onnx_tree_reserve(l, count, r->arena))
+        return onnx_tree_no_room(r);
     for (size_t i = 0; i < count; i++) {
         size_t at = begin + i;
         if (!find_mode(t->modes[at], &l->modes[i]))
-            return refuse(r, "nodes_modes has a mode that is none");
-        l->features[i] = to_index(t->features[at]);
+            return onnx_tree_refuse(r, "nodes_modes has a mode that is none");
+        l->features[i] = onnx_tree_index(t->features[at]);
         l->values[i] = t->values[at];
         l->tracks[i] = at < t->track_count && t->tracks[at] != 0;
-        if (l->modes[i] == MODE_LEAF)
+        if (l->modes[i] == ONNX_TREE_LEAF)
             continue;
         l->yes[i] = find_place(t->nodes + begin, count, t->yes[at]);
         l->no[i] = find_place(t->nodes + begin, count, t->no[at]);
@@ -279,263 +227,62 @@ static enum err_code fill_block(struct reader *r, const struct table *t, size_t 
 }
 
 /* Weights are appended to their leaf's list, in the order of the file. */
-static enum err_code link_weights(struct reader *r, const struct table *t, const int64_t *trees,
-                                  const int64_t *nodes)
+static enum err_code link_weights(struct onnx_tree_reader *r, const struct table *t,
+                                  const int64_t *trees, const int64_t *nodes)
 {
-    struct weights *w = &r->weights;
+    struct onnx_tree_weights *w = &r->weights;
     w->next = arena_alloc(r->arena, w->count * sizeof(*w->next));
     if (!w->next)
-        return no_room(r);
+        return onnx_tree_no_room(r);
     for (size_t e = w->count; e-- > 0;) {
         int32_t block = find_place(t->blocks, r->tree_count, trees[e]);
         if (block < 0)
-            return refuse(r, "a weight is for a tree that is not there");
+            return onnx_tree_refuse(r, "a weight is for a tree that is not there");
         size_t begin = t->begins[block], count = t->begins[block + 1] - begin;
         int32_t node = find_place(t->nodes + begin, count, nodes[e]);
-        if (node < 0 || r->trees[block].modes[node] != MODE_LEAF)
-            return refuse(r, "a weight is for a node that is no leaf");
+        if (node < 0 || r->trees[block].modes[node] != ONNX_TREE_LEAF)
+            return onnx_tree_refuse(r, "a weight is for a node that is no leaf");
         w->next[e] = r->trees[block].entries[node];
         r->trees[block].entries[node] = (int32_t)e;
     }
     return ERR_OK;
 }
 
-static enum err_code read_weights(struct reader *r, const struct table *t)
+static enum err_code read_weights(struct onnx_tree_reader *r, const struct table *t)
 {
     bool classes = r->scores->is_classifier;
     const int64_t *trees, *nodes;
-    struct weights *w = &r->weights;
+    struct onnx_tree_weights *w = &r->weights;
     enum err_code rc = onnx_ints(r->node, classes ? "class_ids" : "target_ids", r->arena,
                                  &w->targets, &w->count, r->err);
     if (!rc)
-        rc = ints_of(r, classes ? "class_treeids" : "target_treeids", w->count, &trees);
+        rc = onnx_tree_ints(r, classes ? "class_treeids" : "target_treeids", w->count, &trees);
     if (!rc)
-        rc = ints_of(r, classes ? "class_nodeids" : "target_nodeids", w->count, &nodes);
+        rc = onnx_tree_ints(r, classes ? "class_nodeids" : "target_nodeids", w->count, &nodes);
     if (!rc)
         rc = floats_of(r, classes ? "class_weights" : "target_weights", w->count, &w->values);
     return rc ? rc : link_weights(r, t, trees, nodes);
 }
 
-static enum err_code reserve_trees(struct reader *r)
+enum err_code onnx_tree_reserve_all(struct onnx_tree_reader *r)
 {
     if (r->tree_count == 0 || r->tree_count > FOREST_TREES_MAX)
-        return refuse(r, "it has no trees or too many");
+        return onnx_tree_refuse(r, "it has no trees or too many");
     r->trees = arena_calloc(r->arena, r->tree_count, sizeof(*r->trees));
-    return r->trees ? ERR_OK : no_room(r);
+    return r->trees ? ERR_OK : onnx_tree_no_room(r);
 }
 
-static enum err_code read_nodes(struct reader *r)
+static enum err_code read_nodes(struct onnx_tree_reader *r)
 {
     struct table t = {0};
     enum err_code rc = read_table(r, &t);
     if (!rc)
         rc = find_blocks(r, &t);
     if (!rc)
-        rc = reserve_trees(r);
+        rc = onnx_tree_reserve_all(r);
     for (size_t b = 0; !rc && b < r->tree_count; b++)
         rc = fill_block(r, &t, b);
     return rc ? rc : read_weights(r, &t);
-}
-
-/* --- version 5: splits and leaves apart
- * -------------------------------------------------------------- */
-
-struct tables {
-    size_t splits, leaves, member_count, track_count;
-    const int64_t *features, *yes, *no, *yes_leaf, *no_leaf, *tracks, *roots;
-    const float *values, *members;
-    const int64_t *modes;
-    int32_t *member_begins, *member_counts; /* [splits] */
-};
-
-static enum err_code read_modes(struct reader *r, struct tables *t)
-{
-    struct onnx_constant c = {0};
-    enum err_code rc = onnx_tensor_opt(r->node, "nodes_modes", &c, r->err);
-    if (!rc)
-        rc = onnx_constant_ints(&c, r->arena, &t->modes, r->err);
-    if (!rc && (size_t)c.count != t->splits)
-        rc = refuse(r, "nodes_modes has not as many elements as nodes_splits");
-    for (size_t i = 0; !rc && i < t->splits; i++)
-        if (t->modes[i] < MODE_LEQ || t->modes[i] > MODE_MEMBER)
-            rc = refuse(r, "nodes_modes has a mode that is none");
-    return rc;
-}
-
-/* The members of each MODE_MEMBER split, in the order of the splits, each list ended by NaN. */
-static enum err_code read_members(struct reader *r, struct tables *t)
-{
-    size_t at = 0;
-    enum err_code rc = tensor_of(r, "membership_values", &t->member_count, &t->members);
-    t->member_begins = arena_calloc(r->arena, t->splits, sizeof(*t->member_begins));
-    t->member_counts = arena_calloc(r->arena, t->splits, sizeof(*t->member_counts));
-    if (!rc && (!t->member_begins || !t->member_counts))
-        rc = no_room(r);
-    for (size_t i = 0; !rc && i < t->splits; i++) {
-        if (t->modes[i] != MODE_MEMBER)
-            continue;
-        t->member_begins[i] = (int32_t)at;
-        while (at < t->member_count && !isnan(t->members[at]))
-            at++;
-        t->member_counts[i] = (int32_t)at - t->member_begins[i];
-        at++;
-    }
-    return rc;
-}
-
-static enum err_code read_leaves(struct reader *r, struct tables *t)
-{
-    struct weights *w = &r->weights;
-    enum err_code rc = tensor_of(r, "leaf_weights", &w->count, &w->values);
-    if (!rc)
-        rc = ints_of(r, "leaf_targetids", w->count, &w->targets);
-    t->leaves = w->count;
-    w->next = arena_alloc(r->arena, w->count * sizeof(*w->next));
-    if (!rc && !w->next)
-        rc = no_room(r);
-    if (!rc)
-        memset(w->next, 0xff, w->count * sizeof(*w->next));
-    return rc;
-}
-
-static enum err_code read_tables(struct reader *r, struct tables *t)
-{
-    enum err_code rc = tensor_of(r, "nodes_splits", &t->splits, &t->values);
-    if (!rc && (t->splits == 0 || t->splits > FOREST_NODES_MAX))
-        rc = refuse(r, "it has no nodes or too many");
-    if (!rc)
-        rc = read_modes(r, t);
-    if (!rc)
-        rc = ints_of(r, "nodes_featureids", t->splits, &t->features);
-    if (!rc)
-        rc = ints_of(r, "nodes_truenodeids", t->splits, &t->yes);
-    if (!rc)
-        rc = ints_of(r, "nodes_falsenodeids", t->splits, &t->no);
-    if (!rc)
-        rc = ints_of(r, "nodes_trueleafs", t->splits, &t->yes_leaf);
-    if (!rc)
-        rc = ints_of(r, "nodes_falseleafs", t->splits, &t->no_leaf);
-    if (!rc)
-        rc = onnx_ints(r->node, "nodes_missing_value_tracks_true", r->arena, &t->tracks,
-                       &t->track_count, r->err);
-    if (!rc)
-        rc = read_members(r, t);
-    if (!rc)
-        rc = read_leaves(r, t);
-    return rc ? rc : onnx_ints(r->node, "tree_roots", r->arena, &t->roots, &r->tree_count, r->err);
-}
-
-/* A tree being gathered from its root on: what each local node is in the tables. */
-struct gather {
-    const struct tables *t;
-    struct local *l;
-    int64_t *sources; /* of splits */
-    size_t count, room;
-};
-
-static bool put_leaf(struct gather *g, size_t at, int64_t leaf)
-{
-    g->l->modes[at] = MODE_LEAF;
-    g->l->entries[at] = to_index(leaf);
-    return leaf >= 0 && leaf < (int64_t)g->t->leaves;
-}
-
-/* A child of a split; false when it is not in the tables or the tree has more nodes than they. */
-static bool put_child(struct gather *g, int64_t index, bool is_leaf, int32_t *child)
-{
-    if (g->count == g->room)
-        return false;
-    *child = (int32_t)g->count++;
-    if (is_leaf)
-        return put_leaf(g, (size_t)*child, index);
-    g->sources[*child] = index;
-    return index >= 0 && index < (int64_t)g->t->splits;
-}
-
-static bool put_split(struct gather *g, size_t at)
-{
-    const struct tables *t = g->t;
-    struct local *l = g->l;
-    size_t from = (size_t)g->sources[at];
-    l->modes[at] = (enum mode)t->modes[from];
-    l->features[at] = to_index(t->features[from]);
-    l->values[at] = t->values[from];
-    l->tracks[at] = from < t->track_count && t->tracks[from] != 0;
-    l->member_begins[at] = t->member_begins[from];
-    l->member_counts[at] = t->member_counts[from];
-    return put_child(g, t->yes[from], t->yes_leaf[from] != 0, &l->yes[at]) &&
-           put_child(g, t->no[from], t->no_leaf[from] != 0, &l->no[at]);
-}
-
-/* Both answers of a root that lead to one leaf mean a tree of one leaf. */
-static bool is_lone_leaf(const struct tables *t, int64_t root)
-{
-    return t->yes_leaf[root] && t->no_leaf[root] && t->yes[root] == t->no[root];
-}
-
-/* Splits a tree can reach: marks them, counts them; -1 when one is reached twice or not there. */
-static int64_t count_reached(const struct tables *t, int64_t root, int64_t *queue, bool *marks)
-{
-    int64_t count = 0;
-    if (root < 0 || root >= (int64_t)t->splits || marks[root])
-        return -1;
-    marks[root] = true;
-    queue[count++] = root;
-    for (int64_t at = 0; at < count; at++) {
-        const int64_t next[2] = {t->yes[queue[at]], t->no[queue[at]]};
-        const bool are_leaves[2] = {t->yes_leaf[queue[at]] != 0, t->no_leaf[queue[at]] != 0};
-        for (int k = 0; k < 2; k++) {
-            if (are_leaves[k])
-                continue;
-            if (next[k] < 0 || next[k] >= (int64_t)t->splits || marks[next[k]])
-                return -1;
-            marks[next[k]] = true;
-            queue[count++] = next[k];
-        }
-    }
-    return count;
-}
-
-static enum err_code gather_tree(struct reader *r, const struct tables *t, size_t tree,
-                                 int64_t *queue, bool *marks)
-{
-    struct local *l = &r->trees[tree];
-    int64_t root = t->roots[tree], splits = count_reached(t, root, queue, marks);
-    if (splits < 0)
-        return refuse(r, "a split is reached twice or is not there");
-    if (splits > 0 && is_lone_leaf(t, root))
-        splits = 0;
-    size_t nodes = 2 * (size_t)splits + 1;
-    struct gather g = {.t = t, .l = l, .count = 1, .room = nodes};
-    g.sources = arena_calloc(r->arena, nodes, sizeof(*g.sources));
-    l->members = t->members;
-    l->member_begins = arena_calloc(r->arena, nodes, sizeof(*l->member_begins));
-    l->member_counts = arena_calloc(r->arena, nodes, sizeof(*l->member_counts));
-    if (!local_reserve(l, nodes, r->arena) || !g.sources || !l->member_begins || !l->member_counts)
-        return no_room(r);
-    bool is_whole = true;
-    g.sources[0] = root;
-    if (splits == 0)
-        is_whole = put_leaf(&g, 0, t->yes[root]);
-    for (size_t at = 0; splits && is_whole && at < g.count; at++)
-        if (l->modes[at] != MODE_LEAF)
-            is_whole = put_split(&g, at);
-    return is_whole ? ERR_OK : refuse(r, "a leaf is not there");
-}
-
-static enum err_code read_splits(struct reader *r)
-{
-    struct tables t = {0};
-    enum err_code rc = read_tables(r, &t);
-    if (!rc)
-        rc = reserve_trees(r);
-    int64_t *queue = arena_calloc(r->arena, t.splits, sizeof(*queue));
-    bool *marks = arena_calloc(r->arena, t.splits, sizeof(*marks));
-    if (!rc && (!queue || !marks))
-        rc = no_room(r);
-    for (size_t i = 0; !rc && i < r->tree_count; i++)
-        rc = gather_tree(r, &t, i, queue, marks);
-    return rc;
 }
 
 /* --- targets
@@ -546,17 +293,18 @@ struct seen {
     int32_t last, count; /* number of the last leaf that did, from 1; how many did */
 };
 
-static enum err_code cover_leaf(struct reader *r, int32_t entry, int32_t leaf, struct seen *seen)
+static enum err_code cover_leaf(struct onnx_tree_reader *r, int32_t entry, int32_t leaf,
+                                struct seen *seen)
 {
     if (entry < 0)
-        return refuse(r, "a leaf has no weight");
+        return onnx_tree_refuse(r, "a leaf has no weight");
     r->is_plain = r->is_plain && r->weights.next[entry] < 0;
     for (int32_t e = entry; e >= 0; e = r->weights.next[e]) {
         int64_t target = r->weights.targets[e];
         if (target < 0 || target >= r->scores->count)
-            return refuse(r, "a weight is for a target that is not there");
+            return onnx_tree_refuse(r, "a weight is for a target that is not there");
         if (seen[target].last == leaf)
-            return refuse(r, "a leaf has two weights for one target");
+            return onnx_tree_refuse(r, "a leaf has two weights for one target");
         seen[target].last = leaf;
         seen[target].count++;
     }
@@ -564,15 +312,15 @@ static enum err_code cover_leaf(struct reader *r, int32_t entry, int32_t leaf, s
 }
 
 /* Which targets all of a tree's leaves speak of. */
-static enum err_code cover_tree(struct reader *r, size_t tree)
+static enum err_code cover_tree(struct onnx_tree_reader *r, size_t tree)
 {
-    const struct local *l = &r->trees[tree];
+    const struct onnx_tree *l = &r->trees[tree];
     size_t width = (size_t)r->scores->count;
     int32_t leaves = 0;
     struct seen *seen = arena_calloc(r->arrays, width, sizeof(*seen));
-    enum err_code rc = seen ? ERR_OK : no_room(r);
+    enum err_code rc = seen ? ERR_OK : onnx_tree_no_room(r);
     for (size_t i = 0; !rc && i < l->count; i++)
-        if (l->modes[i] == MODE_LEAF)
+        if (l->modes[i] == ONNX_TREE_LEAF)
             rc = cover_leaf(r, l->entries[i], ++leaves, seen);
     for (size_t k = 0; !rc && k < width; k++)
         r->covers[tree * width + k] = leaves > 0 && seen[k].count == leaves;
@@ -580,13 +328,13 @@ static enum err_code cover_tree(struct reader *r, size_t tree)
 }
 
 /* A class must be spoken of in every row or in none: ONNX Runtime's choice depends on it. */
-static enum err_code cover_classes(struct reader *r)
+static enum err_code cover_classes(struct onnx_tree_reader *r)
 {
     size_t width = (size_t)r->scores->count;
     bool *has_score = arena_calloc(r->keep, width, sizeof(*has_score));
     bool *is_named = arena_calloc(r->arrays, width, sizeof(*is_named));
     if (!has_score || !is_named)
-        return no_room(r);
+        return onnx_tree_no_room(r);
     for (size_t t = 0; t < r->tree_count; t++)
         for (size_t k = 0; k < width; k++)
             has_score[k] = has_score[k] || r->covers[t * width + k];
@@ -594,18 +342,18 @@ static enum err_code cover_classes(struct reader *r)
         is_named[r->weights.targets[e]] = true;
     for (size_t k = 0; r->scores->is_classifier && k < width; k++)
         if (is_named[k] && !has_score[k])
-            return leave_to_onnx(r, "some rows have no score for a class, others have");
+            return onnx_tree_leave(r, "some rows have no score for a class, others have");
     r->scores->has_score = has_score;
     return ERR_OK;
 }
 
-static enum err_code cover(struct reader *r)
+static enum err_code cover(struct onnx_tree_reader *r)
 {
     size_t width = (size_t)r->scores->count;
     enum err_code rc = ERR_OK;
     r->covers = arena_calloc(r->arena, r->tree_count * width, sizeof(*r->covers));
     if (!r->covers)
-        return no_room(r);
+        return onnx_tree_no_room(r);
     r->is_plain = true;
     for (size_t i = 0; !rc && i < r->tree_count; i++) {
         arena_reset(r->arrays);
@@ -632,7 +380,8 @@ struct nodes {
     size_t set_count, code_count;
 };
 
-static bool reserve_nodes(struct reader *r, const struct local *l, size_t width, struct nodes *n)
+static bool reserve_nodes(struct onnx_tree_reader *r, const struct onnx_tree *l, size_t width,
+                          struct nodes *n)
 {
     size_t codes = l->count;
     for (size_t i = 0; l->member_counts && i < l->count; i++)
@@ -652,16 +401,16 @@ static bool reserve_nodes(struct reader *r, const struct local *l, size_t width,
 }
 
 /* left and right of x < value, from true and false. */
-static void put_sides(const struct local *l, struct nodes *n, size_t i, bool is_true_left)
+static void put_sides(const struct onnx_tree *l, struct nodes *n, size_t i, bool is_true_left)
 {
     n->left[i] = is_true_left ? l->yes[i] : l->no[i];
     n->right[i] = is_true_left ? l->no[i] : l->yes[i];
     n->default_left[i] = is_true_left == l->tracks[i];
 }
 
-static void put_set(const struct local *l, struct nodes *n, size_t i)
+static void put_set(const struct onnx_tree *l, struct nodes *n, size_t i)
 {
-    bool is_list = l->modes[i] == MODE_MEMBER;
+    bool is_list = l->modes[i] == ONNX_TREE_MEMBER;
     size_t count = is_list ? (size_t)l->member_counts[i] : 1;
     const float *values = is_list ? l->members + l->member_begins[i] : &l->values[i];
     n->split_types[i] = SPLIT_VALUES;
@@ -672,39 +421,39 @@ static void put_set(const struct local *l, struct nodes *n, size_t i)
     n->code_count += count;
 }
 
-static void put_split_of(const struct local *l, struct nodes *n, size_t i)
+static void put_split_of(const struct onnx_tree *l, struct nodes *n, size_t i)
 {
     const double value = (double)l->values[i];
     switch (l->modes[i]) {
-    case MODE_LT:
-    case MODE_GTE:
+    case ONNX_TREE_LT:
+    case ONNX_TREE_GTE:
         n->values[i] = value;
-        put_sides(l, n, i, l->modes[i] == MODE_LT);
+        put_sides(l, n, i, l->modes[i] == ONNX_TREE_LT);
         break;
-    case MODE_LEQ:
-    case MODE_GT:
+    case ONNX_TREE_LEQ:
+    case ONNX_TREE_GT:
         n->values[i] = nextafter(value, INFINITY);
-        put_sides(l, n, i, l->modes[i] == MODE_LEQ);
+        put_sides(l, n, i, l->modes[i] == ONNX_TREE_LEQ);
         if (l->values[i] == INFINITY) { /* all numbers are <= it, and none is < -infinity */
             n->values[i] = -INFINITY;
-            put_sides(l, n, i, l->modes[i] != MODE_LEQ);
+            put_sides(l, n, i, l->modes[i] != ONNX_TREE_LEQ);
         }
         break;
-    case MODE_EQ:
-    case MODE_NEQ:
-    case MODE_MEMBER:
+    case ONNX_TREE_EQ:
+    case ONNX_TREE_NEQ:
+    case ONNX_TREE_MEMBER:
         put_set(l, n, i);
-        put_sides(l, n, i, l->modes[i] == MODE_NEQ);
-        if (l->modes[i] == MODE_NEQ)
+        put_sides(l, n, i, l->modes[i] == ONNX_TREE_NEQ);
+        if (l->modes[i] == ONNX_TREE_NEQ)
             n->default_left[i] = 1;
         break;
-    case MODE_LEAF:
+    case ONNX_TREE_LEAF:
         break;
     }
 }
 
-static void put_leaf_of(const struct reader *r, const struct local *l, struct nodes *n, size_t i,
-                        size_t width)
+static void put_leaf_of(const struct onnx_tree_reader *r, const struct onnx_tree *l,
+                        struct nodes *n, size_t i, size_t width)
 {
     n->left[i] = n->right[i] = -1;
     for (int32_t e = l->entries[i]; e >= 0; e = r->weights.next[e])
@@ -713,17 +462,17 @@ static void put_leaf_of(const struct reader *r, const struct local *l, struct no
 }
 
 /* The tree goes into the forest: once, or once for each target (leaf_offset), or with vectors. */
-static enum err_code add_tree(struct reader *r, size_t tree, bool are_copies)
+static enum err_code add_tree(struct onnx_tree_reader *r, size_t tree, bool are_copies)
 {
-    const struct local *l = &r->trees[tree];
+    const struct onnx_tree *l = &r->trees[tree];
     size_t width = r->is_plain ? 1 : (size_t)r->scores->count;
     struct nodes n = {0};
     enum err_code rc = ERR_OK;
     arena_reset(r->arrays);
     if (!reserve_nodes(r, l, width, &n))
-        return no_room(r);
+        return onnx_tree_no_room(r);
     for (size_t i = 0; i < l->count; i++) {
-        if (l->modes[i] == MODE_LEAF)
+        if (l->modes[i] == ONNX_TREE_LEAF)
             put_leaf_of(r, l, &n, i, width);
         else
             put_split_of(l, &n, i);
@@ -761,26 +510,28 @@ static enum err_code add_tree(struct reader *r, size_t tree, bool are_copies)
     return rc;
 }
 
-static enum err_code measure(struct reader *r, bool are_copies, struct forest_size *size)
+static enum err_code measure(struct onnx_tree_reader *r, bool are_copies, struct forest_size *size)
 {
     int64_t copies = are_copies ? r->scores->count : 1;
     *size = (struct forest_size){.features = r->features, .outputs = r->scores->count};
     size->leaf_width = r->is_plain || are_copies ? 1 : r->scores->count;
     for (size_t t = 0; t < r->tree_count; t++) {
-        const struct local *l = &r->trees[t];
+        const struct onnx_tree *l = &r->trees[t];
         size->trees += copies;
         size->nodes += copies * (int64_t)l->count;
         size->vectors += size->leaf_width > 1 ? (int64_t)l->count : 0;
         for (size_t i = 0; i < l->count; i++)
-            if (l->modes[i] != MODE_LEAF)
-                size->categories += copies * (l->modes[i] == MODE_MEMBER ? l->member_counts[i] : 1);
+            if (l->modes[i] != ONNX_TREE_LEAF)
+                size->categories +=
+                    copies * (l->modes[i] == ONNX_TREE_MEMBER ? l->member_counts[i] : 1);
         if (size->nodes > FOREST_NODES_MAX || size->categories > FOREST_NODES_MAX)
             return err_set(r->err, ERR_LIMIT, "the model has more than %d nodes", FOREST_NODES_MAX);
     }
     return ERR_OK;
 }
 
-static enum err_code fill_forest(struct reader *r, bool are_copies, enum forest_total total)
+static enum err_code fill_forest(struct onnx_tree_reader *r, bool are_copies,
+                                 enum forest_total total)
 {
     struct forest_size size;
     enum err_code rc = measure(r, are_copies, &size);
@@ -797,24 +548,24 @@ static enum err_code fill_forest(struct reader *r, bool are_copies, enum forest_
 }
 
 /* Where the input does not say how many features it has. */
-static void count_features(struct reader *r)
+static void count_features(struct onnx_tree_reader *r)
 {
     for (size_t t = 0; t < r->tree_count; t++)
         for (size_t i = 0; i < r->trees[t].count; i++)
-            if (r->trees[t].modes[i] != MODE_LEAF && r->trees[t].features[i] >= r->features)
+            if (r->trees[t].modes[i] != ONNX_TREE_LEAF && r->trees[t].features[i] >= r->features)
                 r->features = (int64_t)r->trees[t].features[i] + 1;
 }
 
 /* Few outputs and shallow trees: a copy of the tree for each output goes through a fast tier. Else
  * leaves have vectors. */
-static enum err_code make_forest(struct reader *r, enum forest_total total)
+static enum err_code make_forest(struct onnx_tree_reader *r, enum forest_total total)
 {
     size_t covers = r->tree_count * (size_t)r->scores->count;
     enum err_code rc = cover(r);
     bool are_copies = !r->is_plain && (r->scores->count <= COPIES_MAX || total != TOTAL_SUM);
     for (size_t i = 0; !rc && total != TOTAL_SUM && !r->is_plain && i < covers; i++)
         if (!r->covers[i])
-            rc = leave_to_onnx(r, "the smallest or largest of leaves that do not speak of all");
+            rc = onnx_tree_leave(r, "the smallest or largest of leaves that do not speak of all");
     if (!rc && r->features == 0)
         count_features(r);
     if (!rc)
@@ -827,7 +578,7 @@ static enum err_code make_forest(struct reader *r, enum forest_total total)
 /* --- the node
  * ---------------------------------------------------------------------------------------------- */
 
-static enum err_code read_labels(struct reader *r)
+static enum err_code read_labels(struct onnx_tree_reader *r)
 {
     const int64_t *labels;
     const struct str *names;
@@ -839,34 +590,34 @@ static enum err_code read_labels(struct reader *r)
         return rc;
     struct str *copies = arena_calloc(r->keep, name_count, sizeof(*copies));
     if (!copies)
-        return no_room(r);
+        return onnx_tree_no_room(r);
     for (size_t i = 0; i < name_count; i++) {
         if (!str_is_utf8(names[i]))
-            return refuse(r, "a class label is no UTF-8 text");
+            return onnx_tree_refuse(r, "a class label is no UTF-8 text");
         copies[i] = (struct str){arena_copy(r->keep, names[i].ptr, names[i].len), names[i].len};
         if (!copies[i].ptr)
-            return no_room(r);
+            return onnx_tree_no_room(r);
     }
     r->scores->labels = name_count ? NULL : labels;
     r->scores->names = name_count ? copies : NULL;
     count = name_count ? name_count : count;
     if (count < 2 || count > FOREST_OUTPUTS_MAX)
-        return leave_to_onnx(r, "it has fewer than two class labels or too many");
+        return onnx_tree_leave(r, "it has fewer than two class labels or too many");
     r->scores->count = (int)count;
     return ERR_OK;
 }
 
-static enum err_code read_targets(struct reader *r)
+static enum err_code read_targets(struct onnx_tree_reader *r)
 {
     int64_t targets = 0;
     enum err_code rc = onnx_int_opt(r->node, "n_targets", &targets, r->err);
     if (!rc && (targets < 1 || targets > FOREST_OUTPUTS_MAX))
-        rc = refuse(r, "n_targets is no number of targets");
+        rc = onnx_tree_refuse(r, "n_targets is no number of targets");
     r->scores->count = (int)targets;
     return rc;
 }
 
-static enum err_code read_base(struct reader *r)
+static enum err_code read_base(struct onnx_tree_reader *r)
 {
     size_t count;
     enum err_code rc =
@@ -874,14 +625,15 @@ static enum err_code read_base(struct reader *r)
     size_t width = (size_t)r->scores->count;
     if (!rc && count != 0 && count != width &&
         !(r->scores->is_classifier && width == 2 && count == 1))
-        rc = refuse(r, "base_values has not as many elements as there are targets");
+        rc = onnx_tree_refuse(r, "base_values has not as many elements as there are targets");
     r->scores->base_count = (int)count;
     return rc;
 }
 
 enum aggregate { AGGREGATE_AVERAGE, AGGREGATE_SUM, AGGREGATE_MIN, AGGREGATE_MAX };
 
-static enum err_code read_aggregate(struct reader *r, bool is_v5, enum aggregate *aggregate)
+static enum err_code read_aggregate(struct onnx_tree_reader *r, bool is_v5,
+                                    enum aggregate *aggregate)
 {
     static const char *const names[] = {"AVERAGE", "SUM", "MIN", "MAX"};
     struct str name = STR_LIT("SUM"), post = STR_LIT("NONE");
@@ -899,19 +651,20 @@ static enum err_code read_aggregate(struct reader *r, bool is_v5, enum aggregate
     r->scores->post = (enum onnx_post)post_number;
     if (number < AGGREGATE_AVERAGE || number > AGGREGATE_MAX || post_number < 0 ||
         post_number > ONNX_POST_PROBIT || (!is_v5 && !onnx_post_find(post, &r->scores->post)))
-        return refuse(r, "its aggregate_function or post_transform is none");
+        return onnx_tree_refuse(r, "its aggregate_function or post_transform is none");
     if (is_v5 && (post_number == ONNX_POST_SOFTMAX || post_number == ONNX_POST_LOGISTIC))
-        return leave_to_onnx(r, "ONNX Runtime takes SOFTMAX for LOGISTIC and the other way round");
+        return onnx_tree_leave(r,
+                               "ONNX Runtime takes SOFTMAX for LOGISTIC and the other way round");
     if (r->scores->is_classifier && r->scores->post == ONNX_POST_PROBIT)
-        return leave_to_onnx(r, "PROBIT of a classifier");
+        return onnx_tree_leave(r, "PROBIT of a classifier");
     *aggregate = (enum aggregate)number;
     return ERR_OK;
 }
 
 /* What the weights say: whether one class stands for two. */
-static void judge_weights(struct reader *r)
+static void judge_weights(struct onnx_tree_reader *r)
 {
-    const struct weights *w = &r->weights;
+    const struct onnx_tree_weights *w = &r->weights;
     bool is_single = true, is_positive = true;
     for (size_t e = 0; e < w->count; e++) {
         is_single = is_single && w->targets[e] == w->targets[0];
@@ -921,7 +674,7 @@ static void judge_weights(struct reader *r)
     r->scores->is_positive = is_positive;
 }
 
-static enum err_code read_node(struct reader *r)
+static enum err_code read_node(struct onnx_tree_reader *r)
 {
     bool is_v5 = onnx_is(r->node, "TreeEnsemble");
     enum aggregate aggregate = AGGREGATE_SUM;
@@ -932,7 +685,7 @@ static enum err_code read_node(struct reader *r)
     if (!rc)
         rc = read_aggregate(r, is_v5, &aggregate);
     if (!rc)
-        rc = is_v5 ? read_splits(r) : read_nodes(r);
+        rc = is_v5 ? onnx_tree_read_splits(r) : read_nodes(r);
     if (rc)
         return rc;
     enum forest_total total = aggregate == AGGREGATE_MIN   ? TOTAL_MIN
@@ -950,13 +703,13 @@ enum err_code onnx_trees_read(const struct onnx_node *node, int64_t feature_coun
                               struct onnx_scores *scores, struct err *err)
 {
     struct onnx_scores result = {0};
-    struct reader r = {.node = node,
-                       .arena = arena,
-                       .keep = keep,
-                       .err = err,
-                       .forest = forest,
-                       .scores = &result,
-                       .features = feature_count};
+    struct onnx_tree_reader r = {.node = node,
+                                 .arena = arena,
+                                 .keep = keep,
+                                 .err = err,
+                                 .forest = forest,
+                                 .scores = &result,
+                                 .features = feature_count};
     r.arrays = arena_new(arena->bytes_max);
     r.scratch = arena_new(arena->bytes_max);
     enum err_code rc = read_node(&r);

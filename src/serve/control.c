@@ -5,9 +5,6 @@
  */
 #include "serve/control.h"
 
-#include <pthread.h>
-#include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 #include <time.h>
 
@@ -15,43 +12,11 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "monitor/sketch.h"
-#include "registry/rollback_log.h"
-#include "rollout/rollout_store.h"
+#include "serve/control_own.h"
 #include "serve/endpoint_build.h"
 #include "serve/lane.h"
-#include "store/migrate.h"
 
-enum { TICK_MS = 1000, KEYS_ARENA_BYTES_MAX = 16 * 1024 * 1024, PATH_BYTES = 4096 };
-
-struct control {
-    struct control_config config;
-    struct folder *folder;
-    struct store *store; /* the writer; control thread only */
-    struct blob_store *blobs;
-    struct rollback_log *rollback_log;
-    struct publisher publisher; /* `current` is changed under publish_lock */
-    pthread_mutex_t publish_lock;
-
-    struct store *reader;
-    pthread_mutex_t read_lock;
-
-    pthread_t thread;
-    pthread_mutex_t lock; /* of what follows */
-    pthread_cond_t wake, done;
-    struct control_op *queue, **queue_tail;
-    int queue_count;
-    bool is_stopping;
-
-    /* Written by the control thread, read by a scrape. */
-    _Atomic int64_t commits, operations, failures, generation;
-    _Atomic int pending;
-    size_t first_bytes;              /* of models that the start has loaded */
-    struct histogram commit_seconds; /* from begin to durable */
-    struct histogram load_seconds;   /* written under load_lock */
-    pthread_mutex_t load_lock;
-
-    char work_dir[PATH_BYTES]; /* of config.host */
-};
+enum { TICK_MS = 1000, KEYS_ARENA_BYTES_MAX = 16 * 1024 * 1024 };
 
 /* What one batch is about to publish. */
 struct publication {
@@ -62,13 +27,6 @@ struct publication {
 };
 
 /* ---- finding versions in memory ---- */
-
-struct find_context {
-    struct control *control;
-    struct control_op *ops; /* whose loaded[] may be used; may be NULL */
-    bool may_load;
-    bool unloads;
-};
 
 static struct loaded *find_in_ops(struct control_op *ops, const char *model, int64_t version)
 {
@@ -177,10 +135,10 @@ static bool is_full(const struct control *control)
     return most && control->first_bytes >= most;
 }
 
-static struct loaded *find_loaded(void *arg, const char *model, int64_t version,
-                                  struct arena *arena, const char **problem)
+struct loaded *control_find_loaded(void *arg, const char *model, int64_t version,
+                                   struct arena *arena, const char **problem)
 {
-    struct find_context *context = arg;
+    struct control_find *context = arg;
     struct err err = {0};
     struct loaded *loaded = context->unloads ? NULL : find_in_ops(context->ops, model, version);
     if (context->unloads)
@@ -237,8 +195,8 @@ static enum err_code build_endpoints(struct control *control, struct control_op 
     for (struct control_op *op = ops; op; op = op->next) {
         if (op->rc || !op->model)
             continue;
-        struct find_context context = {.control = control, .ops = ops, .unloads = op->unloads};
-        const struct loaded_finder finder = {find_loaded, &context};
+        struct control_find context = {.control = control, .ops = ops, .unloads = op->unloads};
+        const struct loaded_finder finder = {control_find_loaded, &context};
         enum err_code rc =
             endpoint_build(control->store, op->model, &finder, &pub->endpoints[pub->count], err);
         if (rc)
@@ -252,7 +210,7 @@ static enum err_code build_endpoints(struct control *control, struct control_op 
     return ERR_OK;
 }
 
-static enum err_code read_keys(struct store *store, struct auth_keys **keys, struct err *err)
+enum err_code control_read_keys(struct store *store, struct auth_keys **keys, struct err *err)
 {
     struct arena *arena = arena_new(KEYS_ARENA_BYTES_MAX);
     struct auth_key *list;
@@ -271,7 +229,7 @@ static enum err_code build_publication(struct control *control, struct control_o
     for (struct control_op *op = ops; op; op = op->next)
         pub->changes_keys = pub->changes_keys || (op->changes_keys && !op->rc);
     if (!rc)
-        rc = read_keys(control->store, &pub->keys, err);
+        rc = control_read_keys(control->store, &pub->keys, err);
     return rc;
 }
 
@@ -332,7 +290,7 @@ static enum err_code transact(struct control *control, struct control_op *ops,
     return rc;
 }
 
-static void clear_rollback_log(struct control *control)
+void control_clear_log(struct control *control)
 {
     struct err err = {0};
     if (rollback_log_pending(control->rollback_log) &&
@@ -362,7 +320,7 @@ static void run_alone(struct control *control, struct control_op *op)
     enum err_code rc = transact(control, op, &pub, &err);
     if (!rc) {
         op->is_durable = true;
-        clear_rollback_log(control);
+        control_clear_log(control);
         publish(control, &pub);
     } else if (op->is_published) {
         log_rollback(control, op);
@@ -384,7 +342,7 @@ static void run_batch(struct control *control, struct control_op *ops)
         return;
     }
     if (!transact(control, ops, &pub, &err)) {
-        clear_rollback_log(control);
+        control_clear_log(control);
         publish(control, &pub);
         for (struct control_op *op = ops; op; op = op->next)
             op->is_durable = true;
@@ -472,7 +430,7 @@ static void finish(struct control *control, struct control_op *ops)
     pthread_cond_broadcast(&control->done);
 }
 
-static void *control_thread(void *arg)
+void *control_run(void *arg)
 {
     struct control *control = arg;
     pthread_mutex_lock(&control->lock);
@@ -655,191 +613,7 @@ enum err_code control_unload(struct control *control, const char *model, struct 
     return control_execute(control, &op, err);
 }
 
-/* ---- opening and closing ---- */
-
-static enum err_code open_store(struct control *control, struct err *err)
-{
-    char path[PATH_BYTES], name[64], stamp[CLOCK_TEXT_BYTES];
-    int from = 0, to = 0;
-    const char *where = folder_path(control->folder);
-    enum err_code rc = store_open(&store_sqlite, where, STORE_WRITE, &control->store, err);
-    if (rc)
-        return rc;
-    snprintf(name, sizeof(name), "backups/before-schema-%d-%.19s.db", migrate_latest(),
-             clock_format(clock_wall_us(), stamp));
-    rc = migrate_up(control->store, folder_file(control->folder, name, path, sizeof(path)), &from,
-                    &to, err);
-    if (!rc && from != to && from != 0)
-        log_info("schema upgraded", "from=%d to=%d backup=%s", from, to, name);
-    if (!rc)
-        rc = store_open(&store_sqlite, where, STORE_READ, &control->reader, err);
-    return rc;
-}
-
-static enum err_code open_parts(struct control *control, struct err *err)
-{
-    char path[PATH_BYTES];
-    const struct control_config *config = &control->config;
-    enum err_code rc = folder_open(config->data_dir, config->create, &control->folder, err);
-    if (!rc)
-        rc = folder_lock(control->folder, err);
-    if (!rc)
-        folder_file(control->folder, "work", control->work_dir, sizeof(control->work_dir));
-    control->config.host.work_dir = control->work_dir;
-    if (!rc)
-        rc = open_store(control, err);
-    if (!rc)
-        rc = blob_open(&blob_dir, folder_path(control->folder), &control->blobs, err);
-    if (!rc)
-        rc = rollback_log_open(folder_file(control->folder, "rollback.log", path, sizeof(path)),
-                               &control->rollback_log, err);
-    if (!rc)
-        rollback_log_set_rollout(control->rollback_log, rollout_fold);
-    return rc;
-}
-
-static enum err_code build_one(struct control *control, const char *model, bool may_load,
-                               struct snapshot *snapshot, struct err *err)
-{
-    struct find_context context = {.control = control, .may_load = may_load};
-    const struct loaded_finder finder = {find_loaded, &context};
-    struct endpoint *endpoint = NULL;
-    enum err_code rc = endpoint_build(control->store, model, &finder, &endpoint, err);
-    if (!rc)
-        snapshot_put(snapshot, endpoint);
-    return rc;
-}
-
-/* Everything as the store has it, and as it will have it with the rollback log folded in. */
-static enum err_code build_first(struct control *control, struct snapshot **snapshot,
-                                 struct err *err)
-{
-    struct model *models;
-    /* Every model with the longest texts it may have. */
-    struct arena *arena =
-        arena_new((size_t)MODELS_MAX * 2 * (NOTE_BYTES_MAX + OWNER_BYTES_MAX + sizeof(*models)));
-    int count = 0;
-    struct auth_keys *keys = NULL;
-    enum err_code rc = rollback_log_fold(control->rollback_log, control->store, err);
-    if (!rc)
-        rc = read_keys(control->store, &keys, err);
-    *snapshot = snapshot_new(control->publisher.current, keys, &control->publisher);
-    if (!rc)
-        rc = model_list(control->store, arena, &models, &count, err);
-    for (int i = 0; !rc && i < count; i++)
-        rc = build_one(control, models[i].name, control->config.loads_all, *snapshot, err);
-    arena_free(arena);
-    return rc;
-}
-
-static bool is_storage_failure(enum err_code rc)
-{
-    return rc == ERR_DISK_FULL || rc == ERR_IO;
-}
-
-/* A disk that is still too full to commit logged rollbacks does not stop them from taking effect:
- * the snapshot is built inside the transaction that folds them, and tick tries again. */
-static enum err_code commit_first(struct control *control, struct err *err)
-{
-    if (rollback_log_pending(control->rollback_log) == 0) {
-        store_rollback(control->store);
-        return ERR_OK;
-    }
-    enum err_code rc = store_commit(control->store, err);
-    if (!rc)
-        clear_rollback_log(control);
-    else if (is_storage_failure(rc))
-        log_warn("rollback log not folded yet", "reason=%s", err->msg);
-    control->pending = rollback_log_pending(control->rollback_log);
-    return is_storage_failure(rc) ? ERR_OK : rc;
-}
-
-static enum err_code first_snapshot(struct control *control, struct err *err)
-{
-    struct snapshot *snapshot = NULL;
-    enum err_code rc = store_begin(control->store, err);
-    if (rc)
-        return rc;
-    rc = build_first(control, &snapshot, err);
-    if (rc)
-        store_rollback(control->store);
-    else
-        rc = commit_first(control, err);
-    snapshot_publish(&control->publisher, snapshot);
-    control->generation = snapshot->generation;
-    return rc;
-}
-
-static void init_locks(struct control *control)
-{
-    pthread_condattr_t attr;
-    pthread_condattr_init(&attr);
-    pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
-    pthread_cond_init(&control->wake, &attr);
-    pthread_cond_init(&control->done, &attr);
-    pthread_condattr_destroy(&attr);
-    pthread_mutex_init(&control->lock, NULL);
-    pthread_mutex_init(&control->read_lock, NULL);
-    pthread_mutex_init(&control->publish_lock, NULL);
-    pthread_mutex_init(&control->load_lock, NULL);
-    control->queue_tail = &control->queue;
-}
-
-enum err_code control_open(const struct control_config *config, struct control **out,
-                           struct err *err)
-{
-    struct control *control = calloc(1, sizeof(*control));
-    if (!control)
-        abort();
-    control->config = *config;
-    control->config.has_thread = false; /* until the thread runs */
-    init_locks(control);
-    enum err_code rc = open_parts(control, err);
-    if (!rc)
-        rc = first_snapshot(control, err);
-    if (!rc && config->has_thread) {
-        if (pthread_create(&control->thread, NULL, control_thread, control))
-            rc = err_set(err, ERR_INTERNAL, "the control thread could not be started");
-        else
-            control->config.has_thread = true;
-    }
-    if (rc) {
-        control_close(control);
-        return rc;
-    }
-    *out = control;
-    return ERR_OK;
-}
-
-static void stop_thread(struct control *control)
-{
-    pthread_mutex_lock(&control->lock);
-    control->is_stopping = true;
-    pthread_cond_signal(&control->wake);
-    pthread_mutex_unlock(&control->lock);
-    pthread_join(control->thread, NULL);
-}
-
-void control_close(struct control *control)
-{
-    if (!control)
-        return;
-    if (control->config.has_thread)
-        stop_thread(control);
-    publisher_done(&control->publisher);
-    rollback_log_close(control->rollback_log);
-    blob_close(control->blobs);
-    store_close(control->reader);
-    store_close(control->store);
-    folder_close(control->folder);
-    pthread_cond_destroy(&control->wake);
-    pthread_cond_destroy(&control->done);
-    pthread_mutex_destroy(&control->lock);
-    pthread_mutex_destroy(&control->read_lock);
-    pthread_mutex_destroy(&control->publish_lock);
-    pthread_mutex_destroy(&control->load_lock);
-    free(control);
-}
+/* ---- readers, what it has ---- */
 
 void control_add_reader(struct control *control, struct snapshot_reader *reader, struct loop *loop)
 {
