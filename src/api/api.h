@@ -69,7 +69,8 @@ struct node {
 
     struct serve_thread *threads[HTTP_THREADS_MAX]; /* [thread_count] */
     int thread_count;
-    int64_t start_us; /* monotonic */
+    struct inherited *inherited; /* open before it started; NULL once it has them */
+    int64_t start_us;            /* monotonic */
     _Atomic bool is_draining;
 };
 

@@ -1,18 +1,16 @@
-/* server.c - starts everything in order, waits for a signal, ends everything in reverse.
+/* server.c - starts everything in order, lives (life.h), ends everything in reverse.
  *
  *     options -> control (folder, store, models) -> pools -> http_server -> ready
- *     SIGHUP: certificates again        SIGTERM, SIGINT: drain, then close what was opened
  */
 #include "api/server.h"
 
 #include <malloc.h>
-#include <pthread.h>
-#include <signal.h>
 #include <stdlib.h>
 #include <sys/resource.h>
 #include <unistd.h>
 
 #include "api/api.h"
+#include "api/life.h"
 #include "base/check.h"
 #include "base/clock.h"
 #include "base/log.h"
@@ -192,6 +190,7 @@ static enum err_code start_http(struct node *node, struct err *err)
         .unix_path = o->unix_socket[0] ? o->unix_socket : socket_path,
         .tls_cert_path = o->tls_cert[0] ? o->tls_cert : NULL,
         .tls_key_path = o->tls_key[0] ? o->tls_key : NULL,
+        .inherited = node->inherited,
         .thread_count = node->thread_count,
         .limits = limits_of(o),
         .context = node,
@@ -204,6 +203,8 @@ static enum err_code start_http(struct node *node, struct err *err)
     };
     struct http_server *server;
     enum err_code rc = http_server_start(&config, &server, err);
+    inherited_free(node->inherited);
+    node->inherited = NULL;
     if (!rc)
         atomic_store(&node->server, server);
     return rc;
@@ -383,7 +384,10 @@ static enum err_code start(struct node *node, struct err *err)
         .lanes = node->lanes,
         .host = runtime_host_of(o),
     };
-    enum err_code rc = control_open(&config, &node->control, err);
+    node->inherited = inherited_new();
+    enum err_code rc = inherited_from_systemd(node->inherited, err);
+    if (!rc)
+        rc = control_open(&config, &node->control, err);
     if (!rc)
         rc = check_exposure(o, node->control, err);
     if (!rc)
@@ -446,60 +450,7 @@ static void announce(const struct node *node, int model_count, const struct serv
         hooks->on_ready(hooks->arg, port, needs_key, model_count);
 }
 
-/* ---- signals ---- */
-
-static void reload_alert_rules(struct node *node, const struct options *fresh)
-{
-    struct err err = {0};
-    if (alerting_reload(node->alerting, fresh->alert_rules, &err))
-        log_error("alert rules not reloaded, the old ones stay", "reason=%s", err.msg);
-    else
-        log_info("alert rules reloaded", "file=%s",
-                 fresh->alert_rules[0] ? fresh->alert_rules : "built-in");
-}
-
-static void reload_webhooks(struct node *node, const struct options *fresh)
-{
-    struct err err = {0};
-    if (webhooks_reload(node->webhooks, fresh->webhooks, &err))
-        log_error("webhooks not reloaded", "reason=%s", err.msg);
-    else
-        log_info("webhooks reloaded", "file=%s", fresh->webhooks);
-}
-
-static void reload(struct node *node, const struct server_hooks *hooks)
-{
-    struct err err = {0};
-    struct options fresh;
-    if (node->options->tls_cert[0] && http_server_reload_tls(node->server, &err))
-        log_error("certificates not reloaded, the old ones stay", "reason=%s", err.msg);
-    else
-        log_info("reloaded", "tls=%s", node->options->tls_cert[0] ? "true" : "false");
-    if (!hooks || !hooks->reload)
-        return;
-    options_init(&fresh);
-    if (hooks->reload(hooks->arg, &fresh, &err)) {
-        log_error("options not reloaded, the old ones stay", "reason=%s", err.msg);
-    } else {
-        log_set_level((enum log_level)fresh.log_level);
-        reload_alert_rules(node, &fresh);
-        reload_webhooks(node, &fresh);
-    }
-    options_done(&fresh);
-}
-
-static void wait_for_end(struct node *node, const sigset_t *signals,
-                         const struct server_hooks *hooks)
-{
-    int number = 0;
-    while (sigwait(signals, &number) == 0) {
-        if (number != SIGHUP)
-            break;
-        reload(node, hooks);
-    }
-    log_info("stopping", "signal=%d drain_ms=%lld", number,
-             (long long)node->options->drain_timeout_ms);
-}
+/* ---- the end ---- */
 
 /* The loops end when every request has its reply; pools and control may still be at work then, on
  * what nobody waits for. */
@@ -544,6 +495,7 @@ static void stop(struct node *node)
     free(node->intake);
     recorder_free(node->recorder);
     monitors_free(node->monitors);
+    inherited_free(node->inherited);
 }
 
 /* By itself the allocator keeps, for ever, up to twice the largest block that was ever freed. */
@@ -555,25 +507,21 @@ static void keep_heap_small(void)
 
 enum err_code server_run(struct options *options, const struct server_hooks *hooks, struct err *err)
 {
-    sigset_t signals;
     struct node node = {
         .options = options,
         .thread_count = data_thread_count(options),
         .start_us = clock_monotonic_us(),
     };
-    sigemptyset(&signals);
-    sigaddset(&signals, SIGTERM);
-    sigaddset(&signals, SIGINT);
-    sigaddset(&signals, SIGHUP);
-    pthread_sigmask(SIG_BLOCK, &signals, NULL);
+    struct life *life = life_new(&node, hooks);
     raise_file_limit();
     keep_heap_small();
     enum err_code rc = start(&node, err);
     if (!rc) {
         announce(&node, loaded_model_count(&node), hooks);
-        wait_for_end(&node, &signals, hooks);
+        life_run(life);
     }
     stop(&node);
+    life_free(life);
     if (!rc)
         log_info("server stopped", "state=%s", "clean");
     return rc;

@@ -306,7 +306,7 @@ static void send_reply(struct http_conn *conn, struct box *box)
 {
     struct http_thread *thread = conn->thread;
     conn->conn_user = box->x.conn_user;
-    if (box->x.response.is_closing || !box->message.is_keeping_alive || thread->is_draining)
+    if (box->x.response.is_closing || !box->message.is_keeping_alive || thread->is_retired)
         conn->is_last = true;
     counter_add(&thread->stats.requests, 1);
     reply_put(conn, box);
@@ -882,6 +882,17 @@ void conn_accept(struct http_thread *thread, uv_stream_t *listener, bool is_unix
 }
 
 /* ---- the end ---- */
+
+void conn_retire_all(struct http_thread *thread)
+{
+    struct http_conn *next;
+    conn_send_all(thread);
+    for (struct http_conn *conn = thread->conns; conn; conn = next) {
+        next = conn->next;
+        if (conn->h2)
+            h2_drain(conn);
+    }
+}
 
 void conn_drain_all(struct http_thread *thread)
 {

@@ -86,11 +86,12 @@ struct http_thread {
     int index;
     void *user; /* what config->thread_new returned */
     uv_timer_t timer;
-    uv_tcp_t listeners[HTTP_LISTEN_MAX];
+    uv_tcp_t *listeners; /* [listener_count] */
     uv_pipe_t unix_listener;
     int listener_count;
     bool has_unix_listener;
     int conn_count, box_count; /* open connections; unanswered exchanges */
+    bool is_retired;           /* clients are asked to go */
     bool is_draining, is_ended;
     struct phase_list phases[PHASE_COUNT];
     struct http_conn *conns; /* all, for the end */
@@ -111,7 +112,7 @@ struct http_thread {
     size_t date_bytes;
     uint64_t date_second;
     struct thread_stats stats;
-    struct loop_message drain, close;
+    struct loop_message retire, drain, close;
 };
 
 struct http_conn {
@@ -213,6 +214,9 @@ void conn_tick(struct http_thread *thread);
 /* A client waits on this listener. */
 void conn_accept(struct http_thread *thread, uv_stream_t *listener, bool is_unix,
                  struct tls_context *tls);
+
+/* Tell HTTP/2 clients to begin no more; the others hear it with their next reply. */
+void conn_retire_all(struct http_thread *thread);
 
 /* Close what stands between requests; the others close after their reply. */
 void conn_drain_all(struct http_thread *thread);

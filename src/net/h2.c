@@ -342,11 +342,11 @@ bool h2_check_late(struct http_conn *conn)
 void h2_drain(struct http_conn *conn)
 {
     struct h2 *h2 = conn->h2;
-    if (h2->is_draining)
-        return;
-    h2->is_draining = true;
-    nghttp2_submit_shutdown_notice(h2->session);
-    nghttp2_submit_ping(h2->session, NGHTTP2_FLAG_NONE, NULL);
+    if (!h2->is_draining) {
+        h2->is_draining = true;
+        nghttp2_submit_shutdown_notice(h2->session);
+        nghttp2_submit_ping(h2->session, NGHTTP2_FLAG_NONE, NULL);
+    }
     h2_tell_streams(h2);
     h2_wake(conn);
 }

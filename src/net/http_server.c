@@ -1,135 +1,32 @@
 /* http_server.c - listeners and loop threads: start, drain, end. */
 #include "net/http_server.h"
 
-#include <arpa/inet.h>
-#include <errno.h>
-#include <netdb.h>
 #include <pthread.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <string.h>
-#include <sys/socket.h>
-#include <sys/stat.h>
-#include <sys/un.h>
 #include <unistd.h>
 
 #include "base/check.h"
 #include "base/clock.h"
 #include "net/conn.h"
 
-enum { SERVER_MAGIC = 0x48545450, TICK_MS = 250, BACKLOG = 1024, HOST_BYTES = 256 };
+enum { SERVER_MAGIC = 0x48545450, TICK_MS = 250, BACKLOG = 1024 };
 
 struct http_server {
     uint32_t magic;
     struct http_server_config config;
-    struct http_thread *threads; /* [config.thread_count] */
-    int thread_count;            /* started */
-    int port;
+    struct http_thread *threads;                 /* [config.thread_count] */
+    int thread_count;                            /* started */
+    struct listeners listeners[HTTP_LISTEN_MAX]; /* of each address; the loops' once they run */
+    struct listeners unix_listener;
+    bool is_retired;         /* the sockets live on elsewhere */
     struct tls_context *tls; /* under tls_lock */
     pthread_mutex_t tls_lock;
     pthread_mutex_t end_lock;
     pthread_cond_t end;
     int ended_count;
 };
-
-/* ---- addresses ---- */
-
-struct address {
-    struct sockaddr_storage bytes;
-    socklen_t size;
-};
-
-static enum err_code bad_address(const char *listen, struct err *err)
-{
-    err_set(err, ERR_INVALID, "'%s' is not an address to listen on", listen);
-    return err_hint(err, "write host:port, such as 127.0.0.1:8080, [::1]:8080 or 0.0.0.0:80");
-}
-
-/* "127.0.0.1:80", "[::1]:80", "localhost:80" -> numbers; names are resolved once, here. */
-static enum err_code parse_address(const char *listen, struct address *address, struct err *err)
-{
-    char host[HOST_BYTES];
-    const char *colon = strrchr(listen, ':');
-    uint64_t port;
-    if (!colon || colon == listen || (size_t)(colon - listen) >= sizeof(host) ||
-        !str_to_u64(str_of(colon + 1), &port) || port > 65535)
-        return bad_address(listen, err);
-    bool is_bracketed = listen[0] == '[' && colon[-1] == ']';
-    size_t length = (size_t)(colon - listen) - (is_bracketed ? 2 : 0);
-    memcpy(host, listen + is_bracketed, length);
-    host[length] = '\0';
-    struct addrinfo hints = {.ai_socktype = SOCK_STREAM, .ai_flags = AI_PASSIVE}, *found = NULL;
-    int rc = getaddrinfo(host, colon + 1, &hints, &found);
-    if (rc != 0) {
-        err_set(err, ERR_INVALID, "'%s': %s", listen, gai_strerror(rc));
-        return err_hint(err, "write host:port, such as 127.0.0.1:8080");
-    }
-    memcpy(&address->bytes, found->ai_addr, found->ai_addrlen);
-    address->size = found->ai_addrlen;
-    freeaddrinfo(found);
-    return ERR_OK;
-}
-
-static int port_of(int fd)
-{
-    struct sockaddr_storage bytes;
-    socklen_t size = sizeof(bytes);
-    if (getsockname(fd, (struct sockaddr *)&bytes, &size) != 0)
-        return -1;
-    if (bytes.ss_family == AF_INET6)
-        return ntohs(((const struct sockaddr_in6 *)(const void *)&bytes)->sin6_port);
-    return ntohs(((const struct sockaddr_in *)(const void *)&bytes)->sin_port);
-}
-
-static enum err_code bind_failed(const char *listen, int errnum, struct err *err)
-{
-    err_set_errno(err, errnum, "listening on %s", listen);
-    err->code = ERR_IO;
-    if (errnum == EADDRINUSE)
-        return err_hint(err,
-                        "another program has it: is a slipway running already? Another address: "
-                        "--listen 127.0.0.1:8081, or SLIPWAY_LISTEN");
-    if (errnum == EACCES)
-        return err_hint(err, "ports below 1024 need a privilege; take a higher one");
-    return err_hint(err, "is this one of the machine's addresses?");
-}
-
-static enum err_code bind_tcp(const char *listen, const struct address *address, int *out,
-                              struct err *err)
-{
-    int one = 1;
-    int fd = socket(address->bytes.ss_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
-    if (fd < 0)
-        return bind_failed(listen, errno, err);
-    setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &one, sizeof(one));
-    setsockopt(fd, SOL_SOCKET, SO_REUSEPORT, &one, sizeof(one));
-    if (address->bytes.ss_family == AF_INET6)
-        setsockopt(fd, IPPROTO_IPV6, IPV6_V6ONLY, &one, sizeof(one));
-    if (bind(fd, (const struct sockaddr *)&address->bytes, address->size) != 0) {
-        int errnum = errno;
-        close(fd);
-        return bind_failed(listen, errnum, err);
-    }
-    *out = fd;
-    return ERR_OK;
-}
-
-/* SO_REUSEPORT would let a second program of the same user share the port unnoticed. */
-static enum err_code check_free(const char *listen, const struct address *address, struct err *err)
-{
-    int one = 1, errnum = 0;
-    int fd = socket(address->bytes.ss_family, SOCK_STREAM | SOCK_CLOEXEC, 0);
-    if (fd < 0)
-        return bind_failed(listen, errno, err);
-    setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &one, sizeof(one));
-    if (address->bytes.ss_family == AF_INET6)
-        setsockopt(fd, IPPROTO_IPV6, IPV6_V6ONLY, &one, sizeof(one));
-    if (bind(fd, (const struct sockaddr *)&address->bytes, address->size) != 0)
-        errnum = errno;
-    close(fd);
-    return errnum ? bind_failed(listen, errnum, err) : ERR_OK;
-}
 
 /* ---- listening ---- */
 
@@ -153,6 +50,11 @@ static void on_unix(uv_stream_t *listener, int status)
         conn_accept(listener->data, listener, true, NULL);
 }
 
+static enum err_code listen_failed(const char *what, int code, struct err *err)
+{
+    return err_set(err, ERR_IO, "listening on %s: %s", what, uv_strerror(code));
+}
+
 static enum err_code listen_tcp(struct http_thread *thread, const char *listen, int fd,
                                 struct err *err)
 {
@@ -163,62 +65,58 @@ static enum err_code listen_tcp(struct http_thread *thread, const char *listen, 
     int rc = uv_tcp_open(listener, fd);
     if (rc != 0) {
         close(fd);
-        return bind_failed(listen, -rc, err);
+        return listen_failed(listen, rc, err);
     }
     rc = uv_listen((uv_stream_t *)listener, BACKLOG, on_tcp);
-    return rc ? bind_failed(listen, -rc, err) : ERR_OK;
+    return rc ? listen_failed(listen, rc, err) : ERR_OK;
 }
 
-/* Is somebody answering on this socket file? */
-static bool is_unix_alive(const char *path)
+/* The path is not libuv's, which would remove the file with its handle. */
+static enum err_code listen_unix(struct http_thread *thread, int fd, struct err *err)
 {
-    struct sockaddr_un address = {.sun_family = AF_UNIX};
-    int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
-    strncpy(address.sun_path, path, sizeof(address.sun_path) - 1);
-    bool is_alive = fd >= 0 && connect(fd, (const struct sockaddr *)&address, sizeof(address)) == 0;
-    if (fd >= 0)
-        close(fd);
-    return is_alive;
-}
-
-static enum err_code clear_unix(const char *path, struct err *err)
-{
-    struct stat entry;
-    if (lstat(path, &entry) != 0)
-        return ERR_OK;
-    if (!S_ISSOCK(entry.st_mode)) {
-        err_set(err, ERR_EXISTS, "'%s' is there already and is no socket", path);
-        return err_hint(err, "remove it, or choose another path with --unix-socket");
-    }
-    if (is_unix_alive(path)) {
-        err_set(err, ERR_CONFLICT, "a server answers on '%s' already", path);
-        return err_hint(err, "stop it first, or choose another path with --unix-socket");
-    }
-    unlink(path); /* left by a process that was killed */
-    return ERR_OK;
-}
-
-static enum err_code listen_unix(struct http_thread *thread, const char *path, struct err *err)
-{
-    struct sockaddr_un address;
-    if (strlen(path) >= sizeof(address.sun_path)) {
-        err_set(err, ERR_INVALID, "the socket path '%s' is longer than %zu bytes", path,
-                sizeof(address.sun_path) - 1);
-        return err_hint(err, "choose a shorter one with --unix-socket");
-    }
-    enum err_code rc = clear_unix(path, err);
-    if (rc)
-        return rc;
     uv_pipe_init(loop_uv(thread->loop), &thread->unix_listener, 0);
     thread->has_unix_listener = true;
     thread->unix_listener.data = thread;
-    mode_t before = umask(0177); /* no moment in which others may connect */
-    int bound = uv_pipe_bind(&thread->unix_listener, path);
-    umask(before);
-    if (bound != 0)
-        return bind_failed(path, -bound, err);
-    int listening = uv_listen((uv_stream_t *)&thread->unix_listener, BACKLOG, on_unix);
-    return listening ? bind_failed(path, -listening, err) : ERR_OK;
+    int rc = uv_pipe_open(&thread->unix_listener, fd);
+    if (rc != 0) {
+        close(fd);
+        return listen_failed("the Unix socket", rc, err);
+    }
+    rc = uv_listen((uv_stream_t *)&thread->unix_listener, BACKLOG, on_unix);
+    return rc ? listen_failed("the Unix socket", rc, err) : ERR_OK;
+}
+
+/* Each socket of an address has one thread; see listeners.h. */
+static int listener_count(const struct http_server *server, int index)
+{
+    int count = 0;
+    for (int i = 0; i < server->config.listen_count; i++)
+        for (int k = index; k < server->listeners[i].count; k += server->config.thread_count)
+            count++;
+    return count;
+}
+
+/* With `rc` from the one before: the others are closed. */
+static enum err_code listen_all(struct http_thread *thread, struct err *err)
+{
+    struct http_server *server = thread->server;
+    enum err_code rc = ERR_OK;
+    for (int i = 0; i < server->config.listen_count; i++) {
+        const struct listeners *of = &server->listeners[i];
+        for (int k = thread->index; k < of->count; k += server->config.thread_count) {
+            if (rc)
+                close(of->fds[k]);
+            else
+                rc = listen_tcp(thread, server->config.listen[i], of->fds[k], err);
+        }
+    }
+    for (int k = 0; thread->index == 0 && k < server->unix_listener.count; k++) {
+        if (rc)
+            close(server->unix_listener.fds[k]);
+        else
+            rc = listen_unix(thread, server->unix_listener.fds[k], err);
+    }
+    return rc;
 }
 
 /* ---- threads ---- */
@@ -227,7 +125,6 @@ static enum err_code listen_unix(struct http_thread *thread, const char *path, s
 struct task {
     struct loop_message message;
     struct http_thread *thread;
-    const int *fds; /* [config->listen_count] */
     enum err_code rc;
     struct err *err;
     pthread_mutex_t lock;
@@ -247,23 +144,14 @@ static void on_prepare(uv_prepare_t *prepare)
     thread->is_clock_old = true;
 }
 
-static enum err_code start_thread(struct http_thread *thread, const int *fds, struct err *err)
+static enum err_code start_thread(struct http_thread *thread, struct err *err)
 {
-    const struct http_server_config *config = thread->config;
-    enum err_code rc = ERR_OK;
     uv_timer_init(loop_uv(thread->loop), &thread->timer);
     uv_idle_init(loop_uv(thread->loop), &thread->idle);
     uv_prepare_init(loop_uv(thread->loop), &thread->prepare);
     uv_prepare_start(&thread->prepare, on_prepare);
     thread->timer.data = thread->idle.data = thread->prepare.data = thread;
-    for (int i = 0; i < config->listen_count; i++) {
-        if (rc)
-            close(fds[i]);
-        else
-            rc = listen_tcp(thread, config->listen[i], fds[i], err);
-    }
-    if (!rc && thread->index == 0 && config->unix_path)
-        rc = listen_unix(thread, config->unix_path, err);
+    enum err_code rc = listen_all(thread, err);
     if (!rc)
         uv_timer_start(&thread->timer, on_timer, TICK_MS, TICK_MS);
     return rc;
@@ -272,16 +160,16 @@ static enum err_code start_thread(struct http_thread *thread, const int *fds, st
 static void run_start(struct loop_message *message)
 {
     struct task *task = CONTAINER_OF(message, struct task, message);
-    task->rc = start_thread(task->thread, task->fds, task->err);
+    task->rc = start_thread(task->thread, task->err);
     pthread_mutex_lock(&task->lock);
     task->is_done = true;
     pthread_cond_signal(&task->done);
     pthread_mutex_unlock(&task->lock);
 }
 
-static enum err_code start_on_loop(struct http_thread *thread, const int *fds, struct err *err)
+static enum err_code start_on_loop(struct http_thread *thread, struct err *err)
 {
-    struct task task = {.message = {.fn = run_start}, .thread = thread, .fds = fds, .err = err};
+    struct task task = {.message = {.fn = run_start}, .thread = thread, .err = err};
     pthread_mutex_init(&task.lock, NULL);
     pthread_cond_init(&task.done, NULL);
     loop_post(thread->loop, &task.message);
@@ -294,64 +182,50 @@ static enum err_code start_on_loop(struct http_thread *thread, const int *fds, s
     return task.rc;
 }
 
-static enum err_code bind_all(struct http_server *server, int thread_index,
-                              struct address *addresses, int *fds, struct err *err)
-{
-    const struct http_server_config *config = &server->config;
-    for (int i = 0; i < config->listen_count; i++) {
-        enum err_code rc =
-            thread_index == 0 ? check_free(config->listen[i], &addresses[i], err) : ERR_OK;
-        if (!rc)
-            rc = bind_tcp(config->listen[i], &addresses[i], &fds[i], err);
-        if (rc) {
-            while (i-- > 0)
-                close(fds[i]);
-            return rc;
-        }
-        if (thread_index == 0) { /* port 0: the other threads take the port it got */
-            addresses[i].size = sizeof(addresses[i].bytes);
-            getsockname(fds[i], (struct sockaddr *)&addresses[i].bytes, &addresses[i].size);
-            if (i == 0)
-                server->port = port_of(fds[i]);
-        }
-    }
-    return ERR_OK;
-}
-
-static enum err_code add_thread(struct http_server *server, struct address *addresses,
-                                struct err *err)
+static enum err_code add_thread(struct http_server *server, struct err *err)
 {
     char name[16];
-    int fds[HTTP_LISTEN_MAX];
     int index = server->thread_count;
     struct http_thread *thread = &server->threads[index];
-    enum err_code rc = bind_all(server, index, addresses, fds, err);
-    if (rc)
-        return rc;
+    int count = listener_count(server, index);
     snprintf(name, sizeof(name), "data-%d", index);
     thread->server = server;
     thread->config = &server->config;
     thread->index = index;
+    thread->listeners = calloc((size_t)count + 1, sizeof(*thread->listeners));
+    if (!thread->listeners)
+        abort();
     thread->loop = loop_new(name);
     thread->user = server->config.thread_new
                        ? server->config.thread_new(server->config.context, index, thread->loop)
                        : server->config.context;
     http_thread_init(thread);
     server->thread_count++;
-    return start_on_loop(thread, fds, err);
+    return start_on_loop(thread, err);
+}
+
+static enum err_code open_listeners(struct http_server *server, struct err *err)
+{
+    const struct http_server_config *config = &server->config;
+    enum err_code rc = ERR_OK;
+    for (int i = 0; !rc && i < config->listen_count; i++)
+        rc = listeners_open(config->listen[i], config->thread_count, config->inherited,
+                            &server->listeners[i], err);
+    if (!rc && config->unix_path)
+        rc = listeners_open_unix(config->unix_path, config->inherited, &server->unix_listener, err);
+    return rc ? rc : inherited_check_taken(config->inherited, err);
 }
 
 static enum err_code start_all(struct http_server *server, struct err *err)
 {
     const struct http_server_config *config = &server->config;
-    struct address addresses[HTTP_LISTEN_MAX];
     enum err_code rc = ERR_OK;
     if (config->tls_cert_path)
         rc = tls_context_new(config->tls_cert_path, config->tls_key_path, &server->tls, err);
-    for (int i = 0; !rc && i < config->listen_count; i++)
-        rc = parse_address(config->listen[i], &addresses[i], err);
+    if (!rc)
+        rc = open_listeners(server, err);
     for (int i = 0; !rc && i < config->thread_count; i++)
-        rc = add_thread(server, addresses, err);
+        rc = add_thread(server, err);
     return rc;
 }
 
@@ -366,7 +240,6 @@ enum err_code http_server_start(const struct http_server_config *config, struct 
     signal(SIGPIPE, SIG_IGN);
     server->magic = SERVER_MAGIC;
     server->config = *config;
-    server->port = -1;
     server->threads = calloc((size_t)config->thread_count, sizeof(*server->threads));
     if (!server->threads)
         abort();
@@ -390,7 +263,26 @@ enum err_code http_server_start(const struct http_server_config *config, struct 
 
 int http_server_port(const struct http_server *server)
 {
-    return server->port;
+    return server->config.listen_count ? server->listeners[0].port : -1;
+}
+
+static int put_sockets(const struct listeners *listeners, const char *listen,
+                       struct http_socket *sockets)
+{
+    for (int i = 0; i < listeners->count; i++)
+        sockets[i] = (struct http_socket){listen, listeners->fds[i], listeners->is_ours};
+    return listeners->count;
+}
+
+int http_server_sockets(const struct http_server *server, struct http_socket sockets[LISTENERS_MAX])
+{
+    int count = 0;
+    CHECK_MAGIC(server, SERVER_MAGIC);
+    for (int i = 0; i < server->config.listen_count; i++) {
+        assert(count + server->listeners[i].count < LISTENERS_MAX);
+        count += put_sockets(&server->listeners[i], server->config.listen[i], sockets + count);
+    }
+    return count + put_sockets(&server->unix_listener, "", sockets + count);
 }
 
 int http_server_thread_count(const struct http_server *server)
@@ -451,14 +343,29 @@ void http_thread_check_end(struct http_thread *thread)
     pthread_mutex_unlock(&server->end_lock);
 }
 
-static void drain_thread(struct loop_message *message)
+static void close_listeners(struct http_thread *thread)
 {
-    struct http_thread *thread = CONTAINER_OF(message, struct http_thread, drain);
-    thread->is_draining = true;
     for (int i = 0; i < thread->listener_count; i++)
         uv_close((uv_handle_t *)&thread->listeners[i], NULL);
     if (thread->has_unix_listener)
-        uv_close((uv_handle_t *)&thread->unix_listener, NULL); /* removes the file */
+        uv_close((uv_handle_t *)&thread->unix_listener, NULL);
+    thread->listener_count = 0;
+    thread->has_unix_listener = false;
+}
+
+static void retire_thread(struct loop_message *message)
+{
+    struct http_thread *thread = CONTAINER_OF(message, struct http_thread, retire);
+    thread->is_retired = true;
+    close_listeners(thread);
+    conn_retire_all(thread);
+}
+
+static void drain_thread(struct loop_message *message)
+{
+    struct http_thread *thread = CONTAINER_OF(message, struct http_thread, drain);
+    thread->is_retired = thread->is_draining = true;
+    close_listeners(thread);
     conn_drain_all(thread);
     http_thread_check_end(thread);
 }
@@ -508,9 +415,37 @@ static bool wait_for_end(struct http_server *server, int64_t timeout_ms)
     return is_over;
 }
 
+void http_server_retire(struct http_server *server)
+{
+    CHECK_MAGIC(server, SERVER_MAGIC);
+    server->is_retired = true;
+    for (int i = 0; i < server->thread_count; i++) {
+        server->threads[i].retire.fn = retire_thread;
+        loop_post(server->threads[i].loop, &server->threads[i].retire);
+    }
+}
+
+/* Sockets that no thread has got are still open. */
+static void free_listeners(struct http_server *server)
+{
+    for (int i = 0; i < server->config.listen_count; i++) {
+        struct listeners *of = &server->listeners[i];
+        for (int k = 0; k < of->count; k++)
+            if (k % server->config.thread_count >= server->thread_count)
+                close(of->fds[k]);
+        listeners_forget(of);
+    }
+    if (server->thread_count == 0)
+        listeners_close(&server->unix_listener);
+    else
+        listeners_forget(&server->unix_listener);
+}
+
 void http_server_stop(struct http_server *server, int64_t timeout_ms)
 {
     CHECK_MAGIC(server, SERVER_MAGIC);
+    if (server->unix_listener.is_ours && !server->is_retired)
+        unlink(server->config.unix_path);
     post_drain(server);
     if (!wait_for_end(server, timeout_ms)) {
         post_close(server);
@@ -522,7 +457,9 @@ void http_server_stop(struct http_server *server, int64_t timeout_ms)
         http_thread_done(thread);
         if (server->config.thread_free)
             server->config.thread_free(thread->user);
+        free(thread->listeners);
     }
+    free_listeners(server);
     tls_context_unref(server->tls);
     pthread_mutex_destroy(&server->tls_lock);
     pthread_mutex_destroy(&server->end_lock);

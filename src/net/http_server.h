@@ -13,6 +13,7 @@
 
 #include "base/err.h"
 #include "net/http.h"
+#include "net/listeners.h"
 #include "net/loop.h"
 
 enum { HTTP_THREADS_MAX = 64, HTTP_LISTEN_MAX = 16 };
@@ -51,6 +52,7 @@ struct http_server_config {
     const char *const *listen; /* [listen_count] "127.0.0.1:8080", "[::]:8443", "0.0.0.0:80" */
     int listen_count;
     const char *unix_path; /* NULL: none. Mode 0600, replaced when stale, removed at the end */
+    struct inherited *inherited; /* sockets that are open already; NULL: none. The caller's */
     const char *tls_cert_path, *tls_key_path; /* PEM; NULL: plain TCP. Unix sockets are plain */
     int thread_count;                         /* 1..HTTP_THREADS_MAX */
     struct http_limits limits;
@@ -81,12 +83,26 @@ enum err_code http_server_start(const struct http_server_config *config,
 /* The port the first TCP listener got (for "127.0.0.1:0"). */
 int http_server_port(const struct http_server *server);
 
+/* What it listens on, to be handed to the process after this one. Returns how many. */
+struct http_socket {
+    const char *listen; /* as configured; "": the Unix socket */
+    int fd;             /* the server's */
+    bool is_ours;       /* its file is */
+};
+int http_server_sockets(const struct http_server *server,
+                        struct http_socket sockets[LISTENERS_MAX]);
+
 int http_server_thread_count(const struct http_server *server);
 struct loop *http_server_loop(const struct http_server *server, int thread_index);
 void http_server_stats(const struct http_server *server, struct http_stats *stats);
 
 /* Read certificate and key again (SIGHUP). On failure the old ones stay. Any thread. */
 enum err_code http_server_reload_tls(struct http_server *server, struct err *err);
+
+/* Somebody else accepts from the same sockets: stop accepting here, and ask clients to come back
+ * there (replies say Connection: close, HTTP/2 GOAWAY). Nothing idle is closed, because its client
+ * may be sending at this moment: http_server_stop does so, a while later. */
+void http_server_retire(struct http_server *server);
 
 /* Stop accepting, let running exchanges finish (replies say Connection: close), close the idle at
  * once and the rest after `timeout_ms`. Returns when all threads have ended; frees the server. */
