@@ -25,7 +25,7 @@ static struct str find_key(const struct request *req, const char *name)
 static struct str find_parameter(const struct request *req, const char *name)
 {
     const struct oip_request *oip = req->decoded;
-    return routing_key_of(yyjson_obj_get(oip->parameters, name), req->arena);
+    return oip_parameter_text(oip, name, req->arena);
 }
 
 static enum err_code fill(struct request *req, struct err *err)

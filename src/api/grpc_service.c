@@ -394,16 +394,21 @@ static void put_statistics(void *arg, const struct endpoint *endpoint, const str
     const struct call *call = arg;
     struct buf *out = &call->x->response.body;
     struct sums sums = {0};
+    struct cache_counts cache;
+    loaded_cache_counts(loaded, &cache);
     for (int i = 0; i < call->node->thread_count; i++)
         sum_thread(&loaded->stats[i], &sums);
     size_t mark = pb_begin(out, 1);
     pb_put_text(out, 1, endpoint->name);
     put_version(out, 2, loaded->number);
-    pb_put_varint(out, 4, sums.row_count);
-    pb_put_varint(out, 5, sums.request_count);
+    /* Those that a response cache has answered are no inferences. */
+    pb_put_varint(out, 4, sums.row_count - cache.hit_rows);
+    pb_put_varint(out, 5, sums.request_count - cache.count[CACHE_HIT]);
     size_t inference = pb_begin(out, 6);
     put_duration(out, 1, sums.request_count, sums.ns);
     put_duration(out, 2, sums.failed_count, 0);
+    put_duration(out, 7, cache.count[CACHE_HIT], cache.ns[CACHE_HIT]);
+    put_duration(out, 8, cache.count[CACHE_MISS], cache.ns[CACHE_MISS]);
     pb_end(out, inference);
     pb_end(out, mark);
 }

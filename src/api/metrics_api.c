@@ -9,6 +9,7 @@
 
 #include "api/handlers.h"
 #include "api/lane_metrics.h"
+#include "api/response_cache_metrics.h"
 #include "api/monitor_metrics.h"
 #include "api/outcome_metrics.h"
 #include "base/check.h"
@@ -582,6 +583,16 @@ static void write_lanes(struct scrape *scrape)
         lane_metrics(&scrape->w, scrape->call->node->lanes, lanes, scrape->count);
 }
 
+static void write_response_caches(struct scrape *scrape)
+{
+    struct response_shown *versions =
+        arena_calloc(scrape->call->arena, (size_t)scrape->count, sizeof(*versions));
+    for (int i = 0; versions && i < scrape->count; i++)
+        versions[i] = (struct response_shown){scrape->shown[i].loaded, scrape->shown[i].version};
+    if (versions)
+        response_cache_metrics(&scrape->w, scrape->snapshot, versions, scrape->count);
+}
+
 static void write_workers(struct scrape *scrape)
 {
     struct workers_stats stats;
@@ -616,6 +627,7 @@ static void write_all(struct scrape *scrape)
     outcome_metrics_write(scrape->call->node->intake, scrape->call->arena, &scrape->w);
     write_control(scrape);
     write_lanes(scrape);
+    write_response_caches(scrape);
     write_workers(scrape);
 }
 

@@ -27,7 +27,7 @@ static enum err_code decode(struct request *req, struct err *err)
 static struct str find_parameter(const struct request *req, const char *name)
 {
     const struct oip_request *oip = req->decoded;
-    return routing_key_of(yyjson_obj_get(oip->parameters, name), req->arena);
+    return oip_parameter_text(oip, name, req->arena);
 }
 
 static struct str find_key(const struct request *req, const char *name)
@@ -77,9 +77,20 @@ static enum err_code encode(struct request *req, struct err *err)
     return oip_reply(req->decoded, req, err);
 }
 
-/* What is for us, not for the model. */
-static bool is_ours(yyjson_val *key)
+struct str oip_parameter_text(const struct oip_request *oip, const char *name, struct arena *arena)
 {
+    yyjson_val *value = yyjson_obj_get(oip->parameters, name);
+    if (yyjson_is_bool(value))
+        return yyjson_get_bool(value) ? STR_LIT("true") : STR_LIT("false");
+    return routing_key_of(value, arena);
+}
+
+/* What is for us, not for the model. A model without a response cache may have a `cache` of its
+ * own. */
+static bool is_ours(const struct request *req, yyjson_val *key)
+{
+    if (req->endpoint->responses && yyjson_equals_str(key, "cache"))
+        return true;
     return yyjson_equals_str(key, "binary_data_output") || yyjson_equals_str(key, "timeout") ||
            yyjson_equals_str(key, "priority");
 }
@@ -95,7 +106,7 @@ struct str oip_parameters(const struct request *req)
     buf_init(&text, OIP_PARAMETERS_BYTES_MAX);
     yyjson_obj_foreach(oip->parameters, i, count, key, value)
     {
-        if (is_ours(key))
+        if (is_ours(req, key))
             continue;
         if (text.len == 0)
             json_begin_object(&w);

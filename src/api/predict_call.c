@@ -118,6 +118,7 @@ enum err_code call_predict(struct call *call, const struct dialect *dialect, str
         .traceparent = call->traceparent,
         .span_id = call->span_id,
         .owner = &owner,
+        .is_streamed = call->reply != NULL,
     };
     call->prediction = req;
     enum err_code rc = pipeline_run(req, err);

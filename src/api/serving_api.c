@@ -5,6 +5,7 @@
 #include "base/check.h"
 #include "base/clock.h"
 #include "serve/lane_json.h"
+#include "serve/response_cache_json.h"
 #include "serve/serving_store.h"
 
 /* In-process, and before a version is loaded, there are none. */
@@ -17,6 +18,8 @@ static void write_versions(struct json_writer *w, struct control *control, const
     if (endpoint)
         lane_json_write(w, endpoint);
     json_end_array(w);
+    if (endpoint && endpoint->responses)
+        response_cache_json(w, endpoint);
     snapshot_unref(snapshot);
 }
 

@@ -134,25 +134,72 @@ static uint64_t load_word(const unsigned char *p, size_t size)
     return word;
 }
 
+static void sip_begin(uint64_t v[4], const uint64_t key[2])
+{
+    v[0] = key[0] ^ UINT64_C(0x736f6d6570736575);
+    v[1] = key[1] ^ UINT64_C(0x646f72616e646f6d);
+    v[2] = key[0] ^ UINT64_C(0x6c7967656e657261);
+    v[3] = key[1] ^ UINT64_C(0x7465646279746573);
+}
+
+static uint64_t sip_end(uint64_t v[4])
+{
+    for (int i = 0; i < 4; i++)
+        sip_round(v);
+    return v[0] ^ v[1] ^ v[2] ^ v[3];
+}
+
 uint64_t hash_sip(const uint64_t key[2], const void *bytes, size_t size)
 {
     const unsigned char *p = bytes;
-    uint64_t v[4] = {
-        key[0] ^ UINT64_C(0x736f6d6570736575),
-        key[1] ^ UINT64_C(0x646f72616e646f6d),
-        key[0] ^ UINT64_C(0x6c7967656e657261),
-        key[1] ^ UINT64_C(0x7465646279746573),
-    };
+    uint64_t v[4];
     uint64_t last = (uint64_t)size << 56;
+    sip_begin(v, key);
     for (; size >= 8; size -= 8, p += 8)
         sip_add(v, load_word(p, 8));
     if (size)
         last |= load_word(p, size);
     sip_add(v, last);
     v[2] ^= 0xFF;
-    for (int i = 0; i < 4; i++)
-        sip_round(v);
-    return v[0] ^ v[1] ^ v[2] ^ v[3];
+    return sip_end(v);
+}
+
+void hash_sip128_begin(struct hash_sip128 *state, const uint64_t key[2])
+{
+    *state = (struct hash_sip128){0};
+    sip_begin(state->v, key);
+    state->v[1] ^= 0xEE;
+}
+
+void hash_sip128_add(struct hash_sip128 *state, const void *bytes, size_t size)
+{
+    const unsigned char *p = bytes;
+    size_t filled = state->size % 8;
+    state->size += size;
+    for (; size && filled; size--) {
+        state->word |= (uint64_t)*p++ << 8 * filled;
+        filled = (filled + 1) % 8;
+        if (filled)
+            continue;
+        sip_add(state->v, state->word);
+        state->word = 0;
+    }
+    uint64_t v[4];
+    memcpy(v, state->v, sizeof(v)); /* registers: the bytes could be the state's own otherwise */
+    for (; size >= 8; size -= 8, p += 8)
+        sip_add(v, load_word(p, 8));
+    memcpy(state->v, v, sizeof(v));
+    if (size)
+        state->word = load_word(p, size);
+}
+
+void hash_sip128_end(struct hash_sip128 *state, uint64_t out[2])
+{
+    sip_add(state->v, state->word | (uint64_t)state->size << 56);
+    state->v[2] ^= 0xEE;
+    out[0] = sip_end(state->v);
+    state->v[1] ^= 0xDD;
+    out[1] = sip_end(state->v);
 }
 
 /* CRC-32C: polynomial 0x1EDC6F41, reflected 0x82F63B78 (RFC 3720, appendix B.4). */

@@ -33,6 +33,17 @@ bool hash_is_sha256_hex(struct str s);
  * rollout buckets use the endpoint's stored salt, so the same caller stays in the same bucket. */
 uint64_t hash_sip(const uint64_t key[2], const void *bytes, size_t size);
 
+/* SipHash-2-4 with 128 bits, piece by piece: for names of contents that callers choose. _begin, then
+ * _add..., then _end. However the bytes are cut into pieces, the result is the same. */
+struct hash_sip128 {
+    uint64_t v[4];
+    uint64_t word; /* bytes that do not fill a word yet */
+    size_t size;   /* of all pieces */
+};
+void hash_sip128_begin(struct hash_sip128 *state, const uint64_t key[2]);
+void hash_sip128_add(struct hash_sip128 *state, const void *bytes, size_t size);
+void hash_sip128_end(struct hash_sip128 *state, uint64_t out[2]);
+
 /* CRC-32C (Castagnoli) of bytes that follow those whose CRC is `crc`, 0 at the start; for records
  * on disk that must be told from torn ones. */
 uint32_t hash_crc32c(uint32_t crc, const void *bytes, size_t size);

@@ -3,6 +3,7 @@
 #include "base/check.h"
 #include "base/file.h"
 #include "cli/handlers.h"
+#include "cli/terminal.h"
 
 enum { SERVING_FILE_BYTES_MAX = 64 * 1024, COUNTS_BYTES_MAX = 1024 };
 
@@ -25,6 +26,21 @@ static enum err_code send_file(struct cli *cli, const char *target, struct cli_r
     return rc;
 }
 
+static void print_cache(struct cli *cli, yyjson_val *cache, struct buf *out)
+{
+    char size[TERMINAL_SIZE_BYTES];
+    if (!yyjson_is_obj(cache)) {
+        buf_lit(out, "cache       off\n");
+        return;
+    }
+    const char *ttl = cli_text(cli, cache, "ttl");
+    buf_printf(out, "cache       %s of answers",
+               terminal_size(yyjson_get_uint(yyjson_obj_get(cache, "max_bytes")), size));
+    if (strcmp(ttl, "0ms") != 0)
+        buf_printf(out, ", none older than %s", ttl);
+    buf_char(out, '\n');
+}
+
 static void print_settings(struct cli *cli, yyjson_val *root, struct buf *out)
 {
     yyjson_val *batching = yyjson_obj_get(root, "batching"), *queue = yyjson_obj_get(root, "queue");
@@ -35,6 +51,7 @@ static void print_settings(struct cli *cli, yyjson_val *root, struct buf *out)
                cli_text(cli, queue, "max_requests"), cli_text(cli, queue, "timeout"));
     buf_printf(out, "priority    %s\n", cli_text(cli, root, "priority"));
     buf_printf(out, "nan         %s\n", cli_text(cli, root, "nan"));
+    print_cache(cli, yyjson_obj_get(root, "cache"), out);
     if (yyjson_get_sint(yyjson_obj_get(root, "revision")) == 0)
         buf_printf(out, "these are the presets; set them: slipway model serving %s --file FILE\n",
                    cli_text(cli, root, "model"));

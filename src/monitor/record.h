@@ -90,6 +90,7 @@ struct record {
     bool has_key;              /* the caller named a routing key */
     uint64_t key_hash;         /* SipHash of it under the rollout's salt; 0 without a rollout */
     float share;               /* of requests that are kept: 1, less in a store that samples */
+    bool is_cached;            /* the answer was an earlier request's; nothing was computed */
     int64_t row_count;         /* 0 when the request failed before its rows were known; the cells
                                   behind the one that was refused may be missing */
     const float *values;       /* [row_count, value_count]; NaN cells keep their state (check.h) */

@@ -10,6 +10,7 @@ enum {
     FLAG_HAS_TEXTS = 2,
     FLAG_HAS_ROW_FLAGS = 4,
     FLAG_HAS_OUTPUTS = 8,
+    FLAG_IS_CACHED = 16,
 };
 #define NONE UINT32_MAX
 
@@ -144,7 +145,8 @@ static void put_head(const struct record *record, size_t bytes, struct head *hea
         .flags =
             (uint8_t)((record->has_key ? FLAG_HAS_KEY : 0) | (record->texts ? FLAG_HAS_TEXTS : 0) |
                       (record->is_suspect ? FLAG_HAS_ROW_FLAGS : 0) |
-                      (record->output_count ? FLAG_HAS_OUTPUTS : 0)),
+                      (record->output_count ? FLAG_HAS_OUTPUTS : 0) |
+                      (record->is_cached ? FLAG_IS_CACHED : 0)),
     };
 }
 
@@ -302,6 +304,7 @@ static void take_head(const struct head *head, const struct record_schema *schem
         .has_key = head->flags & FLAG_HAS_KEY,
         .key_hash = head->key_hash,
         .share = head->share,
+        .is_cached = head->flags & FLAG_IS_CACHED,
         .row_count = head->row_count,
         .violation_count = (int)(head->violation_count & INT32_MAX),
         .violated_rules = head->violated_rules,

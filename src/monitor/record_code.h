@@ -16,7 +16,8 @@
  *     54  u16  bytes of the request id
  *     56  u16  bytes of the traceparent
  *     58  u8   arm: 0 none, 1 stable, 2 canary, 3 shadow
- *     59  u8   1: a routing key was named; 2: has texts; 4: has flags of rows; 8: has outputs
+ *     59  u8   1: a routing key was named; 2: has texts; 4: has flags of rows; 8: has outputs;
+ *                16: from the response cache
  *     60  u32  0
  *     64  f32  values [rows, values of the schema]
  *         if it has outputs, for each of the schema: u32 elements (0xffffffff: not asked for), u32

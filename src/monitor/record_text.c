@@ -176,6 +176,8 @@ static void put_head(struct json_writer *w, const struct record *record, int64_t
     put_number(w, "latency_us", record->latency_us);
     json_key(w, "share");
     json_put_f32(w, record->share);
+    json_key(w, "cache");
+    json_put_text(w, record->is_cached ? "hit" : NULL);
 }
 
 void record_put_json(struct json_writer *w, const struct record *record, int64_t row)
@@ -199,7 +201,7 @@ static void comma(struct buf *out)
 
 void record_put_csv_head(struct buf *out, const struct record_schema *schema)
 {
-    buf_lit(out, "id,request_id,row,at,model,version,arm,rollout,status,latency_us,share,quality,"
+    buf_lit(out, "id,request_id,row,at,model,version,arm,rollout,status,latency_us,share,cache,quality,"
                  "violations,label,probability,value");
     for (int i = 0; i < schema->text_count; i++) {
         comma(out);
@@ -283,6 +285,7 @@ void record_put_csv(struct buf *out, const struct record *record, int64_t row)
         buf_i64(out, record->rollout);
     buf_printf(out, ",%d,%lld,", record->status, (long long)record->latency_us);
     buf_f32(out, record->share);
+    buf_text(out, record->is_cached ? ",hit" : ",");
     buf_printf(out, ",%s,", has_row(record, row) ? quality_of(record, row) : "");
     put_violations_csv(out, record->violated_rules);
     put_prediction_csv(out, record, row);

@@ -39,8 +39,28 @@ const char *loaded_status_name(int slot)
     return statuses[slot].name;
 }
 
+const char *cache_result_name(enum cache_result result)
+{
+    static const char *const names[CACHE_RESULT_COUNT] = {"hit", "miss", "bypass"};
+    return names[result];
+}
+
+void loaded_cache_counts(const struct loaded *loaded, struct cache_counts *counts)
+{
+    *counts = (struct cache_counts){0};
+    for (int thread = 0; thread < loaded->thread_count; thread++) {
+        const struct version_stats *stats = &loaded->stats[thread];
+        for (int i = 0; i < CACHE_RESULT_COUNT; i++) {
+            counts->count[i] += counter_read(&stats->cache_count[i]);
+            counts->ns[i] += counter_read(&stats->cache_ns[i]);
+        }
+        counts->hit_rows += counter_read(&stats->cached_row_count);
+    }
+}
+
 static struct loaded *loaded_new(const struct loaded_source *source)
 {
+    static _Atomic uint64_t serials;
     struct arena *arena = arena_new(LOADED_ARENA_BYTES_MAX);
     struct loaded *loaded = arena_calloc(arena, 1, sizeof(*loaded));
     *loaded = (struct loaded){
@@ -49,6 +69,7 @@ static struct loaded *loaded_new(const struct loaded_source *source)
         .arena = arena,
         .model = arena_copy(arena, source->model, strlen(source->model)),
         .number = source->number,
+        .serial = atomic_fetch_add(&serials, 1) + 1,
         .artifact = source->artifact,
         .thread_count = source->thread_count,
     };

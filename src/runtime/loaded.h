@@ -18,6 +18,15 @@
 
 enum { LOADED_STATUS_COUNT = 17 };
 
+/* What the response cache of its model (serve/response_cache.h) did for an answered request. */
+enum cache_result {
+    CACHE_HIT,    /* nothing was computed */
+    CACHE_MISS,   /* computed, and kept if there was room */
+    CACHE_BYPASS, /* the request or its answer is none to be kept */
+    CACHE_RESULT_COUNT,
+};
+const char *cache_result_name(enum cache_result result); /* "hit", "miss", "bypass" */
+
 /* What one data thread counted for one version. Written by that thread alone (relaxed), read by
  * a scrape. */
 struct version_stats {
@@ -27,7 +36,18 @@ struct version_stats {
     _Atomic uint64_t violation_count[RULE_COUNT];
     struct histogram latency; /* seconds from head complete to reply written */
     _Atomic int64_t used_ns;  /* monotonic, when it last answered; 0: never */
+    _Atomic uint64_t cache_count[CACHE_RESULT_COUNT]; /* requests */
+    _Atomic uint64_t cache_ns[CACHE_RESULT_COUNT];    /* time that looking up and keeping took */
+    _Atomic uint64_t cached_row_count;                /* of hits */
 };
+
+/* The sums of all data threads; any thread. */
+struct cache_counts {
+    uint64_t count[CACHE_RESULT_COUNT], ns[CACHE_RESULT_COUNT];
+    uint64_t hit_rows;
+};
+struct loaded;
+void loaded_cache_counts(const struct loaded *loaded, struct cache_counts *counts);
 
 /* Where a status is counted, and which one a place counts; the last place is every other one. */
 int loaded_status_slot(int status);
@@ -42,6 +62,7 @@ struct loaded {
     _Atomic int refs;
     const char *model; /* borrowed from `arena` */
     int64_t number;
+    uint64_t serial; /* 1, 2, ... of this process: another one when it is loaded again */
     struct blob_digest artifact;
     const struct runtime_ops *ops;
     void *state; /* the runtime's model */

@@ -97,6 +97,15 @@ static enum err_code read_limits(struct reader *r)
     return rc;
 }
 
+static enum err_code read_deterministic(struct reader *r)
+{
+    bool is_deterministic = true;
+    enum err_code rc =
+        json_get_bool_opt(r->root, FILE_NAME, "deterministic", &is_deterministic, r->err);
+    r->settings->signature.varies = !is_deterministic;
+    return rc;
+}
+
 /* module, or module:name; both as Python names them. */
 static bool is_entry(struct str entry)
 {
@@ -389,7 +398,8 @@ enum err_code python_settings_read(struct str yaml, struct arena *arena,
     static const char *const keys[] = {
         "entry",   "features",     "inputs",         "outputs",    "classes",
         "form",    "environment",  "memory",         "reply_max",  "tmp",
-        "threads", "load_timeout", "batch_rows_max", "hang_after", NULL};
+        "threads", "load_timeout", "batch_rows_max", "hang_after", "deterministic",
+        NULL};
     struct reader r = {.arena = arena, .err = err};
     struct str entry;
     enum form form;
@@ -409,6 +419,8 @@ enum err_code python_settings_read(struct str yaml, struct arena *arena,
         rc = read_texts(&r, &entry);
     if (!rc)
         rc = read_limits(&r);
+    if (!rc)
+        rc = read_deterministic(&r);
     if (!rc)
         rc = read_inputs(&r);
     if (!rc)

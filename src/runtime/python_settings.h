@@ -11,6 +11,7 @@
  *     environment: torch             of --python-environments; else the server's interpreter
  *     batch_rows_max: 64             requests may be joined up to so many rows
  *     memory: 1G  reply_max: 256M  tmp: 64M  threads: 1  load_timeout: 60s  hang_after: 10s
+ *     deterministic: false           the same input may get another answer: none is kept for later
  *
  * All but features or inputs may be left out.
  */

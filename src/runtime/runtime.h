@@ -62,6 +62,7 @@ struct signature {
                  */
     int class_count;     /* 2 and more: a classifier; 1: a number per row */
     bool is_probability; /* the answer is probabilities of classes ([-1] of class 1 when binary) */
+    bool varies;         /* the same input may get another answer: none is kept for who asks again */
     const char *objective; /* as the file says: "binary:logistic" */
     const char *detail;    /* one line for people: "100 trees, depth 6, tier vbmi" */
 };
@@ -104,6 +105,8 @@ struct runtime_call {
     struct tensor *out;               /* out: room for signature->output_count */
     int out_count;                    /* out */
     struct str reply_parameters; /* out: a JSON object for the reply, in the arena; empty: none */
+    bool is_fallback; /* out: something else answered in place of what should have; it holds for
+                         this request alone */
 };
 
 struct runtime_ops {

@@ -189,6 +189,14 @@ static enum err_code keep_serving(struct control *control, const struct endpoint
                    (long long)fresh->champion_version);
 }
 
+void control_take_responses(struct control *control, struct endpoint *fresh)
+{
+    const struct snapshot *current = control->publisher.current;
+    if (control->config.lanes) /* in-process nobody asks twice */
+        endpoint_take_responses(fresh,
+                                current ? snapshot_find(current, str_of(fresh->name)) : NULL);
+}
+
 static enum err_code build_endpoints(struct control *control, struct control_op *ops,
                                      struct publication *pub, struct err *err)
 {
@@ -201,7 +209,8 @@ static enum err_code build_endpoints(struct control *control, struct control_op 
             endpoint_build(control->store, op->model, &finder, &pub->endpoints[pub->count], err);
         if (rc)
             return rc;
-        const struct endpoint *fresh = pub->endpoints[pub->count++];
+        struct endpoint *fresh = pub->endpoints[pub->count++];
+        control_take_responses(control, fresh);
         if (!op->unloads)
             rc = keep_serving(control, fresh, err);
         if (rc)

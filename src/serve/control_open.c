@@ -60,9 +60,11 @@ static enum err_code build_one(struct control *control, const char *model, bool 
     const struct loaded_finder finder = {control_find_loaded, &context};
     struct endpoint *endpoint = NULL;
     enum err_code rc = endpoint_build(control->store, model, &finder, &endpoint, err);
-    if (!rc)
-        snapshot_put(snapshot, endpoint);
-    return rc;
+    if (rc)
+        return rc;
+    control_take_responses(control, endpoint);
+    snapshot_put(snapshot, endpoint);
+    return ERR_OK;
 }
 
 /* Everything as the store has it, and as it will have it with the rollback log folded in. */

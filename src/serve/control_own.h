@@ -50,6 +50,9 @@ struct control_find {
 struct loaded *control_find_loaded(void *arg, const char *model, int64_t version,
                                    struct arena *arena, const char **problem);
 
+/* The response cache that its settings ask for: the one it had, or a new one. */
+void control_take_responses(struct control *control, struct endpoint *fresh);
+
 enum err_code control_read_keys(struct store *store, struct auth_keys **keys, struct err *err);
 
 /* What was in the rollback log is in the store. */

@@ -9,6 +9,7 @@
 #include "base/log.h"
 #include "review/review.h"
 #include "rollout/rollout_store.h"
+#include "serve/response_cache.h"
 #include "serve/serving_store.h"
 
 enum { ENDPOINT_ARENA_BYTES_MAX = 4 * 1024 * 1024 };
@@ -30,6 +31,57 @@ struct loaded *endpoint_loaded(const struct endpoint *endpoint, int64_t version)
         loaded_ref(found);
     return found;
 }
+
+/* ---- the response cache ---- */
+
+static bool lacks_version(const struct endpoint *endpoint, const struct loaded *loaded)
+{
+    struct loaded *versions[ENDPOINT_LOADED_MAX];
+    int count = endpoint_each_loaded(endpoint, versions);
+    for (int i = 0; i < count; i++)
+        if (versions[i] == loaded)
+            return false;
+    return true;
+}
+
+/* Walking through a cache is for when there is something to be found. */
+static bool has_lost_version(const struct endpoint *fresh, const struct endpoint *old)
+{
+    struct loaded *versions[ENDPOINT_LOADED_MAX];
+    int count = endpoint_each_loaded(old, versions);
+    for (int i = 0; i < count; i++)
+        if (lacks_version(fresh, versions[i]))
+            return true;
+    return false;
+}
+
+static void forget_lost_versions(const struct endpoint *fresh)
+{
+    uint64_t serials[ENDPOINT_LOADED_MAX];
+    struct loaded *versions[ENDPOINT_LOADED_MAX];
+    int count = endpoint_each_loaded(fresh, versions);
+    for (int i = 0; i < count; i++)
+        serials[i] = versions[i]->serial;
+    response_cache_keep(fresh->responses, serials, count);
+}
+
+void endpoint_take_responses(struct endpoint *fresh, const struct endpoint *old)
+{
+    size_t bytes = fresh->serving->cache_bytes;
+    struct response_cache *before = old ? old->responses : NULL;
+    if (!bytes)
+        return;
+    if (!before || response_cache_bytes_max(before) != bytes) {
+        fresh->responses = response_cache_new(bytes);
+        return;
+    }
+    response_cache_ref(before);
+    fresh->responses = before;
+    if (has_lost_version(fresh, old))
+        forget_lost_versions(fresh);
+}
+
+/* ---- building ---- */
 
 static struct endpoint *endpoint_new(void)
 {

@@ -89,6 +89,7 @@ static void take_parameters(const struct runtime_call *whole, struct lane_task *
     struct str from = whole->reply_parameters;
     const char *copy = from.len ? arena_copy(task->call.arena, from.ptr, from.len) : NULL;
     task->call.reply_parameters = (struct str){copy, copy ? from.len : 0};
+    task->call.is_fallback = whole->is_fallback;
 }
 
 static void take_answer(const struct runtime_call *whole, int64_t first, struct lane_task *task)

@@ -10,6 +10,7 @@
 #include "serve/bulk.h"
 #include "serve/hand_over.h"
 #include "serve/hold.h"
+#include "serve/request_cache.h"
 #include "serve/request_record.h"
 #include "serve/request_sketch.h"
 
@@ -115,7 +116,9 @@ static enum err_code check_contract(struct request *req, struct err *err)
         rc = rows_check(&req->rows, err);
     if (rc)
         return rc == ERR_VIOLATION ? explain_violation(req, err) : rc;
-    return req->in ? ERR_OK : take_rows(req, err);
+    if (!req->in)
+        rc = take_rows(req, err);
+    return rc || !req->endpoint->responses ? rc : request_cache_plan(req, err);
 }
 
 /* Here and now. Larger batches are timed, for it to be known when one is too long for here. */
@@ -135,6 +138,7 @@ static enum err_code predict_here(struct request *req, struct err *err)
     if (is_timed && !rc)
         cost_add(&req->loaded->cost, req->row_count, clock_monotonic_ns() - start_ns);
     req->reply_parameters = call.reply_parameters;
+    req->is_fallback = call.is_fallback;
     return rc;
 }
 
@@ -144,6 +148,8 @@ static enum err_code predict(struct request *req, struct err *err)
     req->out = arena_alloc(req->arena, outputs * sizeof(*req->out));
     if (!req->out)
         return err_set(err, ERR_LIMIT, "no room for %zu output tensors", outputs);
+    if (req->cache_plan == CACHE_USE && request_cache_find(req))
+        return ERR_OK;
     bool has_thread = req->is_large && req->loaded->signature->place == RUNTIME_INLINE;
     if (!has_thread && request_is_for_lane(req) && request_can_wait(req))
         return request_hand_over(req, err);
@@ -165,6 +171,8 @@ static enum err_code observe(struct request *req, struct err *err)
 {
     struct version_stats *stats = &req->loaded->stats[req->thread->index];
     counter_add(&stats->row_count, (uint64_t)req->row_count);
+    if (req->cache_plan != CACHE_OFF)
+        request_cache_end(req);
     if (req->loaded->sketch)
         request_sketch(req);
     return hold_choose(req, err);
@@ -261,7 +269,7 @@ static enum err_code run_steps_timed(struct request *req, struct err *err)
         }
         int64_t after = clock_monotonic_ns();
         histogram_record(&req->thread->steps[i], after - before);
-        if (i == STEP_PREDICT && !rc && req->row_count < COST_ROWS_MIN)
+        if (i == STEP_PREDICT && !rc && !req->is_cached && req->row_count < COST_ROWS_MIN)
             cost_add(&req->loaded->cost, req->row_count, after - before);
         before = after;
         if (rc)

@@ -81,6 +81,14 @@ struct request_owner {
     void (*release)(struct request *req);
 };
 
+/* What a request wants of its model's response cache (request_cache.h). */
+enum cache_plan {
+    CACHE_OFF,     /* there is none */
+    CACHE_NEITHER, /* neither look nor keep */
+    CACHE_RENEW,   /* keep, but do not look */
+    CACHE_USE,
+};
+
 struct hand_over;
 struct bulk;
 
@@ -98,6 +106,7 @@ struct request {
     struct str traceparent;              /* as the caller sent it; empty when absent */
     uint64_t span_id;                    /* of our part of that trace; 0 without one */
     const struct request_owner *owner;   /* NULL: it cannot wait for a lane */
+    bool is_streamed;                    /* one of many on a stream */
 
     int64_t timeout_us; /* decode; as the protocol itself says; 0: it does not */
 
@@ -127,6 +136,12 @@ struct request {
     bool is_waiting;   /* predict: in the lane */
     struct hand_over *hand_over;     /* predict: the way there and back */
     struct str reply_parameters;     /* predict: a JSON object for the reply; empty: none */
+    enum cache_plan cache_plan;      /* check_contract: what the response cache may do with it */
+    uint64_t cache_digest[2];        /* check_contract: of what is asked */
+    int64_t cache_since_ns;          /* check_contract: an older answer is none */
+    int64_t cache_ns;                /* time that went into looking up and keeping */
+    bool is_cached;                  /* predict: the answer was kept from an earlier request */
+    bool is_fallback;                /* predict: the answer holds for this request alone */
     const struct review_match *held; /* observe: [row_count] with a rule where a person decides
                                         before the answer goes out; NULL: it goes out now */
 };

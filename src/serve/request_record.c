@@ -65,6 +65,7 @@ void request_record_fill(const struct request *req, int status, int64_t now_ns,
         .has_key = req->has_key,
         .key_hash = req->key_hash,
         .share = 1,
+        .is_cached = req->is_cached,
     };
     if (req->has_rows)
         put_rows(req, record);

@@ -7,9 +7,11 @@
 #include "base/check.h"
 #include "base/clock.h"
 #include "base/yaml.h"
+#include "serve/response_cache.h"
 
 #define DELAY_MAX_US (10 * CLOCK_SECOND_US)
 #define TIMEOUT_MAX_US (3600 * CLOCK_SECOND_US)
+#define TTL_MAX_US (24 * TIMEOUT_MAX_US)
 
 enum { TREE_BYTES_MAX = 4 * 1024 * 1024, PLACE_BYTES = 64, TIMEOUT_MIN_US = 1000 };
 
@@ -62,7 +64,9 @@ static enum err_code parse_time(yyjson_val *value, const char *what, int64_t min
         return ERR_OK;
     }
     err_set(err, ERR_INVALID, "%s: expected a time from %s to %s", what, min_us ? "1ms" : "0ms",
-            max_us == DELAY_MAX_US ? "10s" : "1h");
+            max_us == DELAY_MAX_US     ? "10s"
+            : max_us == TIMEOUT_MAX_US ? "1h"
+                                       : "24h");
     return err_hint(err, "a whole number with us, ms, s, m or h: 500us, 20ms, 30s");
 }
 
@@ -141,6 +145,39 @@ static enum err_code parse_memory(yyjson_val *value, struct serving *serving, st
     return rc ? rc : json_get_bool_opt(value, "memory", "pin", &serving->is_pinned, err);
 }
 
+static enum err_code parse_size(yyjson_val *value, size_t *out, struct err *err)
+{
+    uint64_t size = 0;
+    bool is_size = yyjson_is_str(value) && str_to_size(json_str(value), &size);
+    if (yyjson_is_uint(value))
+        size = yyjson_get_uint(value);
+    if ((is_size || yyjson_is_uint(value)) && size >= RESPONSE_CACHE_BYTES_MIN &&
+        size <= RESPONSE_CACHE_BYTES_MAX) {
+        *out = (size_t)size;
+        return ERR_OK;
+    }
+    return err_set(err, ERR_INVALID,
+                   "cache.max_bytes: expected a size from 64K to 1G (bytes; also K, M, G)");
+}
+
+static enum err_code parse_cache(yyjson_val *value, struct serving *serving, struct err *err)
+{
+    static const char *const keys[] = {"max_bytes", "ttl", NULL};
+    if (yyjson_equals_str(value, "off") || yyjson_is_false(value))
+        return ERR_OK;
+    if (!yyjson_is_obj(value))
+        return err_set(err, ERR_INVALID, "cache: expected max_bytes and ttl, or off");
+    yyjson_val *bytes = yyjson_obj_get(value, "max_bytes"), *ttl = yyjson_obj_get(value, "ttl");
+    enum err_code rc = json_check_keys(value, "cache", keys, err);
+    if (!rc && !bytes)
+        rc = err_set(err, ERR_INVALID, "cache.max_bytes is missing: how much memory it may take");
+    if (!rc)
+        rc = parse_size(bytes, &serving->cache_bytes, err);
+    if (!rc && ttl)
+        rc = parse_time(ttl, "cache.ttl", 0, TTL_MAX_US, &serving->cache_ttl_us, err);
+    return rc;
+}
+
 /* null of the file is that word too. */
 static enum err_code parse_nan(yyjson_val *value, struct serving *serving, struct err *err)
 {
@@ -156,6 +193,7 @@ static const struct {
 } sections[] = {
     {"instances", parse_instances}, {"batching", parse_batching}, {"queue", parse_queue},
     {"priority", parse_priority},   {"memory", parse_memory},     {"nan", parse_nan},
+    {"cache", parse_cache},
 };
 
 static enum err_code check_keys(yyjson_val *root, struct err *err)
@@ -215,6 +253,19 @@ static void put_time(struct json_writer *w, const char *key, int64_t us)
     json_member_text(w, key, text);
 }
 
+static void write_cache(struct json_writer *w, const struct serving *serving)
+{
+    json_key(w, "cache");
+    if (!serving->cache_bytes) {
+        json_put_null(w);
+        return;
+    }
+    json_begin_object(w);
+    json_member_u64(w, "max_bytes", serving->cache_bytes);
+    put_time(w, "ttl", serving->cache_ttl_us);
+    json_end_object(w);
+}
+
 void serving_write(struct json_writer *w, const struct serving *serving)
 {
     json_key(w, "instances");
@@ -238,4 +289,5 @@ void serving_write(struct json_writer *w, const struct serving *serving)
     json_member_bool(w, "pin", serving->is_pinned);
     json_end_object(w);
     json_member_text(w, "nan", nan_policy_name(serving->nan));
+    write_cache(w, serving);
 }

@@ -10,6 +10,9 @@
  *     priority: 5                1..9 of requests that say nothing; 1 goes first
  *     memory:
  *       pin: false               stay in memory although others are asked for more
+ *     cache:
+ *       max_bytes: 16M           of answers that are given again when the same is asked; off: none
+ *       ttl: 5m                  an older answer is computed anew; 0: as long as there is room
  *     nan: "null"                in JSON replies: "null", string, bare or reject
  *
  * Every key may be left out and has its preset then. A file that is taken is immutable and lives in
@@ -42,6 +45,8 @@ struct serving {
     int priority; /* SERVING_PRIORITY_FIRST.._LAST */
     bool is_pinned;
     enum nan_policy nan;
+    size_t cache_bytes;   /* of the response cache; 0: there is none */
+    int64_t cache_ttl_us; /* 0: answers do not grow old */
 };
 
 /* What holds for a model without a file. */

@@ -4,6 +4,7 @@
 #include <stdlib.h>
 
 #include "base/check.h"
+#include "serve/response_cache.h"
 
 enum { SNAPSHOT_MAGIC = 0x534e4150 };
 
@@ -22,6 +23,7 @@ void endpoint_unref(struct endpoint *endpoint)
         loaded_unref(endpoint->pinned[i]);
     for (int i = 0; i < endpoint->alias_count; i++)
         loaded_unref(endpoint->aliases[i].loaded);
+    response_cache_unref(endpoint->responses);
     arena_free(endpoint->arena);
 }
 

@@ -59,6 +59,7 @@ struct endpoint {
     struct endpoint_alias *aliases;    /* [alias_count] */
     const struct review_rules *review; /* which predictions people see; NULL: none */
     const struct serving *serving;     /* how it is served; never NULL */
+    struct response_cache *responses;  /* answers that are given again; NULL: none are */
 };
 
 struct snapshot {

@@ -127,6 +127,43 @@ static void siphash_agrees_with_openssl_at_every_length(void **state)
     }
 }
 
+static void openssl_siphash128(const void *bytes, size_t size, uint64_t tag[2])
+{
+    size_t tag_bytes = 0;
+    EVP_MAC *mac = EVP_MAC_fetch(NULL, "SIPHASH", NULL); /* 16 bytes, 2-4 by itself */
+    EVP_MAC_CTX *ctx = EVP_MAC_CTX_new(mac);
+    assert_int_equal(EVP_MAC_init(ctx, key_bytes, sizeof(key_bytes), NULL), 1);
+    assert_int_equal(EVP_MAC_update(ctx, bytes, size), 1);
+    assert_int_equal(EVP_MAC_final(ctx, (unsigned char *)tag, &tag_bytes, 16), 1);
+    assert_int_equal(tag_bytes, 16);
+    EVP_MAC_CTX_free(ctx);
+    EVP_MAC_free(mac);
+}
+
+/* Every length, cut in two at every place, the second piece up against unreadable memory. */
+static void siphash_of_128_bits_agrees_with_openssl_however_it_is_cut(void **state)
+{
+    (void)state;
+    uint8_t bytes[40];
+    uint64_t key[2], expected[2], digest[2];
+    memcpy(key, key_bytes, sizeof(key));
+    for (size_t i = 0; i < sizeof(bytes); i++)
+        bytes[i] = (uint8_t)(i * 53 + 7);
+    for (size_t size = 0; size <= sizeof(bytes); size++) {
+        openssl_siphash128(bytes, size, expected);
+        for (size_t cut = 0; cut <= size; cut++) {
+            struct guard g = guard_init(bytes + cut, size - cut);
+            struct hash_sip128 sip;
+            hash_sip128_begin(&sip, key);
+            hash_sip128_add(&sip, bytes, cut);
+            hash_sip128_add(&sip, g.text.ptr, g.text.len);
+            hash_sip128_end(&sip, digest);
+            assert_memory_equal(digest, expected, sizeof(digest));
+            guard_done(&g);
+        }
+    }
+}
+
 static void assert_crc(const void *bytes, size_t size, uint32_t expected)
 {
     assert_int_equal(hash_crc32c(0, bytes, size), expected);
@@ -183,6 +220,7 @@ int main(void)
         cmocka_unit_test(sha256_hex_is_told_from_other_text),
         cmocka_unit_test(siphash_gives_the_papers_example),
         cmocka_unit_test(siphash_agrees_with_openssl_at_every_length),
+        cmocka_unit_test(siphash_of_128_bits_agrees_with_openssl_however_it_is_cut),
         cmocka_unit_test(crc32c_gives_the_published_values),
         cmocka_unit_test(crc32c_goes_on_where_it_stopped),
         cmocka_unit_test(secrets_are_compared_whole),
