@@ -9,9 +9,9 @@
 
 #include "api/handlers.h"
 #include "api/lane_metrics.h"
-#include "api/response_cache_metrics.h"
 #include "api/monitor_metrics.h"
 #include "api/outcome_metrics.h"
+#include "api/response_cache_metrics.h"
 #include "base/check.h"
 #include "base/clock.h"
 #include "base/log.h"

@@ -18,8 +18,8 @@ enum err_code oip_choose_outputs(struct request *req, const struct oip_request *
  * ours. oip_api.c */
 struct str oip_parameters(const struct request *req);
 
-/* A parameter as text; ptr NULL when there is none, or it is none that a text can stand for. Numbers
- * in the arena. oip_api.c */
+/* A parameter as text; ptr NULL when there is none, or it is none that a text can stand for.
+ * Numbers in the arena. oip_api.c */
 struct str oip_parameter_text(const struct oip_request *oip, const char *name, struct arena *arena);
 
 /* The datatype one field's own tensor has in metadata. */

@@ -33,8 +33,8 @@ bool hash_is_sha256_hex(struct str s);
  * rollout buckets use the endpoint's stored salt, so the same caller stays in the same bucket. */
 uint64_t hash_sip(const uint64_t key[2], const void *bytes, size_t size);
 
-/* SipHash-2-4 with 128 bits, piece by piece: for names of contents that callers choose. _begin, then
- * _add..., then _end. However the bytes are cut into pieces, the result is the same. */
+/* SipHash-2-4 with 128 bits, piece by piece: for names of contents that callers choose. _begin,
+ * then _add..., then _end. However the bytes are cut into pieces, the result is the same. */
 struct hash_sip128 {
     uint64_t v[4];
     uint64_t word; /* bytes that do not fill a word yet */

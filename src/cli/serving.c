@@ -137,6 +137,46 @@ static void print_version(struct cli *cli, yyjson_val *version, struct buf *out)
     print_lost(cli, version, out);
 }
 
+/* ---- what the response cache has counted ---- */
+
+static void print_result(yyjson_val *version, const char *result, const char *word, struct buf *out)
+{
+    yyjson_val *took = yyjson_obj_get(yyjson_obj_get(version, "took_us"), result);
+    buf_printf(out, "%s %llu", word,
+               (unsigned long long)yyjson_get_uint(yyjson_obj_get(version, result)));
+    if (yyjson_is_num(took))
+        buf_printf(out, " (%.3g us each)", yyjson_get_num(took));
+}
+
+static void print_cached_version(struct cli *cli, yyjson_val *version, struct buf *out)
+{
+    buf_printf(out, "  version %-4s", cli_text(cli, version, "version"));
+    if (yyjson_get_bool(yyjson_obj_get(version, "varies"))) {
+        buf_lit(out, "says that its answers vary: none is kept\n");
+        return;
+    }
+    print_result(version, "hit", "hits", out);
+    print_result(version, "miss", ", misses", out);
+    print_result(version, "bypass", ", passed by", out);
+    buf_char(out, '\n');
+}
+
+static void print_responses(struct cli *cli, yyjson_val *responses, struct buf *out)
+{
+    char size[TERMINAL_SIZE_BYTES];
+    size_t i, count;
+    yyjson_val *version;
+    if (!responses)
+        return;
+    buf_printf(out, "\nresponse cache: %s answers in %s; let go: %s; not kept: %s\n",
+               cli_text(cli, responses, "answers"),
+               terminal_size(yyjson_get_uint(yyjson_obj_get(responses, "bytes")), size),
+               counts_text(cli, yyjson_obj_get(responses, "ended")),
+               counts_text(cli, yyjson_obj_get(responses, "not_kept")));
+    yyjson_arr_foreach(yyjson_obj_get(responses, "versions"), i, count, version)
+        print_cached_version(cli, version, out);
+}
+
 static void print_versions(struct cli *cli, yyjson_val *root, struct buf *out)
 {
     size_t i, count;
@@ -166,6 +206,7 @@ enum err_code cli_model_serving(struct cli *cli, struct err *err)
     else {
         print_settings(cli, reply.root, &out);
         print_versions(cli, reply.root, &out);
+        print_responses(cli, yyjson_obj_get(reply.root, "responses"), &out);
     }
     cli_print(&out);
     buf_done(&out);

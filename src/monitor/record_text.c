@@ -201,8 +201,9 @@ static void comma(struct buf *out)
 
 void record_put_csv_head(struct buf *out, const struct record_schema *schema)
 {
-    buf_lit(out, "id,request_id,row,at,model,version,arm,rollout,status,latency_us,share,cache,quality,"
-                 "violations,label,probability,value");
+    buf_lit(out,
+            "id,request_id,row,at,model,version,arm,rollout,status,latency_us,share,cache,quality,"
+            "violations,label,probability,value");
     for (int i = 0; i < schema->text_count; i++) {
         comma(out);
         csv_write_cell(out, str_of(schema->texts[i].name));

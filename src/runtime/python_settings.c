@@ -396,10 +396,9 @@ enum err_code python_settings_read(struct str yaml, struct arena *arena,
                                    struct python_settings **settings, struct err *err)
 {
     static const char *const keys[] = {
-        "entry",   "features",     "inputs",         "outputs",    "classes",
-        "form",    "environment",  "memory",         "reply_max",  "tmp",
-        "threads", "load_timeout", "batch_rows_max", "hang_after", "deterministic",
-        NULL};
+        "entry",          "features",   "inputs",        "outputs", "classes", "form",
+        "environment",    "memory",     "reply_max",     "tmp",     "threads", "load_timeout",
+        "batch_rows_max", "hang_after", "deterministic", NULL};
     struct reader r = {.arena = arena, .err = err};
     struct str entry;
     enum form form;

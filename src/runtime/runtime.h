@@ -62,7 +62,7 @@ struct signature {
                  */
     int class_count;     /* 2 and more: a classifier; 1: a number per row */
     bool is_probability; /* the answer is probabilities of classes ([-1] of class 1 when binary) */
-    bool varies;         /* the same input may get another answer: none is kept for who asks again */
+    bool varies; /* the same input may get another answer: none is kept for who asks again */
     const char *objective; /* as the file says: "binary:logistic" */
     const char *detail;    /* one line for people: "100 trees, depth 6, tier vbmi" */
 };

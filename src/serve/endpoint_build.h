@@ -18,9 +18,9 @@ enum err_code endpoint_build(struct store *store, const char *model,
                              const struct loaded_finder *finder, struct endpoint **endpoint,
                              struct err *err);
 
-/* Give `fresh` the response cache that its settings ask for: that of `old` (NULL: there is none), the
- * same model before, if it has the same size. What its versions have answered that are not in memory
- * any more goes. Control thread. */
+/* Give `fresh` the response cache that its settings ask for: that of `old` (NULL: there is none),
+ * the same model before, if it has the same size. What its versions have answered that are not in
+ * memory any more goes. Control thread. */
 void endpoint_take_responses(struct endpoint *fresh, const struct endpoint *old);
 
 /* A reference on the version if the endpoint has it in memory, else NULL. */

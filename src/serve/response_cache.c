@@ -378,8 +378,7 @@ static void keep_in_shard(struct shard *shard, const uint64_t *serials, int coun
     for (uint64_t place = shard->oldest; place != shard->end;) {
         struct entry *entry = entry_at(shard, position(shard, place));
         place += entry->bytes;
-        if (entry->next == IS_FILLER || !entry->is_live ||
-            is_listed(serials, count, entry->serial))
+        if (entry->next == IS_FILLER || !entry->is_live || is_listed(serials, count, entry->serial))
             continue;
         unlink_entry(shard, find_link(shard, entry->digest));
         shard->ended[RESPONSE_END_VERSION]++;

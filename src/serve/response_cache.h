@@ -49,13 +49,14 @@ enum response_found {
     RESPONSE_NONE,   /* not there, too old, or its shard was busy */
 };
 
-/* Copy the answer to `room` [*size], if it was put after `since_ns`; *size becomes its own. An older
- * one goes. Any thread. */
+/* Copy the answer to `room` [*size], if it was put after `since_ns`; *size becomes its own. An
+ * older one goes. Any thread. */
 enum response_found response_cache_find(struct response_cache *cache, const uint64_t digest[2],
                                         int64_t since_ns, void *room, size_t *size);
 
-/* Keep an answer (its bytes are not looked at when there are too many) of the version with this serial (loaded.h), instead of the one with that digest.
- * `now_ns` is what since_ns is compared with. False when it is too large, or its shard was busy. */
+/* Keep an answer (its bytes are not looked at when there are too many) of the version with this
+ * serial (loaded.h), instead of the one with that digest. `now_ns` is what since_ns is compared
+ * with. False when it is too large, or its shard was busy. */
 bool response_cache_put(struct response_cache *cache, const uint64_t digest[2], uint64_t serial,
                         int64_t now_ns, struct str answer);
 
@@ -76,7 +77,8 @@ struct response_cache_stats {
     uint64_t bytes_max;
     uint64_t answers, bytes; /* kept now; bytes with what the cache itself needs for each */
     uint64_t ended[RESPONSE_END_COUNT];
-    uint64_t large, busy; /* not kept: too large, or the shard was locked; busy ones not found too */
+    uint64_t large; /* not kept: too large */
+    uint64_t busy;  /* not kept or not found: the shard was locked */
 };
 void response_cache_read(struct response_cache *cache, struct response_cache_stats *stats);
 

@@ -74,6 +74,7 @@ def test_every_metric_of_the_table_is_shown(make_server, root):
     for number in (1, 2):
         api.register("churn", model, contract + b"# %d\n" % number)
     api.post("/api/models/churn/rollout", {"model": "churn", "to": 2}, 201)
+    api.put("/api/models/churn/serving", {"cache": {"max_bytes": "64K"}})
     row = {"customer": "C0001", "tenure": 5, "calls": 10, "plan": "basic"}
     said = {"id": api.predict("churn", row)["predictions"][0]["id"], "label": "leaves",
             "at": "2026-01-01T00:00:00Z"}

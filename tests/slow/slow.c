@@ -9,6 +9,7 @@
  *     spins=0                1: it computes; 0: it sleeps, as a call to another device does
  *     inline=0               1: it says that it is fast
  *     obeys=1                0: it looks at neither deadline nor cancellation
+ *     varies=0               1: it says that its answers vary
  *     poison=0               a row that begins with this number makes its whole call fail
  *
  * Linked with the program's own objects instead of wiring.c: build/MODE/slipway-slow.
@@ -40,14 +41,15 @@ static bool recognise(const void *head, size_t size)
 
 static enum err_code read_line(struct slow *slow, struct str line, struct err *err)
 {
-    int64_t features = 0, rows = -1, instances = -1, is_inline = 0;
+    int64_t features = 0, rows = -1, instances = -1, is_inline = 0, varies = 0;
     const struct {
         const char *name;
         int64_t *value;
-    } keys[] = {
-        {"call_us", &slow->call_us}, {"row_us", &slow->row_us},     {"features", &features},
-        {"batch_rows_max", &rows},   {"instances_max", &instances}, {"spins", &slow->spins},
-        {"inline", &is_inline},      {"obeys", &slow->obeys},       {"poison", &slow->poison}};
+    } keys[] = {{"call_us", &slow->call_us},   {"row_us", &slow->row_us},
+                {"features", &features},       {"batch_rows_max", &rows},
+                {"instances_max", &instances}, {"spins", &slow->spins},
+                {"inline", &is_inline},        {"obeys", &slow->obeys},
+                {"poison", &slow->poison},     {"varies", &varies}};
     struct str value = line, key;
     bool is_known = line.len == 0 || str_equal_c(line, HEAD);
     if (!is_known && str_split(&value, '=', &key))
@@ -56,6 +58,8 @@ static enum err_code read_line(struct slow *slow, struct str line, struct err *e
                 is_known || (str_equal_c(key, keys[i].name) && str_to_i64(value, keys[i].value));
     if (!is_known)
         return err_set(err, ERR_INVALID, "not a line of a slow model: '%.*s'", STR_ARG(line));
+    if (varies)
+        slow->signature.varies = true;
     if (features)
         slow->signature.feature_count = (int)features;
     if (rows >= 0)

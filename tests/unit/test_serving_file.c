@@ -46,13 +46,16 @@ static void every_key_is_read(void **state)
     const struct serving *serving = parse("instances: 2\n"
                                           "batching: {max_rows: 128, max_delay: 500us}\n"
                                           "queue: {max_requests: 20, timeout: 250ms}\n"
-                                          "priority: 3\n");
+                                          "priority: 3\n"
+                                          "cache: {max_bytes: 16M, ttl: 5m}\n");
     assert_int_equal(serving->instances, 2);
     assert_int_equal(serving->batch_rows_max, 128);
     assert_int_equal(serving->batch_delay_us, 500);
     assert_int_equal(serving->queue_requests_max, 20);
     assert_int_equal(serving->timeout_us, 250 * 1000);
     assert_int_equal(serving->priority, 3);
+    assert_int_equal(serving->cache_bytes, 16 * 1024 * 1024);
+    assert_int_equal(serving->cache_ttl_us, 300 * 1000 * 1000);
 }
 
 static void what_is_left_out_has_its_preset(void **state)
@@ -65,6 +68,10 @@ static void what_is_left_out_has_its_preset(void **state)
     assert_int_equal(serving->queue_requests_max, 1000);
     assert_int_equal(serving->timeout_us, 60 * 1000 * 1000);
     assert_int_equal(serving->priority, 5);
+    assert_int_equal(serving->cache_bytes, 0);
+    assert_int_equal(parse("cache: off\n")->cache_bytes, 0);
+    assert_int_equal(parse("cache: {max_bytes: 65536}\n")->cache_bytes, 65536);
+    assert_int_equal(parse("cache: {max_bytes: 1G, ttl: 24h}\n")->cache_ttl_us / 1000000, 86400);
     assert_memory_equal(parse("{}"), &serving_preset, sizeof(serving_preset));
 }
 
@@ -83,6 +90,13 @@ static void bad_values_are_named(void **state)
     expect_error("queue: {max_requests: 10001}", "queue.max_requests");
     expect_error("queue: {timeout: 0ms}", "queue.timeout: expected a time from 1ms to 1h");
     expect_error("queue: {timeout: 2h}", "queue.timeout");
+    expect_error("cache: 16M", "cache: expected max_bytes and ttl, or off");
+    expect_error("cache: {}", "cache.max_bytes is missing");
+    expect_error("cache: {max_bytes: 63K}", "cache.max_bytes: expected a size from 64K to 1G");
+    expect_error("cache: {max_bytes: 2G}", "cache.max_bytes");
+    expect_error("cache: {max_bytes: -1}", "cache.max_bytes");
+    expect_error("cache: {max_bytes: 1M, ttl: 25h}", "cache.ttl: expected a time from 0ms to 24h");
+    expect_error("cache: {max_bytes: 1M, size: 2}", "size");
     expect_error("priority: 10", "priority: expected a whole number from 1 to 9");
 }
 
