@@ -1,19 +1,21 @@
 /* trees_bits_vbmi.c - scoring up to 256 rows at once, one bit a row.
  *
- *     1. ranks     a feature's rank in every row, as bytes: one feature after the other
+ *     1. ranks     a feature's rank in every row: one feature after the other
  *     2. splits    each distinct split of a chunk of trees becomes 256 bits: does it send row r
- *                  right? 64 ranks are compared with one at once
+ *                  right? Those of a run have ascending thresholds, so that is to ask whether the
+ *                  row's place in the run is above 0, 1, 2, ...; a place is the number of splits
+ *                  of the run that send the row right, and its binary digits give all the answers
  *     3. levels    a tree's level l says for each row whether its path goes right there. It is
  *                  the bits of one of 2^l splits, chosen by the levels above: a tournament in
  *                  which pairs of splits are merged by "level k says right ? second : first"
  *     4. leaves    the levels' bits, turned from columns to rows, are the number of a row's leaf;
  *                  leaves come out of registers by that number and are added in tree order
- *
- * The rank byte holds rank - 1, so that 256 thresholds fit; a mask says which ranks are not 0.
  */
 #include "runtime/trees_ranks.h"
 
 #include <immintrin.h>
+#include <math.h>
+#include <stddef.h>
 #include <string.h>
 
 #include "runtime/tier.h"
@@ -23,21 +25,25 @@ enum {
     LANES = 16, /* of float32 */
     GROUPS = RANKS_BATCH / LANES,
     TABLE = 2 * LANES, /* leaves that one instruction chooses from */
+    DIGITS_MAX = 14,   /* of a place in a run, binary */
 };
 
 #define INLINE static inline __attribute__((always_inline))
 
-/* Rows of a batch in which a feature is missing, and in which its rank is not 0. */
-struct row_masks {
-    uint64_t missing[WORDS], positive[WORDS];
+/* Loops of their own: one large function would have too few registers for each. */
+#define APART static __attribute__((noinline))
+
+/* A feature in all rows. */
+struct ranked {
+    uint16_t ranks[GROUPS][LANES]; /* 0 when it is missing */
+    uint16_t missing[GROUPS];
 };
 
 struct batch {
     const struct ranks *m;
     int row_count;
-    uint8_t (*ranks)[GROUPS][LANES]; /* [used_count] rank - 1 */
-    struct row_masks *masks;         /* [used_count] */
-    __m256i *splits;                 /* [RANKS_PREDICATES_MAX + 1] */
+    struct ranked *features; /* [used_count] */
+    __m256i *splits;         /* [RANKS_PREDICATES_MAX + 1] */
 };
 
 /* --- 1. ranks -------------------------------------------------------------------------------- */
@@ -45,11 +51,11 @@ struct batch {
 /* One feature in all rows, in passes over them, so that no load waits for a store just before. */
 struct column {
     float values[GROUPS][LANES] __attribute__((aligned(64)));
-    uint32_t rows[GROUPS][LANES] __attribute__((aligned(64)));  /* of 16 thresholds: 0 ... 15 */
-    uint16_t below[GROUPS][LANES] __attribute__((aligned(64))); /* which of the 16 are <= value */
+    uint32_t places[GROUPS][LANES] __attribute__((aligned(64))); /* in a level */
+    uint16_t below[GROUPS][LANES] __attribute__((aligned(64)));  /* which of 16 are <= value */
 };
 
-static void read_column(const struct batch *b, int u, const float *rows, struct column *c)
+APART void read_column(const struct batch *b, int u, const float *rows, struct column *c)
 {
     size_t stride = (size_t)b->m->feature_count;
     float *values = c->values[0];
@@ -58,105 +64,218 @@ static void read_column(const struct batch *b, int u, const float *rows, struct 
         values[r] = rows[(size_t)r * stride];
 }
 
-/* The row of thresholds in which each value's rank lies: pivots that are <= it, by bisection. */
-static void find_rows(const float *feature_pivots, int groups, struct column *c)
+/* A feature's pivots [16 part, 16 part + 16), then NaN. */
+static __m512 pivots_of(const struct ranks *m, int u, int part)
 {
-    const __m512 pivots = _mm512_load_ps(feature_pivots);
+    const int group = u / RANKS_GROUP, left = m->pivot_count - LANES * part;
+    const float *first = m->pivots + (ptrdiff_t)RANKS_GROUP * (group * m->pivot_count + LANES * part);
+    __mmask16 lanes = left >= LANES ? 0xffff : left > 0 ? (__mmask16)((1u << left) - 1) : 0;
+    __m512i lane = _mm512_set_epi32(15, 14, 13, 12, 11, 10, 9, 8, 7, 6, 5, 4, 3, 2, 1, 0);
+    __m512i at = _mm512_add_epi32(_mm512_slli_epi32(lane, 4), _mm512_set1_epi32(u % RANKS_GROUP));
+    return _mm512_mask_i32gather_ps(_mm512_set1_ps(NAN), lanes, at, first, sizeof(float));
+}
+
+/* Pivots that are <= each value, by bisection in `steps` steps. */
+INLINE void bisect(__m512 low, __m512 high, int groups, int steps, struct column *c)
+{
     for (int g = 0; g < groups; g++) {
         __m512 x = _mm512_load_ps(c->values[g]);
-        __m512i row = _mm512_setzero_si512();
-        for (int step = 8; step > 0; step /= 2) {
-            __m512i probe = _mm512_add_epi32(row, _mm512_set1_epi32(step - 1));
-            __m512 pivot = _mm512_permutexvar_ps(probe, pivots);
+        __m512i count = _mm512_setzero_si512();
+        for (int step = 1 << steps >> 1; step > 0; step /= 2) {
+            __m512i probe = _mm512_add_epi32(count, _mm512_set1_epi32(step - 1));
+            __m512 pivot = _mm512_permutex2var_ps(low, probe, high);
             __mmask16 is_below = _mm512_cmp_ps_mask(x, pivot, _CMP_GE_OQ);
-            row = _mm512_mask_add_epi32(row, is_below, row, _mm512_set1_epi32(step));
+            count = _mm512_mask_add_epi32(count, is_below, count, _mm512_set1_epi32(step));
         }
-        _mm512_store_si512(c->rows[g], row);
+        _mm512_store_si512(c->places[g], count);
     }
 }
 
-static void compare_rows(const float *thresholds, int row_count, struct column *c)
+APART void count_pivots(const struct ranks *m, int u, int groups, struct column *c)
 {
+    const __m512 low = pivots_of(m, u, 0), high = pivots_of(m, u, 1);
+    if (m->pivot_count < 8)
+        bisect(low, high, groups, 3, c);
+    else if (m->pivot_count < 16)
+        bisect(low, high, groups, 4, c);
+    else
+        bisect(low, high, groups, 5, c);
+}
+
+APART void compare_level(const struct ranks_level *level, int u, int row_count, struct column *c)
+{
+    const float *edges = level->edges + RANKS_ROW * (size_t)level->first_row[u];
     const float *values = c->values[0];
-    const uint32_t *rows = c->rows[0];
+    const uint32_t *places = c->places[0];
     uint16_t *below = c->below[0];
     for (int r = 0; r < row_count; r++) {
-        __m512 x = _mm512_set1_ps(values[r]);
-        __m512 edges = _mm512_load_ps(thresholds + 16 * (size_t)rows[r]);
-        below[r] = _mm512_cmp_ps_mask(x, edges, _CMP_GE_OQ);
+        __m512 row = _mm512_load_ps(edges + RANKS_ROW * (size_t)places[r]);
+        below[r] = _mm512_cmp_ps_mask(_mm512_set1_ps(values[r]), row, _CMP_GE_OQ);
+    }
+    for (int g = 0; g < (row_count + LANES - 1) / LANES; g++) {
+        __m512i place = _mm512_slli_epi32(_mm512_load_si512(c->places[g]), 4);
+        __m256i counts = _mm256_popcnt_epi16(_mm256_load_si256((const __m256i *)c->below[g]));
+        place = _mm512_add_epi32(place, _mm512_cvtepu16_epi32(counts));
+        _mm512_store_si512(c->places[g], place);
     }
 }
 
-static void count_ranks(const struct column *c, int groups, uint8_t (*ranks)[LANES],
-                        struct row_masks *masks)
-{
-    uint16_t missing[GROUPS] = {0}, positive[GROUPS] = {0};
-    for (int g = 0; g < groups; g++) {
-        __m512 x = _mm512_load_ps(c->values[g]);
-        __m512i row = _mm512_load_si512(c->rows[g]);
-        __m256i below = _mm256_load_si256((const __m256i *)c->below[g]);
-        __m256i rank = _mm512_cvtepi32_epi16(_mm512_slli_epi32(row, 4));
-        rank = _mm256_add_epi16(rank, _mm256_popcnt_epi16(below));
-        missing[g] = _mm512_cmp_ps_mask(x, x, _CMP_UNORD_Q);
-        positive[g] = _mm256_test_epi16_mask(rank, rank);
-        rank = _mm256_subs_epu16(rank, _mm256_set1_epi16(1));
-        _mm_store_si128((__m128i *)ranks[g], _mm256_cvtepi16_epi8(rank));
-    }
-    memcpy(masks->missing, missing, sizeof(missing));
-    memcpy(masks->positive, positive, sizeof(positive));
-}
-
-static void make_ranks(const struct batch *b, const float *rows)
+APART void make_ranks(const struct batch *b, const float *rows)
 {
     const struct ranks *m = b->m;
     int groups = (b->row_count + LANES - 1) / LANES;
-    struct column column;
-    memset(&column, 0, sizeof(column));
+    struct column c;
+    memset(&c, 0, sizeof(c));
     for (int u = 0; u < m->used_count; u++) {
-        read_column(b, u, rows, &column);
-        find_rows(m->pivots + 16 * (size_t)u, groups, &column);
-        compare_rows(m->thresholds + 16 * (size_t)m->first_row[u], b->row_count, &column);
-        count_ranks(&column, groups, b->ranks[u], &b->masks[u]);
+        struct ranked *to = &b->features[u];
+        read_column(b, u, rows, &c);
+        count_pivots(m, u, groups, &c);
+        for (int l = 0; l < m->level_count; l++)
+            compare_level(&m->levels[l], u, b->row_count, &c);
+        for (int g = 0; g < groups; g++) {
+            __m512 x = _mm512_load_ps(c.values[g]);
+            __m256i ranks = _mm512_cvtepi32_epi16(_mm512_load_si512(c.places[g]));
+            _mm256_store_si256((__m256i *)to->ranks[g], ranks);
+            to->missing[g] = _mm512_cmp_ps_mask(x, x, _CMP_UNORD_Q);
+        }
     }
 }
 
 /* --- 2. splits ------------------------------------------------------------------------------- */
 
-INLINE void make_run(const struct batch *b, const struct ranks_run *run, const uint8_t *ranks,
-                     int words, __m256i *splits)
+/* 16 parts of a run by number. Most runs have few, which then are in registers. */
+struct part_table {
+    const struct ranks_part *parts;
+    __m512i first[4];
+    int count; /* in registers; 0: more than fit */
+};
+
+INLINE struct part_table part_table_of(const struct ranks_part *parts, int count)
 {
-    const struct row_masks *masks = &b->masks[run->used];
-    __m512i row_ranks[WORDS];
-    __mmask64 positive[WORDS];
-    for (int w = 0; w < words; w++) {
-        row_ranks[w] = _mm512_load_si512(b->ranks[run->used][(size_t)4 * w]);
-        positive[w] = masks->positive[w];
-        if (run->is_missing_right) {
-            positive[w] |= masks->missing[w];
-            row_ranks[w] = _mm512_mask_set1_epi8(row_ranks[w], masks->missing[w], -1);
-        }
+    struct part_table t = {.parts = parts, .count = count <= 4 * LANES ? count : 0};
+    for (int i = 0; i < 4; i++) {
+        int left = t.count - LANES * i;
+        __mmask16 lanes = left >= LANES ? 0xffff : left > 0 ? (__mmask16)((1u << left) - 1) : 0;
+        t.first[i] = _mm512_maskz_loadu_epi32(lanes, parts + (ptrdiff_t)LANES * i);
     }
-    for (int k = 0; k < run->count; k++) {
-        const __m512i rank = _mm512_set1_epi8((char)ranks[k]);
-        uint64_t *out = (uint64_t *)&splits[k];
+    return t;
+}
+
+INLINE __m512i parts_at(const struct part_table *t, __m512i at)
+{
+    if (t->count == 0)
+        return _mm512_i32gather_epi32(at, t->parts, sizeof(*t->parts));
+    __m512i low = _mm512_permutex2var_epi32(t->first[0], at, t->first[1]);
+    if (t->count <= 2 * LANES)
+        return low;
+    __m512i high = _mm512_permutex2var_epi32(t->first[2], at, t->first[3]);
+    __mmask16 is_high = _mm512_cmpgt_epi32_mask(at, _mm512_set1_epi32(2 * LANES - 1));
+    return _mm512_mask_mov_epi32(low, is_high, high);
+}
+
+/* Each row's place in a run, as two bytes. */
+struct places {
+    uint8_t low[GROUPS][LANES] __attribute__((aligned(64)));
+    uint8_t high[GROUPS][LANES] __attribute__((aligned(64)));
+};
+
+/* How many splits of the run send each row right. */
+APART void find_places(const struct batch *b, const struct ranks_run *run, struct places *places)
+{
+    const struct ranked *feature = &b->features[run->used];
+    const struct part_table table = part_table_of(b->m->parts + run->first_part, run->part_count);
+    const __m512i one = _mm512_set1_epi32(1);
+    for (int g = 0; g < (b->row_count + LANES - 1) / LANES; g++) {
+        __m256i narrow = _mm256_load_si256((const __m256i *)feature->ranks[g]);
+        __m512i rank = _mm512_cvtepu16_epi32(narrow);
+        __m512i part = parts_at(&table, _mm512_srli_epi32(rank, 4));
+        __m512i in_part = _mm512_and_si512(rank, _mm512_set1_epi32(RANKS_ROW - 1));
+        __m512i below = _mm512_sub_epi32(_mm512_sllv_epi32(one, in_part), one);
+        __m512i place = _mm512_popcnt_epi32(_mm512_and_si512(part, below));
+        place = _mm512_add_epi32(place, _mm512_srli_epi32(part, 16));
+        if (run->is_missing_right)
+            place = _mm512_mask_set1_epi32(place, feature->missing[g], run->count);
+        _mm_store_si128((__m128i *)places->low[g], _mm512_cvtepi32_epi8(place));
+        _mm_store_si128((__m128i *)places->high[g],
+                        _mm512_cvtepi32_epi8(_mm512_srli_epi32(place, 8)));
+    }
+}
+
+/* Bit n of each row's place, for all n that matter. */
+INLINE int make_digits(const struct places *places, int count, int words, __m256i *digits)
+{
+    int n = 0;
+    for (; count >> n; n++) {
+        const uint8_t *bytes = n < 8 ? places->low[0] : places->high[0];
+        const __m512i bit = _mm512_set1_epi8((char)(1 << n % 8));
+        uint64_t *out = (uint64_t *)&digits[n];
         for (int w = 0; w < words; w++)
-            out[w] = _mm512_mask_cmpge_epu8_mask(positive[w], row_ranks[w], rank);
+            out[w] = _mm512_test_epi8_mask(_mm512_load_si512(bytes + 64 * (size_t)w), bit);
     }
+    return n;
+}
+
+/* Two digits more: four times as many splits, of which those up to `parts` * known are wanted. */
+INLINE void quadruple(__m256i digit, __m256i next, int known, int parts, int k, int end,
+                      __m256i *splits)
+{
+    for (; k < end; k++) {
+        const __m256i right = _mm256_load_si256(&splits[k]);
+        const __m256i low = _mm256_or_si256(digit, right), high = _mm256_and_si256(digit, right);
+        _mm256_store_si256(&splits[k], _mm256_or_si256(next, low));
+        _mm256_store_si256(&splits[k + known], _mm256_or_si256(next, high));
+        if (parts > 2)
+            _mm256_store_si256(&splits[k + 2 * known], _mm256_and_si256(next, low));
+        if (parts > 3)
+            _mm256_store_si256(&splits[k + 3 * known], _mm256_and_si256(next, high));
+    }
+}
+
+static int clamp(int value, int max)
+{
+    return value < 0 ? 0 : value < max ? value : max;
+}
+
+/* Is each row's place above 0, 1, ... count - 1? By the lowest n digits of the place that is known
+ * for 0 ... 2^n - 1; digit n says it for twice as many:
+ *
+ *     place mod 2^(n+1) > k         = digit n or  place mod 2^n > k
+ *     place mod 2^(n+1) > k + 2^n   = digit n and place mod 2^n > k
+ */
+APART void compare_places(const __m256i *digits, int digit_count, int count, __m256i *splits)
+{
+    int n = digit_count % 2, known = 1 << n;
+    splits[0] = n ? digits[0] : _mm256_setzero_si256();
+    if (n && count > 1)
+        splits[1] = _mm256_setzero_si256();
+    for (; n < digit_count; n += 2, known *= 4) {
+        const __m256i digit = digits[n], next = digits[n + 1];
+        int four = clamp(count - 3 * known, known), three = clamp(count - 2 * known, known);
+        quadruple(digit, next, known, 4, 0, four, splits);
+        quadruple(digit, next, known, 3, four, three, splits);
+        quadruple(digit, next, known, 2, three, known, splits);
+    }
+}
+
+INLINE void make_run(const struct batch *b, const struct ranks_run *run, int words, __m256i *splits)
+{
+    struct places places;
+    __m256i digits[DIGITS_MAX];
+    find_places(b, run, &places);
+    int digit_count = make_digits(&places, run->count, words, digits);
+    compare_places(digits, digit_count, run->count, splits);
 }
 
 INLINE void make_runs(const struct batch *b, const struct ranks_chunk *chunk, int words)
 {
-    const uint8_t *ranks = b->m->predicate_ranks + chunk->first_predicate;
     __m256i *splits = b->splits;
     for (int i = chunk->first_run; i < chunk->end_run; i++) {
-        const struct ranks_run *run = &b->m->runs[i];
-        make_run(b, run, ranks, words, splits);
-        ranks += run->count;
-        splits += run->count;
+        make_run(b, &b->m->runs[i], words, splits);
+        splits += b->m->runs[i].count;
     }
 }
 
-static void make_splits(const struct batch *b, const struct ranks_chunk *chunk)
+APART void make_splits(const struct batch *b, const struct ranks_chunk *chunk)
 {
     if (b->row_count <= 64)
         make_runs(b, chunk, 1);
@@ -289,7 +408,7 @@ INLINE void add_trees(const struct batch *b, int tree, int end, int depth, float
 }
 
 /* The trees of one output in one chunk; its margins are gathered into one array meanwhile. */
-static void add_output(const struct batch *b, int output, int tree, int end, float *margins)
+APART void add_output(const struct batch *b, int output, int tree, int end, float *margins)
 {
     float sums[GROUPS][LANES] __attribute__((aligned(64))) = {0};
     float *sum = sums[0];
@@ -306,14 +425,14 @@ static void add_output(const struct batch *b, int output, int tree, int end, flo
 
 void ranks_score_batch(const struct ranks *m, const float *rows, int row_count, float *margins)
 {
-    uint8_t ranks[RANKS_USED_MAX][GROUPS][LANES] __attribute__((aligned(64)));
-    struct row_masks masks[RANKS_USED_MAX];
+    struct ranked features[RANKS_USED_MAX] __attribute__((aligned(64)));
     __m256i splits[RANKS_PREDICATES_MAX + 1];
-    struct batch b = {m, row_count, ranks, masks, splits};
-    _Static_assert(sizeof(ranks) + sizeof(masks) + sizeof(splits) <= TIER_SCRATCH_BYTES, "stack");
+    struct batch b = {m, row_count, features, splits};
+    _Static_assert(sizeof(features) + sizeof(splits) <= TIER_SCRATCH_BYTES, "stack");
     size_t outputs = (size_t)m->output_count;
     for (size_t r = 0; r < (size_t)row_count; r++)
-        memcpy(margins + r * outputs, m->base, outputs * sizeof(float));
+        for (size_t o = 0; o < outputs; o++)
+            margins[r * outputs + o] = m->base[o];
     make_ranks(&b, rows);
     int output = 0;
     for (const struct ranks_chunk *c = m->chunks; c < m->chunks + m->chunk_count; c++) {

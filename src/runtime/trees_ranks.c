@@ -18,22 +18,24 @@ enum {
     BYTES_FREE = 1 << 20,
     BYTES_FACTOR = 8, /* padding may make a forest this much larger than its nodes, not more */
     SLOT_NONE = 0xffff,
-    STRETCHES = (RANKS_THRESHOLDS_MAX + RANKS_STRETCH - 1) / RANKS_STRETCH,
+    STRETCHES_MAX = RANKS_SLOTS_MAX, /* each has a split, so at least one slot */
 };
 
 /* What is found out about a forest before anything is laid out. */
 struct survey {
     const struct forest *forest;
-    int *used_of;  /* [feature_count] first index in used[], or -1 */
-    int *distinct; /* [feature_count] thresholds of a feature */
+    int *used_of; /* [feature_count] index in used[], or -1 */
     uint16_t used[RANKS_USED_MAX];
     int used_count;
     float *thresholds[RANKS_USED_MAX]; /* sorted, distinct, finite or +infinity */
     int threshold_counts[RANKS_USED_MAX];
-    uint16_t slot_of[RANKS_USED_MAX][STRETCHES][2]; /* by missing direction, 1: right */
+    int first_threshold[RANKS_USED_MAX]; /* thresholds of the features before */
+    int threshold_count;
+    int first_stretch[RANKS_USED_MAX];
+    int stretch_count;
+    uint16_t slot_of[STRETCHES_MAX][2]; /* by missing direction, 1: right */
     int slot_count;
-    int row_count; /* rows of 16 thresholds */
-    float *pool;   /* the thresholds of all features */
+    float *pool; /* the thresholds of all features */
 };
 
 static bool has_instructions(void)
@@ -82,22 +84,20 @@ static void gather_thresholds(struct survey *s, size_t *begins)
             s->pool[begins[f->nodes[i].feature + 1]++] = forest_threshold(&f->nodes[i]);
 }
 
-/* A feature with more thresholds than a byte numbers is used several times, each time with a
- * stretch of them. */
 static bool use_feature(struct survey *s, int feature, float *thresholds, int count)
 {
-    int room = count > RANKS_THRESHOLDS_MAX ? RANKS_STRETCH : RANKS_THRESHOLDS_MAX;
-    s->used_of[feature] = s->used_count;
-    s->distinct[feature] = count;
-    for (int at = 0; at < count; at += room) {
-        int part = count - at < room ? count - at : room;
-        if (s->used_count == RANKS_USED_MAX)
-            return false;
-        s->used[s->used_count] = (uint16_t)feature;
-        s->thresholds[s->used_count] = thresholds + at;
-        s->threshold_counts[s->used_count++] = part;
-        s->row_count += (part + 15) / 16;
-    }
+    int u = s->used_count, stretches = (count + RANKS_STRETCH - 1) / RANKS_STRETCH;
+    if (u == RANKS_USED_MAX || stretches > STRETCHES_MAX - s->stretch_count)
+        return false;
+    s->used_of[feature] = u;
+    s->used[u] = (uint16_t)feature;
+    s->thresholds[u] = thresholds;
+    s->threshold_counts[u] = count;
+    s->first_threshold[u] = s->threshold_count;
+    s->first_stretch[u] = s->stretch_count;
+    s->threshold_count += count;
+    s->stretch_count += stretches;
+    s->used_count++;
     return true;
 }
 
@@ -118,14 +118,14 @@ static bool collect_thresholds(struct survey *s)
     return is_fit;
 }
 
-/* Where a split's threshold is: which use of its feature, and its index there. */
+/* Where a split's threshold is: its feature's index in used[], and its own among the feature's. */
 struct rank_place {
     int used, rank;
 };
 
 static struct rank_place find_place(const struct survey *s, const struct forest_node *node)
 {
-    int u = s->used_of[node->feature], count = s->distinct[node->feature], low = 0, high = count;
+    int u = s->used_of[node->feature], low = 0, high = s->threshold_counts[u];
     const float threshold = forest_threshold(node);
     while (low < high) {
         int middle = (low + high) / 2;
@@ -134,15 +134,14 @@ static struct rank_place find_place(const struct survey *s, const struct forest_
         else
             high = middle;
     }
-    if (count <= RANKS_THRESHOLDS_MAX)
-        return (struct rank_place){u, low};
-    return (struct rank_place){u + low / RANKS_STRETCH, low % RANKS_STRETCH};
+    return (struct rank_place){u, low};
 }
 
 static uint16_t *slot_of(struct survey *s, const struct forest_node *node)
 {
     struct rank_place place = find_place(s, node);
-    return &s->slot_of[place.used][place.rank / RANKS_STRETCH][!node->is_missing_left];
+    int stretch = s->first_stretch[place.used] + place.rank / RANKS_STRETCH;
+    return &s->slot_of[stretch][!node->is_missing_left];
 }
 
 static bool number_slots(struct survey *s)
@@ -162,7 +161,6 @@ static bool number_slots(struct survey *s)
 static void survey_done(struct survey *s)
 {
     free(s->used_of);
-    free(s->distinct);
     free(s->pool);
 }
 
@@ -171,9 +169,8 @@ static bool survey_init(struct survey *s, const struct forest *forest)
 {
     *s = (struct survey){.forest = forest};
     s->used_of = malloc((size_t)forest->feature_count * sizeof(*s->used_of));
-    s->distinct = calloc((size_t)forest->feature_count, sizeof(*s->distinct));
     s->pool = malloc(((size_t)forest->node_count + 1) * sizeof(*s->pool));
-    return s->used_of && s->distinct && s->pool && collect_thresholds(s) && number_slots(s);
+    return s->used_of && s->pool && collect_thresholds(s) && number_slots(s);
 }
 
 static size_t width_of(const struct forest *f)
@@ -205,12 +202,12 @@ static bool fits(const struct forest *f)
 /* Numbers the distinct splits of trees until there are RANKS_PREDICATES_MAX, chunk by chunk. */
 struct chunker {
     struct survey *survey;
-    uint16_t *numbers; /* [used_count, 2, RANKS_THRESHOLDS_MAX] of the current chunk */
+    uint16_t *numbers; /* [threshold_count, 2] of the current chunk; the second: missing right */
     int chunk_count, run_count;
-    uint32_t predicate_count;
+    uint32_t part_count;
     struct ranks_chunk *chunks; /* NULL while they are only counted */
     struct ranks_run *runs;
-    uint8_t *predicate_ranks;
+    struct ranks_part *parts;
 };
 
 enum { ABSENT = 0, PRESENT = 1 };
@@ -218,8 +215,8 @@ enum { ABSENT = 0, PRESENT = 1 };
 static uint16_t *number_of(const struct chunker *c, const struct forest_node *node)
 {
     struct rank_place place = find_place(c->survey, node);
-    size_t run = 2 * (size_t)place.used + !node->is_missing_left;
-    return &c->numbers[run * RANKS_THRESHOLDS_MAX + (size_t)place.rank];
+    size_t threshold = (size_t)c->survey->first_threshold[place.used] + (size_t)place.rank;
+    return &c->numbers[2 * threshold + !node->is_missing_left];
 }
 
 static int mark_tree(struct chunker *c, const struct forest_tree *tree)
@@ -234,28 +231,42 @@ static int mark_tree(struct chunker *c, const struct forest_tree *tree)
     return added;
 }
 
-/* Marks become numbers, four times the split's place in the chunk. */
+/* A run's marks become numbers, four times the split's place in the chunk; how many there are. */
+static int number_run(struct chunker *c, int used, int right, int first_number)
+{
+    const struct survey *s = c->survey;
+    uint16_t *marks = c->numbers + 2 * (size_t)s->first_threshold[used] + right;
+    struct ranks_part *parts = c->chunks ? c->parts + c->part_count : NULL;
+    int count = 0, thresholds = s->threshold_counts[used];
+    for (int k = 0; k < thresholds; k++, marks += 2) {
+        if (parts && k % RANKS_ROW == 0)
+            parts[k / RANKS_ROW].before = (uint16_t)count;
+        if (*marks == ABSENT)
+            continue;
+        if (parts)
+            parts[k / RANKS_ROW].present |= (uint16_t)(1 << k % RANKS_ROW);
+        *marks = (uint16_t)(4 * (first_number + count++));
+    }
+    if (parts && count > 0 && thresholds % RANKS_ROW == 0)
+        parts[thresholds / RANKS_ROW].before = (uint16_t)count;
+    return count;
+}
+
 static void close_chunk(struct chunker *c, int first_tree, int end_tree)
 {
-    struct ranks_chunk chunk = {first_tree, end_tree, c->run_count, 0, c->predicate_count};
-    uint16_t number = 0;
+    struct ranks_chunk chunk = {first_tree, end_tree, c->run_count, 0};
+    int number = 0;
     for (int run = 0; run < 2 * c->survey->used_count; run++) {
-        uint16_t *marks = c->numbers + (size_t)run * RANKS_THRESHOLDS_MAX;
-        uint16_t begin = number;
-        for (int k = 0; k < RANKS_THRESHOLDS_MAX; k++) {
-            if (marks[k] == ABSENT)
-                continue;
-            if (c->chunks)
-                c->predicate_ranks[c->predicate_count] = (uint8_t)k;
-            c->predicate_count++;
-            marks[k] = (uint16_t)(4 * number++);
-        }
-        if (number == begin)
+        int used = run / 2, right = run % 2, count = number_run(c, used, right, number);
+        int parts = c->survey->threshold_counts[used] / RANKS_ROW + 1;
+        if (count == 0)
             continue;
         if (c->chunks)
-            c->runs[c->run_count] =
-                (struct ranks_run){(uint8_t)(run / 2), run % 2, (uint16_t)(number - begin)};
+            c->runs[c->run_count] = (struct ranks_run){(uint8_t)used, right, (uint16_t)count,
+                                                       (uint16_t)parts, c->part_count};
+        number += count;
         c->run_count++;
+        c->part_count += (uint32_t)parts;
     }
     chunk.end_run = c->run_count;
     if (c->chunks)
@@ -265,8 +276,7 @@ static void close_chunk(struct chunker *c, int first_tree, int end_tree)
 
 static void clear_marks(struct chunker *c)
 {
-    memset(c->numbers, 0,
-           2 * (size_t)c->survey->used_count * RANKS_THRESHOLDS_MAX * sizeof(uint16_t));
+    memset(c->numbers, 0, 2 * (size_t)c->survey->threshold_count * sizeof(*c->numbers));
 }
 
 /* The end of the chunk that begins with tree `first`; its splits are marked. */
@@ -366,32 +376,49 @@ static void count_chunks(struct chunker *c)
     }
 }
 
-static void fill_thresholds(const struct survey *s, float *pivots, float *thresholds,
-                            uint32_t *first_row)
+/* Number i of a level whose rows stand for `step` thresholds each; NaN: there is none. Above the
+ * last level that is the last threshold of a row below, unless no row follows. */
+static float edge_at(const struct survey *s, int u, int step, int i)
+{
+    int end = step * (i + 1), count = s->threshold_counts[u];
+    return end < count || (step == 1 && end == count) ? s->thresholds[u][end - 1] : NAN;
+}
+
+static int rows_of(const struct survey *s, int u, int step)
+{
+    return (s->threshold_counts[u] + step * RANKS_ROW - 1) / (step * RANKS_ROW);
+}
+
+static void fill_level(const struct survey *s, int step, float *edges, uint32_t *first_row)
 {
     uint32_t row = 0;
-    for (int i = 0; i < 16 * s->row_count; i++)
-        thresholds[i] = NAN;
     for (int u = 0; u < s->used_count; u++) {
-        int count = s->threshold_counts[u];
+        int rows = rows_of(s, u, step);
         first_row[u] = row;
-        memcpy(thresholds + 16 * (size_t)row, s->thresholds[u], (size_t)count * sizeof(float));
-        for (int i = 0; i < 16; i++)
-            pivots[16 * u + i] = 16 * i + 16 < count ? s->thresholds[u][16 * i + 15] : NAN;
-        row += (uint32_t)(count + 15) / 16;
+        for (int i = 0; i < RANKS_ROW * rows; i++)
+            edges[RANKS_ROW * row + (uint32_t)i] = edge_at(s, u, step, i);
+        row += (uint32_t)rows;
     }
+}
+
+static void fill_pivots(const struct survey *s, int step, int pivot_count, float *pivots)
+{
+    for (int u = 0; u < (s->used_count + RANKS_GROUP - 1) / RANKS_GROUP * RANKS_GROUP; u++)
+        for (int i = 0; i < pivot_count; i++)
+            pivots[(u / RANKS_GROUP * pivot_count + i) * RANKS_GROUP + u % RANKS_GROUP] =
+                u < s->used_count ? edge_at(s, u, step, i) : NAN;
 }
 
 static void fill_slots(const struct survey *s, uint16_t *sources, uint16_t *bases, uint32_t *lefts)
 {
     for (int u = 0; u < s->used_count; u++)
-        for (int stretch = 0; stretch < STRETCHES; stretch++)
+        for (int at = 0; at < s->threshold_counts[u]; at += RANKS_STRETCH)
             for (int right = 0; right < 2; right++) {
-                uint16_t slot = s->slot_of[u][stretch][right];
+                uint16_t slot = s->slot_of[s->first_stretch[u] + at / RANKS_STRETCH][right];
                 if (slot == SLOT_NONE)
                     continue;
                 sources[slot] = (uint16_t)u;
-                bases[slot] = (uint16_t)(stretch * RANKS_STRETCH);
+                bases[slot] = (uint16_t)at;
                 lefts[slot / 32] |= (uint32_t)!right << slot % 32;
             }
 }
@@ -413,12 +440,52 @@ static void *part(struct layout *l, size_t count, size_t bytes)
 
 struct parts {
     struct ranks *head;
-    float *base, *pivots, *thresholds;
+    float *base, *pivots;
     int *first_tree;
     uint16_t *used, *slot_sources, *slot_bases;
-    uint32_t *first_row, *slot_lefts;
+    uint32_t *slot_lefts;
+    int pivot_count, level_count;
+    float *edges[RANKS_LEVELS_MAX];
+    uint32_t *first_row[RANKS_LEVELS_MAX];
     struct fill fill;
 };
+
+/* Thresholds for which a number of level `l` stands. */
+static int step_of(const struct parts *p, int l)
+{
+    int step = 1;
+    for (; l < p->level_count - 1; l++)
+        step *= RANKS_ROW;
+    return step;
+}
+
+/* As many levels as it takes until the pivots are few. */
+static void lay_out_levels(struct layout *l, const struct survey *s, struct parts *p)
+{
+    int most = 0;
+    for (int u = 0; u < s->used_count; u++)
+        most = rows_of(s, u, 1) > most ? rows_of(s, u, 1) : most;
+    p->level_count = 1;
+    for (; most > RANKS_PIVOTS_MAX + 1; most = (most + RANKS_ROW - 1) / RANKS_ROW)
+        p->level_count++;
+    p->pivot_count = most > 0 ? most - 1 : 0;
+    size_t groups = ((size_t)s->used_count + RANKS_GROUP - 1) / RANKS_GROUP;
+    p->pivots = part(l, groups * (size_t)p->pivot_count, RANKS_GROUP * sizeof(float));
+    for (int level = 0; level < p->level_count; level++) {
+        size_t rows = 0;
+        for (int u = 0; u < s->used_count; u++)
+            rows += (size_t)rows_of(s, u, step_of(p, level));
+        p->edges[level] = part(l, rows, RANKS_ROW * sizeof(float));
+        p->first_row[level] = part(l, (size_t)s->used_count, sizeof(uint32_t));
+    }
+}
+
+static void fill_levels(const struct survey *s, const struct parts *p)
+{
+    for (int l = 0; l < p->level_count; l++)
+        fill_level(s, step_of(p, l), p->edges[l], p->first_row[l]);
+    fill_pivots(s, RANKS_ROW * step_of(p, 0), p->pivot_count, p->pivots);
+}
 
 static void lay_out(struct layout *l, struct survey *s, struct chunker *c, struct parts *p)
 {
@@ -426,13 +493,11 @@ static void lay_out(struct layout *l, struct survey *s, struct chunker *c, struc
     size_t trees = (size_t)s->forest->tree_count, padded = trees + RANKS_TREES_PADDED;
     size_t width = width_of(s->forest);
     p->head = part(l, 1, sizeof(*p->head));
-    p->used = part(l, used + 32, sizeof(*p->used));
-    p->first_row = part(l, used, sizeof(*p->first_row));
+    p->used = part(l, used, sizeof(*p->used));
     p->slot_sources = part(l, RANKS_SLOTS_MAX, sizeof(*p->slot_sources));
     p->slot_bases = part(l, RANKS_SLOTS_MAX, sizeof(*p->slot_bases));
     p->slot_lefts = part(l, RANKS_SLOTS_MAX / 32, sizeof(*p->slot_lefts));
-    p->pivots = part(l, used, 16 * sizeof(float));
-    p->thresholds = part(l, (size_t)s->row_count, 16 * sizeof(float));
+    lay_out_levels(l, s, p);
     p->base = part(l, outputs, sizeof(*p->base));
     p->first_tree = part(l, outputs + 1, sizeof(*p->first_tree));
     p->fill.slots = part(l, padded, 64);
@@ -442,7 +507,7 @@ static void lay_out(struct layout *l, struct survey *s, struct chunker *c, struc
     p->fill.predicates = part(l, trees * width, sizeof(uint16_t));
     c->chunks = part(l, (size_t)c->chunk_count, sizeof(*c->chunks));
     c->runs = part(l, (size_t)c->run_count, sizeof(*c->runs));
-    c->predicate_ranks = part(l, c->predicate_count, 1);
+    c->parts = part(l, c->part_count, sizeof(*c->parts));
     p->fill.records = width > 64 ? p->fill.records : NULL;
     p->fill.width = width;
     p->fill.survey = s;
@@ -474,9 +539,9 @@ static void fill_head(const struct survey *s, const struct chunker *c, const str
         .base = p->base,
         .first_tree = p->first_tree,
         .used = p->used,
+        .pivot_count = p->pivot_count,
         .pivots = p->pivots,
-        .thresholds = p->thresholds,
-        .first_row = p->first_row,
+        .level_count = p->level_count,
         .slot_sources = p->slot_sources,
         .slot_bases = p->slot_bases,
         .slot_lefts = p->slot_lefts,
@@ -487,9 +552,11 @@ static void fill_head(const struct survey *s, const struct chunker *c, const str
         .chunk_count = c->chunk_count,
         .chunks = c->chunks,
         .runs = c->runs,
-        .predicate_ranks = c->predicate_ranks,
+        .parts = c->parts,
         .predicates = p->fill.predicates,
     };
+    for (int l = 0; l < p->level_count; l++)
+        p->head->levels[l] = (struct ranks_level){p->edges[l], p->first_row[l]};
 }
 
 static void *fill_block(struct survey *s, struct chunker *c, size_t *bytes)
@@ -506,10 +573,10 @@ static void *fill_block(struct survey *s, struct chunker *c, size_t *bytes)
     lay_out(&layout, s, c, &parts);
     assert(layout.used == size);
     c->chunk_count = c->run_count = 0;
-    c->predicate_count = 0;
+    c->part_count = 0;
     fill_trees(&parts.fill);
     fill_head(s, c, &parts);
-    fill_thresholds(s, parts.pivots, parts.thresholds, parts.first_row);
+    fill_levels(s, &parts);
     fill_slots(s, parts.slot_sources, parts.slot_bases, parts.slot_lefts);
     memcpy(parts.used, s->used, (size_t)s->used_count * sizeof(*parts.used));
     memcpy(parts.base, s->forest->base, (size_t)s->forest->output_count * sizeof(float));
@@ -525,8 +592,8 @@ static void *build(const struct forest *forest, size_t *bytes)
     void *block = NULL;
     bool is_fit = survey_init(&survey, forest);
     struct chunker chunker = {.survey = &survey};
-    size_t runs = 2 * (size_t)survey.used_count;
-    chunker.numbers = calloc(runs + 1, RANKS_THRESHOLDS_MAX * sizeof(*chunker.numbers));
+    size_t numbers = 2 * (size_t)survey.threshold_count;
+    chunker.numbers = calloc(numbers + 1, sizeof(*chunker.numbers));
     if (is_fit && chunker.numbers)
         block = fill_block(&survey, &chunker, bytes);
     free(chunker.numbers);

@@ -4,21 +4,29 @@
  * <= it, so x < threshold[k] is the same as rank <= k, exactly. A split then is two bytes, and
  * comparing 64 pairs of bytes is one instruction.
  *
+ *     used    a feature in splits
  *     slots   what a split's first byte names: a feature, where its missing values go, and which
- *             stretch of 254 ranks, since 256 thresholds have 257 ranks and a byte has to say
- *             "missing goes right" too (254, above every rank of a split)
- *     used    a feature in splits; one with more than 256 thresholds counts as several, each with a
- *             stretch of them, for a split only asks about its own threshold
+ *             stretch of 254 ranks, since a byte has to say "missing goes right" too (254, above
+ *             every rank of a split)
  *     places  a tree as a perfect heap of 6 levels (places 1 ... 63) or of 8 (1 ... 255); below a
  *             leaf it repeats the leaf
+ *
+ * A rank is found as in a B-tree with 16 numbers in a node, nodes of a level in one array:
+ *
+ *     pivots                 p0           p1           ...    at most 31: how many are <= x?
+ *     level 0     ...  p0 | ...  ...  p1 | ...                row of 16 that number leads to: again
+ *     last level  all thresholds, in rows of 16               how many are there is the rank
+ *
+ * Numbers at a row's end stand in the level above, but not those of the last row. The pivots of 16
+ * features stand side by side, since one row asks for all features at once.
  *
  * One row (trees_ranks_vbmi.c): slot bytes are looked up for all 63 upper places of a tree at once
  * and compared with the rank bytes; the 64 bits are walked for eight trees in one register. The
  * two lower levels of 8 are one record per place of level 6: slots, ranks and leaves.
  *
  * Batches (trees_bits_vbmi.c): a split becomes 256 bits, one per row: does it send the row right?
- * Splits that occur several times in a chunk of trees are computed once. A level of a tree is
- * resolved for 256 rows by selecting bits with bits.
+ * Splits that occur several times in a chunk of trees are computed once, all those of a feature in
+ * one run. A level of a tree is resolved for 256 rows by selecting bits with bits.
  */
 #ifndef SLIPWAY_RUNTIME_TREES_RANKS_H
 #define SLIPWAY_RUNTIME_TREES_RANKS_H
@@ -27,10 +35,13 @@
 #include <stdint.h>
 
 enum {
-    RANKS_USED_MAX = 128,       /* features that occur in splits, a stretch of thresholds each */
-    RANKS_THRESHOLDS_MAX = 256, /* of one of them */
+    RANKS_USED_MAX = 128, /* features that occur in splits */
     RANKS_SLOTS_MAX = 256,
     RANKS_STRETCH = 254, /* ranks of one slot */
+    RANKS_GROUP = 16,    /* features ranked side by side */
+    RANKS_ROW = 16,      /* thresholds compared at once */
+    RANKS_PIVOTS_MAX = 31,
+    RANKS_LEVELS_MAX = 3, /* 32 * 16^3 thresholds are more than the slots have room for */
     RANKS_DEPTH_UPPER = 6,
     RANKS_DEPTH_MAX = 8,
     RANKS_NEVER = 255,            /* a split's rank that sends nothing right */
@@ -48,18 +59,30 @@ struct ranks_record {
     float leaves[4];
 };
 
+/* Rows of 16 thresholds, those of a feature together, NaN behind its last. */
+struct ranks_level {
+    const float *edges;
+    const uint32_t *first_row; /* [used_count] */
+};
+
+/* Which of 16 thresholds are splits of a run, and how many of its splits stand before. */
+struct ranks_part {
+    uint16_t present, before;
+};
+
 /* Splits of one feature and missing direction in a chunk, by ascending rank. */
 struct ranks_run {
     uint8_t used; /* index of the feature in used[] */
     bool is_missing_right;
     uint16_t count;
+    uint16_t part_count; /* thresholds of the feature / 16, and 1 for what is above all */
+    uint32_t first_part;
 };
 
 /* Trees [first_tree, end_tree) and the distinct splits in them. */
 struct ranks_chunk {
     int first_tree, end_tree;
     int first_run, end_run;
-    uint32_t first_predicate; /* index in predicate_ranks */
 };
 
 struct ranks {
@@ -70,10 +93,11 @@ struct ranks {
     const float *base;
     const int *first_tree;
 
-    const uint16_t *used;      /* [used_count, padded to 32] feature */
-    const float *pivots;       /* [used_count, 16] every 16th threshold, then NaN */
-    const float *thresholds;   /* rows of 16, each feature's rows together, then NaN */
-    const uint32_t *first_row; /* [used_count] a feature's first row in thresholds */
+    const uint16_t *used; /* [used_count] feature */
+    int pivot_count;
+    const float *pivots; /* [used_count / 16, rounded up][pivot_count][16] NaN where there is none */
+    int level_count;     /* 1 and more */
+    struct ranks_level levels[RANKS_LEVELS_MAX];
 
     /* Slots: [slot_words * 64]. The left masks have a bit for each slot that sends missing left. */
     const uint16_t *slot_sources; /* index in used[] */
@@ -88,8 +112,8 @@ struct ranks {
     int chunk_count;
     const struct ranks_chunk *chunks;
     const struct ranks_run *runs;
-    const uint8_t *predicate_ranks; /* a split's rank */
-    const uint16_t *predicates;     /* [trees, 64 or 256] 4 * the split's number in its chunk */
+    const struct ranks_part *parts;
+    const uint16_t *predicates; /* [trees, 64 or 256] 4 * the split's number in its chunk */
 };
 
 /* rows [row_count, feature_count] -> margins [row_count, output_count]; a batch has at most

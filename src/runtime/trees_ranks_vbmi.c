@@ -22,75 +22,104 @@ enum { BLOCK = 16 }; /* trees */
 
 /* --- values to ranks ------------------------------------------------------------------- */
 
-/* Bits set in a mask. The empty statement hides from gcc that 16 bits would do: a 16-bit popcnt
- * merges into its target and so waits for it. */
-INLINE unsigned count_bits(__mmask16 mask)
-{
-    unsigned bits = _cvtmask16_u32(mask);
-    __asm__("" : "+r"(bits));
-    return (unsigned)_mm_popcnt_u32(bits);
-}
-
-/* Thresholds of feature u that are <= value; 0 for NaN. */
-INLINE unsigned rank_of(const struct ranks *m, int u, float value)
-{
-    __m512 x = _mm512_set1_ps(value);
-    __m512 pivots = _mm512_load_ps(m->pivots + 16 * (size_t)u);
-    unsigned row = count_bits(_mm512_cmp_ps_mask(x, pivots, _CMP_GE_OQ));
-    __m512 edges = _mm512_load_ps(m->thresholds + 16 * (size_t)(m->first_row[u] + row));
-    return 16 * row + count_bits(_mm512_cmp_ps_mask(x, edges, _CMP_GE_OQ));
-}
-
-/* Ranks of up to 128 used features, RANKS_MISSING for NaN, in words of 32. */
-struct rank_words {
-    __m512i word[RANKS_USED_MAX / 32];
+enum {
+    GROUPS_MAX = RANKS_USED_MAX / RANKS_GROUP,
+    WORD_RANKS = 32, /* 16-bit ranks of one register */
 };
 
-/* Features [32 word, 32 word + 32) that are NaN. */
-INLINE __mmask32 missing_in(const float *x, int count, int word)
+/* A row's used features on their way to ranks, in passes over all of them, so that no load waits
+ * for a store just before. */
+struct ranking {
+    float values[RANKS_USED_MAX] __attribute__((aligned(64)));
+    uint32_t rows[RANKS_USED_MAX] __attribute__((aligned(64)));  /* of 16 numbers, to look at */
+    uint16_t below[RANKS_USED_MAX] __attribute__((aligned(64))); /* which of them are <= value */
+    __m512i ranks[GROUPS_MAX];
+    __mmask16 missing[GROUPS_MAX];
+};
+
+INLINE void read_values(const struct ranks *m, const float *row, struct ranking *r)
 {
-    int left = count - 32 * word;
-    __mmask32 lanes = left >= 32 ? 0xffffffff : (1u << left) - 1;
-    x += 32 * (size_t)word;
-    __m512 low = _mm512_maskz_loadu_ps((__mmask16)lanes, x);
-    __m512 high = _mm512_maskz_loadu_ps((__mmask16)(lanes >> 16), x + 16);
-    return _mm512_cmp_ps_mask(low, low, _CMP_UNORD_Q) |
-           (__mmask32)_mm512_cmp_ps_mask(high, high, _CMP_UNORD_Q) << 16;
+    for (int u = 0; m->is_prefix && u < m->used_count; u += RANKS_GROUP) {
+        int left = m->used_count - u;
+        __mmask16 lanes = left >= RANKS_GROUP ? 0xffff : (__mmask16)((1u << left) - 1);
+        _mm512_store_ps(r->values + u, _mm512_maskz_loadu_ps(lanes, row + u));
+    }
+    for (int u = 0; !m->is_prefix && u < m->used_count; u++)
+        r->values[u] = row[m->used[u]];
 }
 
-INLINE struct rank_words rank_row(const struct ranks *m, const float *row, bool is_wide)
+/* How many pivots are <= x, for 16 features. */
+INLINE __m512i count_pivots(const struct ranks *m, int group, __m512 x)
 {
-    float values[RANKS_USED_MAX];
-    uint16_t ranks[RANKS_USED_MAX] __attribute__((aligned(64))) = {0};
-    struct rank_words r;
-    const float *x = row;
-    if (!m->is_prefix) {
-        for (int u = 0; u < m->used_count; u++)
-            values[u] = row[m->used[u]];
-        x = values;
+    const float *pivots = m->pivots + RANKS_GROUP * (ptrdiff_t)group * m->pivot_count;
+    __m512i count = _mm512_setzero_si512();
+    for (int i = 0; i < m->pivot_count; i++, pivots += RANKS_GROUP) {
+        __mmask16 is_below = _mm512_cmp_ps_mask(x, _mm512_load_ps(pivots), _CMP_GE_OQ);
+        count = _mm512_mask_add_epi32(count, is_below, count, _mm512_set1_epi32(1));
     }
-    for (int u = 0; u < m->used_count; u++)
-        ranks[u] = (uint16_t)rank_of(m, u, x[u]);
-    for (int w = 0; w < (is_wide ? 4 : 2); w++) {
-        r.word[w] = _mm512_load_si512(ranks + 32 * (size_t)w);
-        if (32 * w < m->used_count)
-            r.word[w] = _mm512_mask_set1_epi16(r.word[w], missing_in(x, m->used_count, w),
-                                               (short)RANKS_MISSING);
+    return count;
+}
+
+INLINE void compare_level(const struct ranks *m, const struct ranks_level *level, int groups,
+                          struct ranking *r)
+{
+    for (int g = 0; g < groups && RANKS_GROUP * g < m->used_count; g++) {
+        size_t at = RANKS_GROUP * (size_t)g;
+        __m512i first = _mm512_load_si512(level->first_row + at);
+        _mm512_store_si512(r->rows + at, _mm512_add_epi32(first, r->ranks[g]));
     }
-    return r;
+    for (int u = 0; u < m->used_count; u++) {
+        __m512 edges = _mm512_load_ps(level->edges + RANKS_ROW * (size_t)r->rows[u]);
+        r->below[u] = _mm512_cmp_ps_mask(_mm512_set1_ps(r->values[u]), edges, _CMP_GE_OQ);
+    }
+    for (int g = 0; g < groups; g++) {
+        const uint16_t *below = r->below + RANKS_GROUP * (size_t)g;
+        __m256i counts = _mm256_popcnt_epi16(_mm256_load_si256((const __m256i *)below));
+        r->ranks[g] = _mm512_slli_epi32(r->ranks[g], 4);
+        r->ranks[g] = _mm512_add_epi32(r->ranks[g], _mm512_cvtepu16_epi32(counts));
+    }
+}
+
+INLINE void rank_row(const struct ranks *m, const float *row, int groups, struct ranking *r)
+{
+    read_values(m, row, r);
+    for (int g = 0; g < groups; g++) {
+        __m512 x = _mm512_load_ps(r->values + RANKS_GROUP * (size_t)g);
+        r->missing[g] = _mm512_cmp_ps_mask(x, x, _CMP_UNORD_Q);
+        bool is_used = RANKS_GROUP * g < m->used_count;
+        r->ranks[g] = is_used ? count_pivots(m, g, x) : _mm512_setzero_si512();
+    }
+    for (int l = 0; l < m->level_count; l++)
+        compare_level(m, &m->levels[l], groups, r);
+    for (int g = 0; g < groups; g++)
+        r->ranks[g] = _mm512_mask_set1_epi32(r->ranks[g], r->missing[g], RANKS_MISSING);
+}
+
+/* 32 ranks as 16-bit numbers. */
+INLINE __m512i rank_word(const struct ranking *r, int word)
+{
+    __m256i low = _mm512_cvtepi32_epi16(r->ranks[2 * word]);
+    __m256i high = _mm512_cvtepi32_epi16(r->ranks[2 * word + 1]);
+    return _mm512_inserti64x4(_mm512_castsi256_si512(low), high, 1);
+}
+
+/* The ranks that 32 slots look at. */
+INLINE __m512i source_ranks(const __m512i *words, int groups, __m512i source)
+{
+    if (groups == 2)
+        return _mm512_permutexvar_epi16(source, words[0]);
+    __m512i ranks = _mm512_permutex2var_epi16(words[0], source, words[1]);
+    if (groups == 4)
+        return ranks;
+    __m512i upper = _mm512_permutex2var_epi16(words[2], source, words[3]);
+    __mmask32 is_upper = _mm512_cmpgt_epu16_mask(source, _mm512_set1_epi16(2 * WORD_RANKS - 1));
+    return _mm512_mask_mov_epi16(ranks, is_upper, upper);
 }
 
 /* The bytes of 32 slots: the rank within the slot's stretch, 0 ... 254. */
-INLINE __m256i slot_bytes(const struct ranks *m, const struct rank_words *ranks, int at,
-                          bool is_wide)
+INLINE __m256i slot_bytes(const struct ranks *m, const __m512i *words, int groups, int at)
 {
-    __m512i source = _mm512_load_si512(m->slot_sources + at);
-    __m512i r = _mm512_permutex2var_epi16(ranks->word[0], source, ranks->word[1]);
-    if (is_wide) {
-        __m512i upper = _mm512_permutex2var_epi16(ranks->word[2], source, ranks->word[3]);
-        __mmask32 is_upper = _mm512_cmpgt_epu16_mask(source, _mm512_set1_epi16(63));
-        r = _mm512_mask_mov_epi16(r, is_upper, upper);
-    }
+    __m512i r = source_ranks(words, groups, _mm512_load_si512(m->slot_sources + at));
     __mmask32 missing = _mm512_cmpeq_epi16_mask(r, _mm512_set1_epi16((short)RANKS_MISSING));
     __mmask32 to_zero = missing & m->slot_lefts[at / 32];
     r = _mm512_subs_epu16(r, _mm512_load_si512(m->slot_bases + at));
@@ -103,17 +132,28 @@ struct slot_words {
     __m512i word[4];
 };
 
-INLINE struct slot_words look_up_slots(const struct ranks *m, const float *row, int words)
+INLINE void make_slots(const struct ranks *m, const float *row, int groups, struct slot_words *s)
 {
-    struct slot_words s;
-    bool is_wide = m->used_count > 64;
-    struct rank_words ranks = rank_row(m, row, is_wide);
-    for (int w = 0; w < words; w++) {
-        __m256i low = slot_bytes(m, &ranks, 64 * w, is_wide);
-        __m256i high = slot_bytes(m, &ranks, 64 * w + 32, is_wide);
-        s.word[w] = _mm512_inserti64x4(_mm512_castsi256_si512(low), high, 1);
+    struct ranking r;
+    __m512i words[RANKS_USED_MAX / WORD_RANKS];
+    rank_row(m, row, groups, &r);
+    for (int w = 0; w < groups / 2; w++)
+        words[w] = rank_word(&r, w);
+    for (int w = 0; w < m->slot_words; w++) {
+        __m256i low = slot_bytes(m, words, groups, 64 * w);
+        __m256i high = slot_bytes(m, words, groups, 64 * w + 32);
+        s->word[w] = _mm512_inserti64x4(_mm512_castsi256_si512(low), high, 1);
     }
-    return s;
+}
+
+static void look_up_slots(const struct ranks *m, const float *row, struct slot_words *s)
+{
+    if (m->used_count <= 2 * RANKS_GROUP)
+        make_slots(m, row, 2, s);
+    else if (m->used_count <= 4 * RANKS_GROUP)
+        make_slots(m, row, 4, s);
+    else
+        make_slots(m, row, GROUPS_MAX, s);
 }
 
 /* --- trees ------------------------------------------------------------------------------ */
@@ -227,7 +267,8 @@ INLINE float score_output(const struct ranks *m, const struct slot_words *s, int
 INLINE void score_row(const struct ranks *m, const float *row, float *margins, int words,
                       bool is_deep)
 {
-    struct slot_words s = look_up_slots(m, row, words);
+    struct slot_words s;
+    look_up_slots(m, row, &s);
     for (int o = 0; o < m->output_count; o++)
         margins[o] = score_output(m, &s, o, words, is_deep);
 }
