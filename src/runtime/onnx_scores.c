@@ -22,6 +22,14 @@ static float logistic_of(float x)
     return x < 0 ? 1.0f - v : v;
 }
 
+/* Of -x and of x, which share the power. */
+static void logistic_of_both(float x, float *values)
+{
+    float v = 1.0f / (1.0f + expf(-fabsf(x)));
+    values[0] = x > 0 ? 1.0f - v : v;
+    values[1] = x < 0 ? 1.0f - v : v;
+}
+
 /* Inverse of the normal distribution by Winitzki's approximation of the inverse error function. */
 static float probit_of(float p)
 {
@@ -99,8 +107,7 @@ static void write_single(const struct onnx_scores *s, float score, float *row)
 {
     row[0] = row[1] = score;
     if (s->post == ONNX_POST_LOGISTIC) {
-        row[0] = logistic_of(-score);
-        row[1] = logistic_of(score);
+        logistic_of_both(score, row);
     } else if (s->is_positive) {
         row[0] = 1.0f - score;
     } else {

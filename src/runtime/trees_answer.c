@@ -22,11 +22,13 @@ void trees_answer_numbers(struct trees_answer *answer, int predictions, int marg
     answer->outputs[1] = numbers_of("margin", margin_dtype, margins, true);
 }
 
-struct tensor trees_tensor(const struct signature_tensor *as, int64_t rows, void *data)
+void trees_tensor(const struct signature_tensor *as, int64_t rows, void *data, struct tensor *out)
 {
-    struct tensor t = {.name = as->name, .dtype = as->dtype, .rank = as->rank, .data = data};
-    t.shape[0] = rows;
+    out->name = as->name;
+    out->dtype = as->dtype;
+    out->rank = as->rank;
+    out->shape[0] = rows;
     for (int i = 1; i < as->rank; i++)
-        t.shape[i] = as->shape[i];
-    return t;
+        out->shape[i] = as->shape[i];
+    out->data = data;
 }

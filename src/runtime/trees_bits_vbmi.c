@@ -68,7 +68,8 @@ APART void read_column(const struct batch *b, int u, const float *rows, struct c
 static __m512 pivots_of(const struct ranks *m, int u, int part)
 {
     const int group = u / RANKS_GROUP, left = m->pivot_count - LANES * part;
-    const float *first = m->pivots + (ptrdiff_t)RANKS_GROUP * (group * m->pivot_count + LANES * part);
+    const float *first =
+        m->pivots + (ptrdiff_t)RANKS_GROUP * (group * m->pivot_count + LANES * part);
     __mmask16 lanes = left >= LANES ? 0xffff : left > 0 ? (__mmask16)((1u << left) - 1) : 0;
     __m512i lane = _mm512_set_epi32(15, 14, 13, 12, 11, 10, 9, 8, 7, 6, 5, 4, 3, 2, 1, 0);
     __m512i at = _mm512_add_epi32(_mm512_slli_epi32(lane, 4), _mm512_set1_epi32(u % RANKS_GROUP));

@@ -698,10 +698,10 @@ static enum err_code run_answer(const struct trees_answer *answer, void *margins
             return err_set(err, ERR_LIMIT, "no room for the predictions of %lld rows",
                            (long long)rows);
         lightgbm_predict(answer->detail, margins, rows, width, predictions);
-        call->out[count++] = trees_tensor(&answer->outputs[PREDICT], rows, predictions);
+        trees_tensor(&answer->outputs[PREDICT], rows, predictions, &call->out[count++]);
     }
     if (wanted && wanted[MARGIN])
-        call->out[count++] = trees_tensor(&answer->outputs[MARGIN], rows, margins);
+        trees_tensor(&answer->outputs[MARGIN], rows, margins, &call->out[count++]);
     call->out_count = count;
     return ERR_OK;
 }

@@ -56,6 +56,6 @@ void trees_answer_numbers(struct trees_answer *answer, int predictions, int marg
                           enum dtype margin_dtype);
 
 /* What `numbers` of floats of a row look like: [-1] or [-1, numbers]. */
-struct tensor trees_tensor(const struct signature_tensor *as, int64_t rows, void *data);
+void trees_tensor(const struct signature_tensor *as, int64_t rows, void *data, struct tensor *out);
 
 #endif

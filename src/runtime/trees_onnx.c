@@ -177,20 +177,17 @@ static bool recognise(const void *head, size_t size)
 /* --- answers
  * -------------------------------------------------------------------------------------- */
 
-static void *label_array(const struct detail *d, const int64_t *classes, int64_t rows,
-                         struct arena *arena)
+/* Labels of the classes: numbers in their place, names in an array of their own. NULL: no room. */
+static void *labels_of(const struct detail *d, int64_t *classes, int64_t rows, struct arena *arena)
 {
-    size_t bytes = d->scores.names ? sizeof(struct str) : sizeof(int64_t);
-    void *labels = arena_calloc(arena, (size_t)rows, bytes);
-    struct str *names = labels;
-    int64_t *numbers = labels;
-    for (int64_t r = 0; labels && r < rows; r++) {
-        if (d->scores.names)
-            names[r] = d->scores.names[classes[r]];
-        else
-            numbers[r] = onnx_scores_label(&d->scores, classes[r]);
-    }
-    return labels;
+    struct str *names = NULL;
+    if (d->scores.names)
+        names = arena_alloc(arena, (size_t)rows * sizeof(*names));
+    for (int64_t r = 0; names && r < rows; r++)
+        names[r] = d->scores.names[classes[r]];
+    for (int64_t r = 0; !d->scores.names && r < rows; r++)
+        classes[r] = onnx_scores_label(&d->scores, classes[r]);
+    return d->scores.names ? (void *)names : classes;
 }
 
 static enum err_code run_answer(const struct trees_answer *answer, void *margins, int64_t rows,
@@ -201,7 +198,7 @@ static enum err_code run_answer(const struct trees_answer *answer, void *margins
     bool wants_label = d->label_output >= 0 && (!wanted || wanted[d->label_output]);
     int64_t *classes = NULL;
     if (wants_label)
-        classes = arena_calloc(call->arena, (size_t)rows, sizeof(*classes));
+        classes = arena_alloc(call->arena, (size_t)rows * sizeof(*classes));
     if (wants_label && !classes)
         return err_set(err, ERR_LIMIT, "no room for the classes of %lld rows", (long long)rows);
     onnx_scores_finish(&d->scores, margins, rows, classes);
@@ -209,10 +206,10 @@ static enum err_code run_answer(const struct trees_answer *answer, void *margins
     for (int i = 0; i < answer->output_count; i++) {
         if (wanted && !wanted[i])
             continue;
-        void *data = i == d->score_output ? margins : label_array(d, classes, rows, call->arena);
+        void *data = i == d->score_output ? margins : labels_of(d, classes, rows, call->arena);
         if (!data)
             return err_set(err, ERR_LIMIT, "no room for the labels of %lld rows", (long long)rows);
-        call->out[call->out_count++] = trees_tensor(&answer->outputs[i], rows, data);
+        trees_tensor(&answer->outputs[i], rows, data, &call->out[call->out_count++]);
     }
     return ERR_OK;
 }

@@ -181,8 +181,8 @@ static size_t width_of(const struct forest *f)
 static size_t tree_bytes(const struct forest *f)
 {
     size_t width = width_of(f), upper = 2 << RANKS_DEPTH_UPPER;
-    size_t records = f->depth > RANKS_DEPTH_UPPER ? 64 * sizeof(struct ranks_record) : 0;
-    return upper + width * (sizeof(float) + sizeof(uint16_t)) + records;
+    size_t lower = f->depth > RANKS_DEPTH_UPPER ? 64 * sizeof(struct ranks_lower) : 0;
+    return upper + width * (sizeof(float) + sizeof(uint16_t)) + lower;
 }
 
 static bool fits(const struct forest *f)
@@ -301,7 +301,7 @@ struct fill {
     size_t width;
     uint8_t *slots, *ranks;
     float *leaves;
-    struct ranks_record *records;
+    struct ranks_lower *lower;
     uint16_t *predicates;
 };
 
@@ -319,21 +319,11 @@ static void put_split(struct fill *fill, size_t tree, size_t place, const struct
         fill->ranks[tree * 64 + place] = rank;
         return;
     }
-    /* Place p of level 6 and its children share the record p - 64. */
+    /* Place p of level 6 and its children stand together at p - 64. */
     size_t at = place < 128 ? place - 64 : place / 2 - 64;
     size_t part = place < 128 ? 0 : 1 + place % 2;
-    struct ranks_record *record = &fill->records[tree * 64 + at];
-    record->slots[part] = slot;
-    record->ranks[part] = rank;
-}
-
-static void put_leaf(struct fill *fill, size_t tree, size_t leaf, float value)
-{
-    fill->leaves[tree * fill->width + leaf] = value;
-    if (fill->records) {
-        fill->records[tree * 64 + leaf / 4].leaves[leaf % 4] = value;
-        fill->records[tree * 64 + leaf / 4].ranks[3] = RANKS_NEVER;
-    }
+    fill->lower[tree * 64 + at].slots[part] = slot;
+    fill->lower[tree * 64 + at].ranks[part] = rank;
 }
 
 static void fill_tree(struct fill *fill, size_t tree)
@@ -352,7 +342,7 @@ static void fill_tree(struct fill *fill, size_t tree)
         memcpy(places, below, 2 * level * sizeof(*places));
     }
     for (size_t i = 0; i < fill->width; i++)
-        put_leaf(fill, tree, i, (float)f->nodes[places[i]].value);
+        fill->leaves[tree * fill->width + i] = (float)f->nodes[places[i]].value;
 }
 
 static void fill_trees(struct fill *fill)
@@ -503,12 +493,11 @@ static void lay_out(struct layout *l, struct survey *s, struct chunker *c, struc
     p->fill.slots = part(l, padded, 64);
     p->fill.ranks = part(l, padded, 64);
     p->fill.leaves = part(l, padded * width, sizeof(float));
-    p->fill.records = part(l, width > 64 ? padded : 0, 64 * sizeof(struct ranks_record));
+    p->fill.lower = part(l, width > 64 ? padded : 0, 64 * sizeof(struct ranks_lower));
     p->fill.predicates = part(l, trees * width, sizeof(uint16_t));
     c->chunks = part(l, (size_t)c->chunk_count, sizeof(*c->chunks));
     c->runs = part(l, (size_t)c->run_count, sizeof(*c->runs));
     c->parts = part(l, c->part_count, sizeof(*c->parts));
-    p->fill.records = width > 64 ? p->fill.records : NULL;
     p->fill.width = width;
     p->fill.survey = s;
     p->fill.chunker = c;
@@ -548,7 +537,7 @@ static void fill_head(const struct survey *s, const struct chunker *c, const str
         .slots = p->fill.slots,
         .ranks = p->fill.ranks,
         .leaves = p->fill.leaves,
-        .records = p->fill.records,
+        .lower = p->fill.lower,
         .chunk_count = c->chunk_count,
         .chunks = c->chunks,
         .runs = c->runs,

@@ -22,7 +22,7 @@
  *
  * One row (trees_ranks_vbmi.c): slot bytes are looked up for all 63 upper places of a tree at once
  * and compared with the rank bytes; the 64 bits are walked for eight trees in one register. The
- * two lower levels of 8 are one record per place of level 6: slots, ranks and leaves.
+ * two lower levels of 8 are eight bytes per place of level 6.
  *
  * Batches (trees_bits_vbmi.c): a split becomes 256 bits, one per row: does it send the row right?
  * Splits that occur several times in a chunk of trees are computed once, all those of a feature in
@@ -46,17 +46,16 @@ enum {
     RANKS_DEPTH_MAX = 8,
     RANKS_NEVER = 255,            /* a split's rank that sends nothing right */
     RANKS_MISSING = 0xffff,       /* rank of NaN before slots are made */
-    RANKS_TREES_PADDED = 64,      /* trees that may be read behind the last */
+    RANKS_TREES_PADDED = 8,       /* trees that may be read behind the last */
     RANKS_BATCH = 256,            /* rows scored together, at most */
     RANKS_BATCH_MIN = 48,         /* fewer rows are scored one by one */
     RANKS_PREDICATES_MAX = 16383, /* of one chunk; times 4 they fit 16 bits */
 };
 
 /* The two lower levels under one place of level 6. */
-struct ranks_record {
-    uint8_t slots[4]; /* place p, 2p, 2p + 1; the fourth byte is unused */
-    uint8_t ranks[4]; /* the fourth is RANKS_NEVER */
-    float leaves[4];
+struct ranks_lower {
+    uint8_t slots[4]; /* place p, 2p, 2p + 1; the fourth is unused */
+    uint8_t ranks[4];
 };
 
 /* Rows of 16 thresholds, those of a feature together, NaN behind its last. */
@@ -95,8 +94,9 @@ struct ranks {
 
     const uint16_t *used; /* [used_count] feature */
     int pivot_count;
-    const float *pivots; /* [used_count / 16, rounded up][pivot_count][16] NaN where there is none */
-    int level_count;     /* 1 and more */
+    const float
+        *pivots;     /* [used_count / 16, rounded up][pivot_count][16] NaN where there is none */
+    int level_count; /* 1 and more */
     struct ranks_level levels[RANKS_LEVELS_MAX];
 
     /* Slots: [slot_words * 64]. The left masks have a bit for each slot that sends missing left. */
@@ -104,10 +104,10 @@ struct ranks {
     const uint16_t *slot_bases;   /* first rank of the stretch */
     const uint32_t *slot_lefts;   /* [slot_words * 2] */
 
-    const uint8_t *slots;               /* [trees + padding, 64] */
-    const uint8_t *ranks;               /* [trees + padding, 64] */
-    const float *leaves;                /* [trees + padding, 64 or 256] */
-    const struct ranks_record *records; /* [trees + padding, 64] when deep */
+    const uint8_t *slots;            /* [trees + padding, 64] */
+    const uint8_t *ranks;            /* [trees + padding, 64] */
+    const float *leaves;             /* [trees + padding, 64 or 256] */
+    const struct ranks_lower *lower; /* [trees + padding, 64] when deep */
 
     int chunk_count;
     const struct ranks_chunk *chunks;

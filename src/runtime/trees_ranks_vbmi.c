@@ -1,22 +1,34 @@
 /* trees_ranks_vbmi.c - scoring one row by comparing 64 splits of a tree at once.
  *
- * Per tree: the 64 slot bytes are replaced by the row's ranks (vpermb), compared with the 64 rank
- * bytes, and the resulting word has a bit for every place: does it send the row right? Eight such
- * words are walked together, i = 2 i + bit i of the word:
+ * Eight trees are a block, and a block goes through stages:
  *
- *     i = (i << 1) | (word rotated right by i) & 1      as vprorvq and vpshldq
+ *     compare  the 64 slot bytes of a tree are replaced by the row's ranks (vpermb), compared with
+ *              the 64 rank bytes, and a word has a bit for every place: does it send the row right?
+ *     walk     eight such words are walked together, i = 2 i + bit i of the word:
  *
- * Words go through memory, eight stores for one load. The load would wait for the stores, so a
- * block's words are made before the previous block is walked. Leaves are added one by one in the
- * order of the trees, which is what makes sums bit-equal; that chain of additions runs beside the
- * next block's comparisons.
+ *                  i = (i << 1) | (word rotated right by i) & 1      as vprorvq and vpshldq
+ *
+ *     lower    (deep trees) the splits of the two lower levels that the eight walks lead to are
+ *              compared at once
+ *     add      leaves are added one by one in the order of the trees, which is what makes sums
+ *              bit-equal
+ *
+ * Words go through memory from stage to stage, eight stores for one load. That load would wait for
+ * the stores, so each turn of the loop takes the stages of different blocks, some turns apart: all
+ * a stage needs has been there for long, and only the chain of additions is never interrupted.
  */
 #include "runtime/trees_ranks.h"
 
 #include <immintrin.h>
 #include <stddef.h>
 
-enum { BLOCK = 16 }; /* trees */
+enum {
+    BLOCK = 8,    /* trees */
+    RING = 8,     /* blocks whose words are kept, more than each of the lags */
+    LAG_WALK = 4, /* turns a block waits for a stage after the one before */
+    LAG_LOWER = 2,
+    LAG_ADD = 2,
+};
 
 #define INLINE static inline __attribute__((always_inline))
 
@@ -158,8 +170,8 @@ static void look_up_slots(const struct ranks *m, const float *row, struct slot_w
 
 /* --- trees ------------------------------------------------------------------------------ */
 
-/* A bit for each of 64 splits: does it send the row right? */
-INLINE uint64_t compare_splits(const struct slot_words *s, int words, __m512i slots, __m512i ranks)
+/* Which of 64 splits send the row right. */
+INLINE __mmask64 compare_splits(const struct slot_words *s, int words, __m512i slots, __m512i ranks)
 {
     __m512i x;
     if (words == 1) {
@@ -171,7 +183,7 @@ INLINE uint64_t compare_splits(const struct slot_words *s, int words, __m512i sl
             x = _mm512_mask_mov_epi8(x, _mm512_movepi8_mask(slots), upper);
         }
     }
-    return _cvtmask64_u64(_mm512_cmpgt_epu8_mask(x, ranks));
+    return _mm512_cmpgt_epu8_mask(x, ranks);
 }
 
 INLINE void compare_block(const struct ranks *m, const struct slot_words *s, int words, int tree,
@@ -182,86 +194,120 @@ INLINE void compare_block(const struct ranks *m, const struct slot_words *s, int
         bits[t] = compare_splits(s, words, _mm512_load_si512(slots), _mm512_load_si512(ranks));
 }
 
-/* Places of level 6, 64 ... 127, that eight trees reach. */
-INLINE __m512i walk_eight(const uint64_t *bits)
+/* One level down: the highest bit of `right` says to which side. */
+INLINE __m512i step_down(__m512i places, __m512i right)
+{
+    return _mm512_shldi_epi64(places, right, 1);
+}
+
+/* Places of level 6, 64 ... 127, that the trees reach. */
+INLINE void walk_upper(const uint64_t *bits, uint64_t *places)
 {
     __m512i words = _mm512_ror_epi64(_mm512_load_si512(bits), 1);
     __m512i i = _mm512_set1_epi64(1);
     for (int level = 0; level < RANKS_DEPTH_UPPER; level++)
-        i = _mm512_shldi_epi64(i, _mm512_rorv_epi64(words, i), 1);
-    return i;
+        i = step_down(i, _mm512_rorv_epi64(words, i));
+    _mm512_store_si512(places, i);
 }
 
-INLINE float add_shallow(const struct ranks *m, int tree, int count, const uint64_t *bits,
-                         float sum)
+/* The lower splits that the trees reach. Eight loads: a gather is slower. */
+INLINE __m512i load_lower(const struct ranks_lower *lower, const uint64_t *places)
 {
-    const float *leaves = m->leaves + 64 * (size_t)tree;
-    uint64_t places[BLOCK] __attribute__((aligned(64)));
-    for (int t = 0; t < BLOCK; t += 8)
-        _mm512_store_si512(places + t, walk_eight(bits + t));
-    if (count >= BLOCK) {
-        for (int t = 0; t < BLOCK; t++)
-            sum += leaves[64 * (uint64_t)t + places[t] - 64];
-        return sum;
+    __m128d pairs[BLOCK / 2];
+    for (int i = 0; i < BLOCK; i += 2) {
+        const struct ranks_lower *first = lower + (size_t)i * 64 + places[i] - 64;
+        const struct ranks_lower *second = lower + (size_t)i * 64 + places[i + 1];
+        pairs[i / 2] = _mm_load_sd((const double *)(const void *)first);
+        pairs[i / 2] = _mm_loadh_pd(pairs[i / 2], (const double *)(const void *)second);
     }
-    for (int t = 0; t < count; t++)
-        sum += leaves[64 * (uint64_t)t + places[t] - 64];
-    return sum;
+    __m256d low = _mm256_insertf128_pd(_mm256_castpd128_pd256(pairs[0]), pairs[1], 1);
+    __m256d high = _mm256_insertf128_pd(_mm256_castpd128_pd256(pairs[2]), pairs[3], 1);
+    return _mm512_castpd_si512(_mm512_insertf64x4(_mm512_castpd256_pd512(low), high, 1));
 }
 
-/* Byte offsets, from the first of eight trees' records, of the leaves those trees reach. */
-INLINE __m512i walk_records(const struct ranks *m, const struct slot_words *s, int words, int tree,
-                            const uint64_t *bits)
+/* Places of level 8, 256 ... 511. Byte 0 of a tree's answers is of its split in level 6, bytes 1
+ * and 2 are of the two below. */
+INLINE void walk_lower(const struct ranks *m, const struct slot_words *s, int words, int tree,
+                       const uint64_t *upper, uint64_t *places)
 {
-    enum { LEAVES = offsetof(struct ranks_record, leaves) };
-    const long long tree_bytes = 64 * sizeof(struct ranks_record);
-    _Static_assert(sizeof(struct ranks_record) == 24, "16 i + 8 i below");
-    const struct ranks_record *records = m->records + 64 * (size_t)tree;
-    const __m512i lane = _mm512_set_epi64(7, 6, 5, 4, 3, 2, 1, 0);
-    const __m512i one = _mm512_set1_epi64(1);
-    __m512i i = _mm512_and_si512(walk_eight(bits), _mm512_set1_epi64(63));
-    __m512i at = _mm512_add_epi64(_mm512_slli_epi64(i, 4), _mm512_slli_epi64(i, 3));
-    at = _mm512_add_epi64(at, _mm512_mullo_epi64(lane, _mm512_set1_epi64(tree_bytes)));
-    __m512i splits = _mm512_i64gather_epi64(at, records, 1);
-    uint64_t right = compare_splits(s, words, splits, _mm512_srli_epi64(splits, 32));
-    __m512i g = _mm512_cvtepu8_epi64(_mm_cvtsi64_si128((long long)right));
-    __m512i top = _mm512_and_si512(g, one);
-    __m512i low = _mm512_and_si512(_mm512_srlv_epi64(g, _mm512_add_epi64(top, one)), one);
-    at = _mm512_add_epi64(at, _mm512_slli_epi64(top, 3));
-    at = _mm512_add_epi64(at, _mm512_slli_epi64(low, 2));
-    return _mm512_add_epi64(at, _mm512_set1_epi64(LEAVES));
+    __m512i splits = load_lower(m->lower + 64 * (size_t)tree, upper);
+    __mmask64 mask = compare_splits(s, words, splits, _mm512_srli_epi64(splits, 32));
+    __m512i right = _mm512_movm_epi8(mask);
+    __m512i second = _mm512_and_si512(right, _mm512_set1_epi64(8)); /* 8 bits further? */
+    __m512i i = step_down(_mm512_load_si512(upper), _mm512_ror_epi64(right, 8));
+    second = _mm512_or_si512(second, _mm512_set1_epi64(16));
+    _mm512_store_si512(places, step_down(i, _mm512_rorv_epi64(right, second)));
 }
 
-INLINE float add_deep(const struct ranks *m, const struct slot_words *s, int words, int tree,
-                      int count, const uint64_t *bits, float sum)
-{
-    const size_t eight_trees = sizeof(struct ranks_record) * 64 * 8;
-    const char *records = (const char *)(m->records + 64 * (size_t)tree);
-    uint64_t offsets[BLOCK] __attribute__((aligned(64)));
-    for (int t = 0; t < BLOCK; t += 8)
-        _mm512_store_si512(offsets + t, walk_records(m, s, words, tree + t, bits + t));
-    for (size_t t = 0; t < BLOCK && (int)t < count; t++)
-        sum += *(const float *)(records + t / 8 * eight_trees + offsets[t]);
-    return sum;
-}
+/* The sum of the output that is being added to. */
+struct total {
+    int output;
+    float sum;
+};
 
-INLINE float score_output(const struct ranks *m, const struct slot_words *s, int output, int words,
-                          bool is_deep)
+/* Leaves of `count` trees, in which outputs may end. */
+INLINE struct total add_some(const struct ranks *m, int tree, int count, const float *leaves,
+                             size_t width, const uint64_t *places, struct total total,
+                             float *margins)
 {
-    uint64_t bits[2][BLOCK] __attribute__((aligned(64)));
-    int tree = m->first_tree[output], end = m->first_tree[output + 1];
-    float sum = m->base[output];
-    if (tree == end)
-        return sum;
-    compare_block(m, s, words, tree, bits[0]);
-    for (int turn = 0; tree < end; tree += BLOCK, turn ^= 1) {
-        compare_block(m, s, words, tree + BLOCK, bits[turn ^ 1]);
-        if (is_deep)
-            sum = add_deep(m, s, words, tree, end - tree, bits[turn], sum);
-        else
-            sum = add_shallow(m, tree, end - tree, bits[turn], sum);
+    for (int t = 0; t < count; t++) {
+        while (tree + t == m->first_tree[total.output + 1]) {
+            margins[total.output++] = total.sum;
+            total.sum = m->base[total.output];
+        }
+        total.sum += leaves[(size_t)t * width + places[t] - width];
     }
-    return sum;
+    return total;
+}
+
+INLINE struct total add_block(const struct ranks *m, int tree, size_t width, const uint64_t *places,
+                              struct total total, float *margins)
+{
+    const float *leaves = m->leaves + width * (size_t)tree;
+    int left = m->tree_count - tree;
+    if (m->first_tree[total.output + 1] - tree < BLOCK)
+        return add_some(m, tree, left < BLOCK ? left : BLOCK, leaves, width, places, total,
+                        margins);
+    for (size_t t = 0; t < BLOCK; t++)
+        total.sum += leaves[t * width + places[t] - width];
+    return total;
+}
+
+/* What the stages of some blocks have stored. */
+struct belt {
+    uint64_t bits[RING][BLOCK] __attribute__((aligned(64)));
+    uint64_t upper[RING][BLOCK] __attribute__((aligned(64))); /* places of level 6 */
+    uint64_t lower[RING][BLOCK] __attribute__((aligned(64))); /* and 8 */
+};
+
+INLINE bool is_block(int block, int block_count)
+{
+    return (unsigned)block < (unsigned)block_count;
+}
+
+INLINE struct total add_trees(const struct ranks *m, const struct slot_words *s, int words,
+                              bool is_deep, float *margins)
+{
+    struct belt belt;
+    const int blocks = (m->tree_count + BLOCK - 1) / BLOCK;
+    const int lag_lower = LAG_WALK + LAG_LOWER,
+              lag_add = (is_deep ? lag_lower : LAG_WALK) + LAG_ADD;
+    const size_t width = is_deep ? 1 << RANKS_DEPTH_MAX : 1 << RANKS_DEPTH_UPPER;
+    struct total total = {0, m->base[0]};
+    for (int turn = 0; turn < blocks + lag_add; turn++) {
+        int added = turn - lag_add, lower = turn - lag_lower, walked = turn - LAG_WALK;
+        if (added >= 0)
+            total = add_block(m, BLOCK * added, width,
+                              (is_deep ? belt.lower : belt.upper)[added % RING], total, margins);
+        if (is_deep && is_block(lower, blocks))
+            walk_lower(m, s, words, BLOCK * lower, belt.upper[lower % RING],
+                       belt.lower[lower % RING]);
+        if (is_block(walked, blocks))
+            walk_upper(belt.bits[walked % RING], belt.upper[walked % RING]);
+        if (turn < blocks)
+            compare_block(m, s, words, BLOCK * turn, belt.bits[turn % RING]);
+    }
+    return total;
 }
 
 INLINE void score_row(const struct ranks *m, const float *row, float *margins, int words,
@@ -269,8 +315,10 @@ INLINE void score_row(const struct ranks *m, const float *row, float *margins, i
 {
     struct slot_words s;
     look_up_slots(m, row, &s);
-    for (int o = 0; o < m->output_count; o++)
-        margins[o] = score_output(m, &s, o, words, is_deep);
+    struct total total = add_trees(m, &s, words, is_deep, margins);
+    margins[total.output] = total.sum;
+    for (int o = total.output + 1; o < m->output_count; o++)
+        margins[o] = m->base[o];
 }
 
 void ranks_score_rows(const struct ranks *m, const float *rows, int64_t row_count, float *margins)

@@ -643,10 +643,10 @@ static enum err_code run_answer(const struct trees_answer *answer, void *margins
     int count = 0;
     if (wants_predict) {
         objective_predict(answer->detail, margins, rows, answer->margin_count, predictions);
-        call->out[count++] = trees_tensor(&answer->outputs[PREDICT], rows, predictions);
+        trees_tensor(&answer->outputs[PREDICT], rows, predictions, &call->out[count++]);
     }
     if (wants_margin)
-        call->out[count++] = trees_tensor(&answer->outputs[MARGIN], rows, margins);
+        trees_tensor(&answer->outputs[MARGIN], rows, margins, &call->out[count++]);
     call->out_count = count;
     return ERR_OK;
 }

@@ -1,5 +1,6 @@
 /* test_trees_tiers.c - all tiers give the same bits on random models that no training would make:
- * every shape of tree, features with 256 thresholds, splits at denormals, zeros and infinities.
+ * every shape of tree, features with thousands of thresholds, splits at denormals, zeros and
+ * infinities.
  *
  * The forest is built directly; the expected margins come from a walk over it by the definition in
  * forest.h. */
@@ -41,10 +42,15 @@ static const struct shape shapes[] = {
     {"257 thresholds", 3, 1, 60, 6, 400, 0, false, false, 3},
     {"900 thresholds", 30, 1, 100, 8, 900, 5, false, false, 3},
     {"900 thresholds of the first and last", 2, 2, 90, 7, 900, 5, false, false, 3},
+    {"512 thresholds", 3, 1, 60, 8, 512, 0, false, false, 3},
+    {"513 thresholds", 3, 1, 60, 8, 513, 0, false, false, 3},
+    {"16 thresholds", 40, 1, 60, 5, 16, 0, false, false, 3},
+    {"9000 thresholds", 2, 1, 250, 8, 9000, 0, false, false, 3},
     {"too many thresholds", 60, 1, 250, 8, 4000, 0, false, false, 2},
     {"1000 features", 1000, 1, 40, 6, 20, 10, false, false, 2},
     {"classes", 10, 7, 91, 4, 60, 15, false, false, 3},
     {"classes, deep", 10, 3, 50, 8, 200, 15, false, false, 3},
+    {"classes without a tree", 10, 40, 31, 6, 60, 15, false, false, 3},
     {"any floats", 20, 1, 30, 5, 0, 10, false, false, 3},
     {"low thresholds", 6, 1, 30, 5, 20, 10, false, true, 1},
     {"depth 9", 6, 1, 12, 9, 100, 10, false, false, 1},
