@@ -32,15 +32,28 @@ struct bench {
 
 /* ---- where to ---- */
 
+/* Bytes of "http://" or "https://"; 0 when it begins with neither. */
+static size_t scheme_bytes(const char *url)
+{
+    static const char *const schemes[] = {"http://", "https://"};
+    for (size_t i = 0; i < ARRAY_LEN(schemes); i++)
+        if (strncmp(url, schemes[i], strlen(schemes[i])) == 0)
+            return strlen(schemes[i]);
+    return 0;
+}
+
 /* "http://host:8080/..." -> host and port. */
 static enum err_code read_url(struct bench *bench, const char *url, struct err *err)
 {
-    int64_t port = 80;
-    if (strncmp(url, "http://", 7) != 0) {
-        err_set(err, ERR_UNSUPPORTED, "bench speaks plain HTTP/1.1, not %s", url);
-        return err_hint(err, "run it beside the server, behind what ends TLS");
+    size_t scheme = scheme_bytes(url);
+    if (!scheme) {
+        err_set(err, ERR_INVALID, "'%s' is not a server's URL", url);
+        return err_hint(err, "write http://host:port or https://host:port");
     }
-    struct str rest = {url + 7, strcspn(url + 7, "/")};
+    bench->config.is_tls = scheme == strlen("https://");
+    bench->config.tls = cli_tls(bench->cli);
+    int64_t port = bench->config.is_tls ? 443 : 80;
+    struct str rest = {url + scheme, strcspn(url + scheme, "/")};
     const char *colon = rest.len ? memrchr(rest.ptr, ':', rest.len) : NULL;
     bench->host = rest;
     if (colon && (rest.ptr[0] != '[' || colon[-1] == ']')) {
@@ -75,13 +88,13 @@ static const char *split_url(struct bench *bench, const char *arg)
 {
     struct cli *cli = bench->cli;
     const char *slash = strrchr(arg, '/');
-    size_t base = 7 + strcspn(arg + 7, "/");
+    size_t scheme = scheme_bytes(arg), base = scheme + strcspn(arg + scheme, "/");
     assert(cli->flag_count < CLI_FLAGS_MAX);
     for (const struct command_flag *flag = cli_api_flags; flag->name; flag++)
         if (strcmp(flag->name, "server") == 0)
             cli->flags[cli->flag_count++] =
                 (struct given_flag){flag, arena_copy(cli->arena, arg, base)};
-    return slash > arg + 7 ? slash + 1 : "";
+    return slash >= arg + scheme ? slash + 1 : "";
 }
 
 static enum err_code find_server(struct bench *bench, struct err *err)
@@ -214,7 +227,7 @@ static enum err_code read_command(struct bench *bench, struct err *err)
     static const char *const names[] = {"rows", "oip", "binary"};
     struct cli *cli = bench->cli;
     const char *arg = cli_arg(cli, 0), *protocol = cli_flag(cli, "protocol");
-    if (strncmp(arg, "http://", 7) == 0 || strncmp(arg, "https://", 8) == 0)
+    if (scheme_bytes(arg))
         arg = split_url(bench, arg);
     struct model_ref ref = cli_model_ref(cli, arg);
     bench->model = ref.model;

@@ -129,13 +129,22 @@ static const char *data_folder(const struct cli *cli)
     return NULL;
 }
 
+struct http_tls_client cli_tls(const struct cli *cli)
+{
+    return (struct http_tls_client){
+        .ca_path = flag_or_environment(cli, "ca", "SLIPWAY_CA"),
+        .cert_path = flag_or_environment(cli, "cert", "SLIPWAY_CERT"),
+        .key_path = flag_or_environment(cli, "cert-key", "SLIPWAY_CERT_KEY"),
+    };
+}
+
 static enum err_code open_transport(struct cli *cli, struct err *err)
 {
     extern char **environ;
     struct transport_config config = {.environment = (const char *const *)environ};
     if (cli->transport)
         return ERR_OK;
-    config.ca_path = cli_flag(cli, "ca");
+    config.tls = cli_tls(cli);
     config.data_dir = data_folder(cli);
     config.create = makes_folder(cli->command->name);
     /* A folder that is named on the line is meant, whatever the environment says. */

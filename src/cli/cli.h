@@ -138,6 +138,9 @@ const char *cli_arg(const struct cli *cli, int i);
 /* The API key that --key (or @FILE) or SLIPWAY_KEY gives; NULL: none. */
 enum err_code cli_key(struct cli *cli, const char **key, struct err *err);
 
+/* What --ca, --cert and --cert-key say, or the environment. */
+struct http_tls_client cli_tls(const struct cli *cli);
+
 /* What the row cannot check is wrong with the command line: exit status 2. */
 enum err_code cli_usage(struct cli *cli, struct err *err, const char *message);
 

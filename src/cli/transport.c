@@ -21,7 +21,8 @@ enum {
 };
 
 struct transport {
-    char *server_url, *ca_path; /* server_url NULL: the folder */
+    char *server_url; /* NULL: the folder */
+    char *ca_path, *cert_path, *cert_key_path;
     char *authorization;        /* "Bearer ...", or NULL */
     char unix_path[NAME_BYTES]; /* when the folder is served */
     struct api_local *local;    /* when it is not */
@@ -85,7 +86,9 @@ static enum err_code open_url(const struct transport_config *config, struct tran
                               struct err *err)
 {
     t->server_url = copy_text(config->server_url);
-    t->ca_path = copy_text(config->ca_path);
+    t->ca_path = copy_text(config->tls.ca_path);
+    t->cert_path = copy_text(config->tls.cert_path);
+    t->cert_key_path = copy_text(config->tls.key_path);
     snprintf(t->name, sizeof(t->name), "%s", config->server_url);
     if (!config->key)
         return ERR_OK;
@@ -232,7 +235,8 @@ enum err_code transport_run(struct transport *t, const struct http_call *call, s
         return api_local_run(t->local, &own, arena, result, err);
     own.url = t->server_url;
     own.unix_path = t->server_url ? NULL : t->unix_path;
-    own.tls_ca_path = t->ca_path;
+    own.tls = (struct http_tls_client){
+        .ca_path = t->ca_path, .cert_path = t->cert_path, .key_path = t->cert_key_path};
     return http_call_run(&own, arena, result, err);
 }
 
@@ -252,5 +256,7 @@ void transport_close(struct transport *t)
     free(t->authorization);
     free(t->server_url);
     free(t->ca_path);
+    free(t->cert_path);
+    free(t->cert_key_path);
     free(t);
 }

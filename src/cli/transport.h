@@ -20,8 +20,8 @@ enum {
 struct transport_config {
     const char *server_url; /* NULL: the folder */
     const char *key;        /* NULL: none */
-    const char *ca_path;    /* NULL: the system's roots */
-    const char *data_dir;   /* NULL: what configuration and environment say */
+    struct http_tls_client tls;
+    const char *data_dir; /* NULL: what configuration and environment say */
     const char *const *environment;
     bool create; /* make the folder when it is not there */
 };

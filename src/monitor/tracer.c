@@ -143,7 +143,7 @@ static enum outcome post(struct tracer *tracer, struct str body, bool is_packed,
     };
     const struct http_call call = {
         .url = tracer->origin,
-        .tls_ca_path = tracer->config.ca[0] ? tracer->config.ca : NULL,
+        .tls.ca_path = tracer->config.ca[0] ? tracer->config.ca : NULL,
         .method = "POST",
         .target = str_of(tracer->target),
         .headers = headers,

@@ -6,7 +6,6 @@
 #include <fcntl.h>
 #include <llhttp.h>
 #include <netdb.h>
-#include <openssl/err.h>
 #include <openssl/ssl.h>
 #include <poll.h>
 #include <stdlib.h>
@@ -17,6 +16,7 @@
 
 #include "base/check.h"
 #include "base/clock.h"
+#include "net/tls_client.h"
 
 enum { READ_BYTES = 64 * 1024, WRITE_BYTES = 256 * 1024, HOST_BYTES = 256, PORT_BYTES = 8 };
 enum { CANCEL_POLL_MS = 50 };
@@ -170,22 +170,6 @@ static enum err_code connect_unix(struct wire *wire, const char *path, struct er
 
 /* ---- TLS ---- */
 
-static enum err_code tls_failed(const struct wire *wire, struct err *err)
-{
-    char text[160] = "the connection was closed";
-    unsigned long code = ERR_get_error();
-    long verified = wire->ssl ? SSL_get_verify_result(wire->ssl) : X509_V_OK;
-    if (code)
-        ERR_error_string_n(code, text, sizeof(text));
-    ERR_clear_error();
-    if (verified != X509_V_OK) {
-        err_set(err, ERR_UNAVAILABLE, "%s: its certificate is not trusted: %s", wire->where,
-                X509_verify_cert_error_string(verified));
-        return err_hint(err, "give the issuer's certificate with --ca FILE");
-    }
-    return err_set(err, ERR_UNAVAILABLE, "%s: TLS failed: %s", wire->where, text);
-}
-
 /* What OpenSSL asks for before the same call can go on. */
 static enum err_code tls_wait(const struct wire *wire, int result, struct err *err)
 {
@@ -195,31 +179,18 @@ static enum err_code tls_wait(const struct wire *wire, int result, struct err *e
     case SSL_ERROR_WANT_WRITE:
         return wait_for(wire, POLLOUT, err);
     default:
-        return tls_failed(wire, err);
+        return tls_client_failed(wire->ssl, wire->where, err);
     }
 }
 
-static enum err_code start_tls(struct wire *wire, const struct place *place, const char *ca_path,
-                               struct err *err)
+static enum err_code start_tls(struct wire *wire, const struct place *place,
+                               const struct http_tls_client *config, struct err *err)
 {
-    wire->context = SSL_CTX_new(TLS_client_method());
-    if (!wire->context)
-        return tls_failed(wire, err);
-    SSL_CTX_set_min_proto_version(wire->context, TLS1_2_VERSION);
-    SSL_CTX_set_verify(wire->context, SSL_VERIFY_PEER, NULL);
-    int trusted = ca_path ? SSL_CTX_load_verify_locations(wire->context, ca_path, NULL)
-                          : SSL_CTX_set_default_verify_paths(wire->context);
-    if (trusted != 1)
-        return err_set(err, ERR_INVALID, "'%s' holds no certificates in PEM form",
-                       ca_path ? ca_path : "the system's list");
-    wire->ssl = SSL_new(wire->context);
-    if (!wire->ssl || SSL_set_fd(wire->ssl, wire->fd) != 1)
-        return tls_failed(wire, err);
-    SSL_ctrl(wire->ssl, SSL_CTRL_SET_TLSEXT_HOSTNAME, TLSEXT_NAMETYPE_host_name,
-             (void *)(uintptr_t)place->host); /* SSL_set_tlsext_host_name, without its cast */
-    X509_VERIFY_PARAM *verify = SSL_get0_param(wire->ssl);
-    if (!X509_VERIFY_PARAM_set1_ip_asc(verify, place->host))
-        X509_VERIFY_PARAM_set1_host(verify, place->host, 0);
+    enum err_code made = tls_client_new(config, &wire->context, err);
+    if (!made)
+        made = tls_client_open(wire->context, wire->fd, place->host, &wire->ssl, err);
+    if (made)
+        return made;
     for (;;) {
         int rc = SSL_connect(wire->ssl);
         if (rc == 1)
@@ -434,7 +405,7 @@ static enum err_code open_wire(const struct http_call *call, struct wire *wire,
     if (call->unix_path)
         return connect_unix(wire, call->unix_path, err);
     enum err_code rc = connect_tcp(wire, place, err);
-    return rc || !place->is_tls ? rc : start_tls(wire, place, call->tls_ca_path, err);
+    return rc || !place->is_tls ? rc : start_tls(wire, place, &call->tls, err);
 }
 
 static enum err_code exchange(struct wire *wire, const struct http_call *call,

@@ -14,10 +14,16 @@
 #include "base/err.h"
 #include "net/http.h"
 
+/* PEM files of a client of TLS. */
+struct http_tls_client {
+    const char *ca_path;              /* trusted roots; NULL: the system's */
+    const char *cert_path, *key_path; /* its own; NULL: none, and the key in cert_path's file */
+};
+
 struct http_call {
     const char *url; /* "http://127.0.0.1:8080", "https://host:8443", or NULL with unix_path */
-    const char *unix_path;             /* or NULL */
-    const char *tls_ca_path;           /* PEM of trusted roots; NULL: the system's */
+    const char *unix_path; /* or NULL */
+    struct http_tls_client tls;
     const char *method;                /* "POST" */
     struct str target;                 /* "/api/models?x=1" */
     const struct http_header *headers; /* [header_count], sent as they are */

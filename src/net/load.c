@@ -2,8 +2,11 @@
 #include "net/load.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <netdb.h>
 #include <netinet/tcp.h>
+#include <openssl/err.h>
+#include <openssl/ssl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -14,10 +17,12 @@
 #include "base/check.h"
 #include "base/clock.h"
 #include "base/rand.h"
+#include "net/tls_client.h"
 
 enum {
     HEAD_BYTES_MAX = 16 * 1024,
     READ_BYTES = 64 * 1024,
+    HOST_BYTES = 256,
     EVENTS_MAX = 64,
     BROKEN_MAX = 10000, /* connections in a row without one answer: the server is gone */
     LATENCY_UNIT_NS = 100,
@@ -28,6 +33,7 @@ static const int64_t SECOND_NS = 1000 * 1000 * 1000;
 
 struct link {
     int fd;
+    SSL *tls;          /* NULL: plain */
     bool is_busy;      /* a request is under way */
     bool is_counted;   /* it fell due after the warm-up */
     int group, status; /* of it */
@@ -43,6 +49,8 @@ struct load {
     const struct load_config *config;
     struct load_result *result;
     struct addrinfo *address;
+    char host[HOST_BYTES]; /* without brackets */
+    SSL_CTX *tls;          /* NULL: plain */
     int epoll;
     struct link *links; /* [connections] */
     int *idle;          /* stack of links, [idle_count] */
@@ -60,40 +68,101 @@ struct load {
 static enum err_code resolve(struct load *load, struct err *err)
 {
     const struct load_config *config = load->config;
-    char host[256], port[16];
+    char port[16];
     struct str name = config->host;
     if (name.len > 2 && name.ptr[0] == '[')
         name = (struct str){name.ptr + 1, name.len - 2};
-    if (name.len >= sizeof(host))
-        return err_set(err, ERR_INVALID, "the host's name has more than %zu bytes", sizeof(host));
-    memcpy(host, name.ptr, name.len);
-    host[name.len] = '\0';
+    if (name.len >= HOST_BYTES)
+        return err_set(err, ERR_INVALID, "the host's name has more than %d bytes", HOST_BYTES);
+    memcpy(load->host, name.ptr, name.len);
+    load->host[name.len] = '\0';
     snprintf(port, sizeof(port), "%d", config->port);
     struct addrinfo hints = {.ai_socktype = SOCK_STREAM};
-    int rc = getaddrinfo(host, port, &hints, &load->address);
+    int rc = getaddrinfo(load->host, port, &hints, &load->address);
     if (rc)
-        return err_set(err, ERR_UNAVAILABLE, "no address of '%s': %s", host, gai_strerror(rc));
-    return ERR_OK;
+        return err_set(err, ERR_UNAVAILABLE, "no address of '%s': %s", load->host,
+                       gai_strerror(rc));
+    return config->is_tls ? tls_client_new(&config->tls, &load->tls, err) : ERR_OK;
 }
 
-static bool open_link(struct load *load, struct link *link)
+static void close_link(struct link *link)
+{
+    SSL_free(link->tls);
+    link->tls = NULL;
+    ERR_clear_error(); /* the next connection's failures are its own */
+    if (link->fd >= 0)
+        close(link->fd);
+    link->fd = -1;
+}
+
+static enum err_code connect_failed(const struct load *load, int errnum, struct err *err)
+{
+    return err_set_errno(err, errnum, "cannot connect to %.*s:%d", STR_ARG(load->config->host),
+                         load->config->port);
+}
+
+/* Waits for the handshake: it is part of a connection, not of a request. */
+static enum err_code start_tls(struct load *load, struct link *link, struct err *err)
+{
+    enum err_code rc = tls_client_open(load->tls, link->fd, load->host, &link->tls, err);
+    if (!rc && SSL_connect(link->tls) != 1)
+        rc = tls_client_failed(link->tls, load->host, err);
+    return rc;
+}
+
+static enum err_code open_link(struct load *load, struct link *link, struct err *err)
 {
     const struct addrinfo *to = load->address;
+    const struct timeval patience = {.tv_sec = load->config->answer_timeout_ms / 1000,
+                                     .tv_usec = load->config->answer_timeout_ms % 1000 * 1000};
     int one = 1;
     link->is_busy = link->is_in_body = link->is_last = false;
     link->head_bytes = link->body_left = 0;
     link->fd = socket(to->ai_family, SOCK_STREAM | SOCK_CLOEXEC, 0);
     if (link->fd < 0)
-        return false;
+        return connect_failed(load, errno, err);
     struct epoll_event event = {.events = EPOLLIN, .data.ptr = link};
-    if (connect(link->fd, to->ai_addr, to->ai_addrlen) != 0 ||
-        epoll_ctl(load->epoll, EPOLL_CTL_ADD, link->fd, &event) != 0) {
-        close(link->fd);
-        link->fd = -1;
-        return false;
-    }
+    enum err_code rc = ERR_OK;
     setsockopt(link->fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof(one));
-    return true;
+    setsockopt(link->fd, SOL_SOCKET, SO_RCVTIMEO, &patience, sizeof(patience));
+    if (connect(link->fd, to->ai_addr, to->ai_addrlen) != 0 ||
+        epoll_ctl(load->epoll, EPOLL_CTL_ADD, link->fd, &event) != 0)
+        rc = connect_failed(load, errno, err);
+    if (!rc && load->tls)
+        rc = start_tls(load, link, err);
+    if (!rc && load->tls)
+        fcntl(link->fd, F_SETFL, O_NONBLOCK);
+    if (rc)
+        close_link(link);
+    return rc;
+}
+
+/* Bytes sent; 0: the socket takes none now; -1: broken. */
+static ssize_t link_send(struct link *link, const char *bytes, size_t size)
+{
+    if (!link->tls) {
+        ssize_t n = send(link->fd, bytes, size, MSG_NOSIGNAL | MSG_DONTWAIT);
+        return n < 0 && errno == EAGAIN ? 0 : n;
+    }
+    size_t done = 0;
+    int rc = SSL_write_ex(link->tls, bytes, size, &done);
+    if (rc != 1 && SSL_get_error(link->tls, rc) != SSL_ERROR_WANT_WRITE)
+        return -1;
+    return (ssize_t)done;
+}
+
+/* Bytes read; 0: none are there; -1: broken, or closed. */
+static ssize_t link_receive(struct link *link, char *bytes, size_t size)
+{
+    if (!link->tls) {
+        ssize_t n = recv(link->fd, bytes, size, MSG_DONTWAIT);
+        return n > 0 ? n : n < 0 && errno == EAGAIN ? 0 : -1;
+    }
+    size_t done = 0;
+    int rc = SSL_read_ex(link->tls, bytes, size, &done);
+    if (rc != 1 && SSL_get_error(link->tls, rc) != SSL_ERROR_WANT_READ)
+        return -1;
+    return (ssize_t)done;
 }
 
 static struct load_group *group_of(struct load *load, const struct link *link)
@@ -113,9 +182,10 @@ static void break_link(struct load *load, struct link *link)
     bool was_busy = link->is_busy;
     if (was_busy && link->is_counted)
         group_of(load, link)->broken++;
+    struct err err = {0};
     load->broken_in_a_row++;
-    close(link->fd);
-    if (!open_link(load, link))
+    close_link(link);
+    if (open_link(load, link, &err))
         load->broken_in_a_row = BROKEN_MAX;
     if (was_busy)
         set_idle(load, link);
@@ -132,13 +202,12 @@ static void watch(struct load *load, struct link *link, uint32_t events)
 static void push(struct load *load, struct link *link)
 {
     bool was_waiting = link->sent > 0;
-    ssize_t n = send(link->fd, link->request.ptr + link->sent, link->request.len - link->sent,
-                     MSG_NOSIGNAL | MSG_DONTWAIT);
-    if (n < 0 && errno != EAGAIN) {
+    ssize_t n = link_send(link, link->request.ptr + link->sent, link->request.len - link->sent);
+    if (n < 0) {
         break_link(load, link);
         return;
     }
-    link->sent += n > 0 ? (size_t)n : 0;
+    link->sent += (size_t)n;
     bool is_waiting = link->sent < link->request.len;
     if (is_waiting || was_waiting)
         watch(load, link, EPOLLIN | (is_waiting ? EPOLLOUT : 0));
@@ -313,11 +382,14 @@ static bool take(struct load *load, struct link *link, const char *bytes, size_t
 static void receive(struct load *load, struct link *link)
 {
     char bytes[READ_BYTES];
-    ssize_t n = recv(link->fd, bytes, sizeof(bytes), MSG_DONTWAIT);
-    if (n < 0 && errno == EAGAIN)
-        return;
-    if (n <= 0 || !take(load, link, bytes, (size_t)n))
-        break_link(load, link);
+    ssize_t n;
+    do { /* what OpenSSL has read already does not wake anybody */
+        n = link_receive(link, bytes, sizeof(bytes));
+        if (n < 0 || (n > 0 && !take(load, link, bytes, (size_t)n))) {
+            break_link(load, link);
+            return;
+        }
+    } while (n > 0 && link->tls);
 }
 
 /* ---- the loop ---- */
@@ -392,9 +464,9 @@ static enum err_code drive(struct load *load, struct err *err)
 static enum err_code open_all(struct load *load, struct err *err)
 {
     for (int i = 0; i < load->config->connections; i++) {
-        if (!open_link(load, &load->links[i]))
-            return err_set_errno(err, errno, "cannot connect to %.*s:%d",
-                                 STR_ARG(load->config->host), load->config->port);
+        enum err_code rc = open_link(load, &load->links[i], err);
+        if (rc)
+            return rc;
         load->idle[load->idle_count++] = i;
     }
     load->start_ns = clock_monotonic_ns();
@@ -406,8 +478,8 @@ static enum err_code open_all(struct load *load, struct err *err)
 static void close_all(struct load *load)
 {
     for (int i = 0; i < load->config->connections; i++)
-        if (load->links[i].fd >= 0)
-            close(load->links[i].fd);
+        close_link(&load->links[i]);
+    SSL_CTX_free(load->tls);
     if (load->address)
         freeaddrinfo(load->address);
     close(load->epoll);

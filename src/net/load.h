@@ -1,4 +1,5 @@
-/* load.h - load on an HTTP/1.1 server: many prepared requests, and how long each answer took.
+/* load.h - load on an HTTP/1.1 server, with TLS or without: many prepared requests, and how long
+ * each answer took.
  *
  *     closed loop (rate 0)  every connection sends its next request when the last one is answered
  *     open loop             `rate` requests a second fall due, whether or not earlier ones are
@@ -18,6 +19,7 @@
 
 #include "base/err.h"
 #include "base/str.h"
+#include "net/http_client.h"
 
 enum {
     LOAD_CONNECTIONS_MAX = 4096,
@@ -32,6 +34,8 @@ enum {
 struct load_config {
     struct str host; /* "127.0.0.1", "[::1]", a name */
     int port;
+    bool is_tls; /* by the rules of `tls` */
+    struct http_tls_client tls;
     int connections;            /* 1..LOAD_CONNECTIONS_MAX */
     double rate;                /* requests a second of all groups; 0: closed loop */
     int64_t warmup_ms;          /* sent and not counted */

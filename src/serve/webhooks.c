@@ -146,7 +146,7 @@ static enum err_code post(struct courier *courier, const struct audit_event *eve
     set_header(headers, &count, "webhook-signature", signature);
     const struct http_call call = {
         .url = webhook->origin,
-        .tls_ca_path = webhook->ca,
+        .tls.ca_path = webhook->ca,
         .method = "POST",
         .target = str_of(webhook->target),
         .headers = headers,
