@@ -2,7 +2,8 @@
  *
  * Hashing a key costs more than all other steps of a small prediction together, so a connection
  * remembers the last key it presented and what the key could do in which snapshot. The whole key
- * is compared, in constant time; a new snapshot (a revoked key) forgets it.
+ * is compared, in constant time; a new snapshot (a revoked key) forgets it. A TLS client that sends
+ * no key acts by its certificate, if it has shown one.
  */
 #include "api/caller.h"
 
@@ -21,7 +22,7 @@ struct known_key {
     unsigned scopes;
     int64_t expires_us;
     char name[STR_NAME_BYTES_MAX + 8]; /* "key:ci" */
-    size_t token_bytes;
+    size_t token_bytes;                /* 0: it is the certificate's */
     char token[AUTH_KEY_BYTES_MAX];
 };
 
@@ -174,7 +175,8 @@ static struct known_key *remember(struct call *call, const struct auth_key *key,
     known->scopes = key->scopes;
     known->expires_us = key->expires_us;
     known->token_bytes = token.len;
-    memcpy(known->token, token.ptr, token.len);
+    if (token.len)
+        memcpy(known->token, token.ptr, token.len);
     snprintf(known->name, sizeof(known->name), "key:%s", key->name);
     return known;
 }
@@ -203,6 +205,40 @@ static enum err_code accept_key(struct call *call, struct str token, struct err 
     return check_scope(call, known->scopes, err);
 }
 
+static enum err_code refuse_certificate(const struct call *call,
+                                        const struct http_certificate *certificate, struct err *err)
+{
+    const char *name = certificate->name_count > 1 ? certificate->names[1] : certificate->names[0];
+    err_set(err, ERR_UNAUTHORIZED, "no live key is bound to the client's certificate %.260s", name);
+    return err_hint(err,
+                    "slipway key create NAME --scope %s --certificate %.260s, or send "
+                    "'Authorization: Bearer slw_...'",
+                    least_scope(call), name);
+}
+
+/* The handshake has verified it; what it may is what a key says that is bound to it. */
+static enum err_code accept_certificate(struct call *call, struct err *err)
+{
+    const struct http_certificate *certificate = call->x->peer->certificate;
+    struct known_key *known = call->x->conn_user;
+    int64_t now_us = clock_wall_us();
+    if (certificate->expires_us <= now_us) {
+        err_set(err, ERR_UNAUTHORIZED, "the client's certificate has expired");
+        return err_hint(err, "renew it, and connect again");
+    }
+    if (!known || known->generation != call->snapshot->generation || known->token_bytes ||
+        (known->expires_us && known->expires_us <= now_us)) {
+        const struct auth_key *key = auth_keys_find_certificate(
+            call->snapshot->keys, certificate->names, certificate->name_count, now_us);
+        if (!key)
+            return refuse_certificate(call, certificate, err);
+        known = remember(call, key, (struct str){"", 0});
+    }
+    name_actor(call, known->name, "http");
+    call->scopes = known->scopes;
+    return check_scope(call, known->scopes, err);
+}
+
 /* Nobody has made a key yet, and the caller sits on this machine. */
 static bool is_open(const struct call *call)
 {
@@ -220,5 +256,7 @@ enum err_code caller_authenticate(struct call *call, struct err *err)
         return accept_peer(call, err);
     if (is_open(call))
         return ERR_OK;
+    if (call->x->peer->certificate && !call->x->request.known.authorization.ptr)
+        return accept_certificate(call, err);
     return accept_key(call, auth_bearer(call->x->request.known.authorization), err);
 }

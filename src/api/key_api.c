@@ -24,6 +24,11 @@ static void put_key(struct json_writer *w, const struct auth_key *key, struct ar
         json_put_time(w, key->revoked_us);
     else
         json_put_null(w);
+    json_key(w, "certificate");
+    if (key->certificate[0])
+        json_put_text(w, key->certificate);
+    else
+        json_put_null(w);
 }
 
 enum err_code keys_get(struct call *call, struct err *err)
@@ -53,6 +58,7 @@ struct new_key {
     const char *name;
     unsigned scopes;
     int64_t expires_us;
+    char certificate[AUTH_CERTIFICATE_BYTES_MAX + 1]; /* empty: it gets a secret */
 };
 
 static enum err_code make_key(struct call *call, struct control *control, struct store *store,
@@ -62,15 +68,21 @@ static enum err_code make_key(struct call *call, struct control *control, struct
     struct auth_key key;
     char secret[AUTH_KEY_BYTES_MAX];
     (void)control;
-    enum err_code rc = auth_key_create(store, wanted->name, wanted->scopes, wanted->expires_us,
-                                       &call->actor, secret, &key, call->arena, err);
+    enum err_code rc =
+        wanted->certificate[0]
+            ? auth_key_bind(store, wanted->name, wanted->scopes, wanted->expires_us,
+                            wanted->certificate, &call->actor, &key, call->arena, err)
+            : auth_key_create(store, wanted->name, wanted->scopes, wanted->expires_us, &call->actor,
+                              secret, &key, call->arena, err);
     if (rc)
         return rc;
     struct json_writer w = call_json(call, 201);
     json_begin_object(&w);
     put_key(&w, &key, call->arena);
-    json_key(&w, "key");
-    json_put_text(&w, secret);
+    if (!wanted->certificate[0]) {
+        json_key(&w, "key");
+        json_put_text(&w, secret);
+    }
     json_end_object(&w);
     explicit_bzero(secret, sizeof(secret));
     return ERR_OK;
@@ -78,9 +90,9 @@ static enum err_code make_key(struct call *call, struct control *control, struct
 
 static enum err_code read_new_key(struct call *call, struct new_key *wanted, struct err *err)
 {
-    static const char *const keys[] = {"name", "scopes", "expires_seconds", NULL};
+    static const char *const keys[] = {"name", "scopes", "expires_seconds", "certificate", NULL};
     yyjson_val *root;
-    struct str name, scopes;
+    struct str name, scopes, certificate = {0};
     int64_t seconds = 0;
     enum err_code rc = call_body_object(call, &root, err);
     if (!rc)
@@ -92,7 +104,11 @@ static enum err_code read_new_key(struct call *call, struct new_key *wanted, str
     if (!rc)
         rc = json_get_i64_opt(root, "the request", "expires_seconds", &seconds, err);
     if (!rc)
+        rc = json_get_str_opt(root, "the request", "certificate", &certificate, err);
+    if (!rc)
         rc = scope_parse(scopes, &wanted->scopes, err);
+    if (!rc && certificate.ptr)
+        rc = auth_certificate_parse(certificate, wanted->certificate, err);
     if (rc)
         return rc;
     if (!str_is_name(name))

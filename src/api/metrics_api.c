@@ -220,6 +220,10 @@ static void write_http(struct scrape *scrape)
     write_one(scrape, METRIC_HTTP_TIMEOUTS, (double)stats.timeouts);
     write_one(scrape, METRIC_HTTP_PARSE_ERRORS, (double)stats.parse_errors);
     write_one(scrape, METRIC_TLS_ERRORS, (double)stats.tls_errors);
+    metric_family(&scrape->w, METRIC_TLS_HANDSHAKES);
+    metric_sample(&scrape->w, (double)stats.tls_handshakes, METRIC_LABELS("full"));
+    metric_sample(&scrape->w, (double)stats.tls_resumed, METRIC_LABELS("resumed"));
+    write_one(scrape, METRIC_TLS_EXPIRES, (double)stats.tls_expires_us / 1e6);
 }
 
 /* ---- records ---- */

@@ -19,6 +19,8 @@
 #include "serve/quality_watch.h"
 #include "serve/rollout_engine.h"
 
+enum { CLIENT_REQUIRE, CLIENT_OPTIONAL }; /* the words of the option tls_client_auth */
+
 enum {
     FAST_THREADS = 2,
     PATH_BYTES = 4096,
@@ -160,6 +162,17 @@ static struct http_limits limits_of(const struct options *o)
     };
 }
 
+static struct http_tls tls_files(const struct options *o)
+{
+    return (struct http_tls){
+        .cert_path = o->tls_cert[0] ? o->tls_cert : NULL,
+        .key_path = o->tls_key[0] ? o->tls_key : NULL,
+        .client_ca_path = o->tls_client_ca[0] ? o->tls_client_ca : NULL,
+        .client_crl_path = o->tls_client_crl[0] ? o->tls_client_crl : NULL,
+        .is_client_optional = o->tls_client_auth == CLIENT_OPTIONAL,
+    };
+}
+
 /* After review, which hears of what shadows answer otherwise. */
 static void start_rollouts(struct node *node)
 {
@@ -188,9 +201,8 @@ static enum err_code start_http(struct node *node, struct err *err)
         .listen = o->listen.items,
         .listen_count = o->listen.count,
         .unix_path = o->unix_socket[0] ? o->unix_socket : socket_path,
-        .tls_cert_path = o->tls_cert[0] ? o->tls_cert : NULL,
-        .tls_key_path = o->tls_key[0] ? o->tls_key : NULL,
         .inherited = node->inherited,
+        .tls = tls_files(o),
         .thread_count = node->thread_count,
         .limits = limits_of(o),
         .context = node,

@@ -1,7 +1,8 @@
 /* auth.h - who may do what: scopes, API keys, and the decision for one request.
  *
  * A key is "slw_<id>_<secret>": shown once, stored as SHA-256 of the whole, with scopes, an expiry
- * and an end. The set of live keys is part of the snapshot, so a revoked key fails at the next
+ * and an end. Or it has no secret and is bound to the name in a client's certificate, which TLS has
+ * verified. The set of live keys is part of the snapshot, so a revoked key fails at the next
  * request and no database is asked on the data path.
  */
 #ifndef SLIPWAY_AUTH_AUTH_H
@@ -36,13 +37,14 @@ enum err_code scope_parse(struct str text, unsigned *scopes, struct err *err);
 /* bits -> "predict,observe" */
 const char *scope_format(unsigned scopes, struct arena *arena);
 
-enum { AUTH_KEY_BYTES_MAX = 160, AUTH_KEYS_MAX = 10000 };
+enum { AUTH_KEY_BYTES_MAX = 160, AUTH_KEYS_MAX = 10000, AUTH_CERTIFICATE_BYTES_MAX = 255 };
 
 struct auth_key {
     const char *id;   /* 16 hex digits, public */
     const char *name; /* what people call it: "ci" */
     unsigned scopes;
-    uint8_t digest[SHA256_BYTES];
+    uint8_t digest[SHA256_BYTES];   /* of the secret, or of `certificate` */
+    const char *certificate;        /* "uri:spiffe://example.org/shop"; "": it has a secret */
     int64_t created_us, expires_us; /* expires_us 0: never */
     int64_t revoked_us;             /* 0: live */
     const char *created_by;
@@ -55,6 +57,15 @@ struct auth_key {
 enum err_code auth_key_create(struct store *store, const char *name, unsigned scopes,
                               int64_t expires_us, const struct actor *actor, char *secret,
                               struct auth_key *key, struct arena *arena, struct err *err);
+/* The same, bound to a certificate's name as auth_certificate_parse gives it. ERR_EXISTS also when
+ * a live key is bound to it already. */
+enum err_code auth_key_bind(struct store *store, const char *name, unsigned scopes,
+                            int64_t expires_us, const char *certificate, const struct actor *actor,
+                            struct auth_key *key, struct arena *arena, struct err *err);
+/* "uri:...", "dns:...", "cn:...", "sha256:..." in the form that certificates are compared in:
+ * host names and digits in small letters, no colons in the digest. */
+enum err_code auth_certificate_parse(struct str text, char name[AUTH_CERTIFICATE_BYTES_MAX + 1],
+                                     struct err *err);
 /* All keys of that name (one live, others expired), or the one with that id. ERR_NOT_FOUND when
  * none was left to revoke. */
 enum err_code auth_key_revoke(struct store *store, const char *name_or_id,
@@ -78,6 +89,11 @@ bool auth_keys_is_open(const struct auth_keys *keys);
  */
 const struct auth_key *auth_keys_find(const struct auth_keys *keys, struct str token,
                                       int64_t now_us);
+
+/* The key that is bound to the first of a certificate's names that any live key is bound to. */
+const struct auth_key *auth_keys_find_certificate(const struct auth_keys *keys,
+                                                  const char *const *names, int name_count,
+                                                  int64_t now_us);
 
 /* "Bearer slw_..." -> the token; empty when the header has another form. */
 struct str auth_bearer(struct str authorization);

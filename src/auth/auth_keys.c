@@ -41,6 +41,7 @@ static void put_key(struct auth_keys *keys, const struct auth_key *key)
     copy->id = copy_text(key->id);
     copy->name = copy_text(key->name);
     copy->created_by = copy_text(key->created_by);
+    copy->certificate = copy_text(key->certificate);
     while (keys->slots[slot] >= 0)
         slot = (slot + 1) & (keys->slot_count - 1);
     keys->slots[slot] = keys->count++;
@@ -80,6 +81,7 @@ void auth_keys_free(struct auth_keys *keys)
         free_text(keys->keys[i].id);
         free_text(keys->keys[i].name);
         free_text(keys->keys[i].created_by);
+        free_text(keys->keys[i].certificate);
     }
     free(keys->keys);
     free(keys->slots);
@@ -101,21 +103,42 @@ static bool is_live(const struct auth_key *key, int64_t now_us)
     return key->expires_us == 0 || now_us < key->expires_us;
 }
 
-const struct auth_key *auth_keys_find(const struct auth_keys *keys, struct str token,
-                                      int64_t now_us)
+/* Whose proof is a secret, or a certificate: never the one for the other. */
+static const struct auth_key *find(const struct auth_keys *keys, const void *text, size_t size,
+                                   bool is_certificate)
 {
     uint8_t digest[SHA256_BYTES];
     const struct auth_key *found = NULL;
-    if (token.len != KEY_TEXT_BYTES || !str_starts_with(token, STR_LIT("slw_")) || keys->count == 0)
-        return NULL;
-    hash_sha256(token.ptr, token.len, digest);
+    hash_sha256(text, size, digest);
     size_t slot = home_slot(keys, digest);
     for (; keys->slots[slot] >= 0; slot = (slot + 1) & (keys->slot_count - 1)) {
         const struct auth_key *key = &keys->keys[keys->slots[slot]];
-        if (hash_equal_secret(key->digest, digest, SHA256_BYTES))
+        if (hash_equal_secret(key->digest, digest, SHA256_BYTES) &&
+            (key->certificate[0] != '\0') == is_certificate)
             found = key;
     }
+    return found;
+}
+
+const struct auth_key *auth_keys_find(const struct auth_keys *keys, struct str token,
+                                      int64_t now_us)
+{
+    if (token.len != KEY_TEXT_BYTES || !str_starts_with(token, STR_LIT("slw_")) || keys->count == 0)
+        return NULL;
+    const struct auth_key *found = find(keys, token.ptr, token.len, false);
     return found && is_live(found, now_us) ? found : NULL;
+}
+
+const struct auth_key *auth_keys_find_certificate(const struct auth_keys *keys,
+                                                  const char *const *names, int name_count,
+                                                  int64_t now_us)
+{
+    for (int i = 0; i < name_count && keys->count > 0; i++) {
+        const struct auth_key *found = find(keys, names[i], strlen(names[i]), true);
+        if (found && is_live(found, now_us))
+            return found;
+    }
+    return NULL;
 }
 
 struct str auth_bearer(struct str authorization)

@@ -20,18 +20,21 @@ enum { SECRET_TEXT_BYTES = 43 }; /* 32 bytes, 6 bits a character, rounded up */
 #define SQL_LIVE                                                                                   \
     "SELECT 1 FROM api_keys WHERE name = ?1 AND revoked_us = 0 "                                   \
     "AND (expires_us = 0 OR expires_us > ?2)"
+/* Of an expired key too: when it is bound anew the old one is to be revoked first. */
+#define SQL_BOUND "SELECT 1 FROM api_keys WHERE certificate = ?1 AND revoked_us = 0"
 #define SQL_COUNT "SELECT COUNT(*) FROM api_keys WHERE revoked_us = 0"
 #define SQL_INSERT                                                                                 \
     "INSERT INTO api_keys (id, name, scopes, digest, created_us, expires_us, revoked_us, "         \
-    "created_by) VALUES (?1, ?2, ?3, ?4, ?5, ?6, 0, ?7)"
+    "created_by, certificate) VALUES (?1, ?2, ?3, ?4, ?5, ?6, 0, ?7, ?8)"
 #define SQL_FIND                                                                                   \
-    "SELECT id, name, scopes, expires_us FROM api_keys "                                           \
+    "SELECT id, name, scopes, expires_us, certificate FROM api_keys "                              \
     "WHERE (id = ?1 OR name = ?1) AND revoked_us = 0 ORDER BY created_us, id"
 #define SQL_REVOKE "UPDATE api_keys SET revoked_us = ?2 WHERE id = ?1"
 /* Keys that are not revoked come first, so that the limit cuts off the oldest history only. */
 #define SQL_LIST                                                                                   \
-    "SELECT id, name, scopes, digest, created_us, expires_us, revoked_us, created_by "             \
-    "FROM api_keys ORDER BY CASE WHEN revoked_us = 0 THEN 0 ELSE 1 END, revoked_us DESC, "         \
+    "SELECT id, name, scopes, digest, created_us, expires_us, revoked_us, created_by, "            \
+    "certificate FROM api_keys "                                                                   \
+    "ORDER BY CASE WHEN revoked_us = 0 THEN 0 ELSE 1 END, revoked_us DESC, "                       \
     "created_us, id LIMIT ?1"
 
 /* RFC 4648 section 5, without padding. */
@@ -128,7 +131,7 @@ static enum err_code check_room(struct store *store, const char *name, int64_t n
 
 /* What the audit trail says of a key; never its digest. */
 static void format_state(struct buf *out, struct str id, struct str name, struct str scopes,
-                         int64_t expires_us)
+                         int64_t expires_us, struct str certificate)
 {
     struct json_writer w = {.out = out};
     json_begin_object(&w);
@@ -140,6 +143,10 @@ static void format_state(struct buf *out, struct str id, struct str name, struct
     json_put_str(&w, scopes);
     json_key(&w, "expires_us");
     json_put_i64(&w, expires_us);
+    if (certificate.len) {
+        json_key(&w, "certificate");
+        json_put_str(&w, certificate);
+    }
     json_end_object(&w);
 }
 
@@ -152,7 +159,7 @@ static enum err_code insert_key(struct store *store, const struct auth_key *key,
         STORE_CSTR(key->id),         STORE_CSTR(key->name),
         STORE_CSTR(scopes),          STORE_STR(((struct str){digest, sizeof(digest)})),
         STORE_INT(key->created_us),  STORE_INT(key->expires_us),
-        STORE_CSTR(key->created_by),
+        STORE_CSTR(key->created_by), STORE_CSTR(key->certificate),
     };
     return store_exec(store, SQL_INSERT, row, ARRAY_LEN(row), NULL, err);
 }
@@ -180,11 +187,33 @@ static enum err_code store_key(struct store *store, const struct auth_key *key, 
     if (insert_key(store, key, scopes, err))
         return err->code;
     buf_init(&state, STATE_BYTES_MAX);
-    format_state(&state, str_of(key->id), str_of(key->name), str_of(scopes), key->expires_us);
+    format_state(&state, str_of(key->id), str_of(key->name), str_of(scopes), key->expires_us,
+                 str_of(key->certificate));
     enum err_code code =
         append_event(store, "key.create", key->id, NULL, buf_c(&state), actor, err);
     buf_done(&state);
     return code;
+}
+
+static enum err_code describe(struct auth_key *key, const char *id, const char *name,
+                              const char *certificate, const struct actor *actor,
+                              struct arena *arena, struct err *err)
+{
+    key->id = arena_copy(arena, id, ID_HEX_BYTES);
+    key->name = arena_copy(arena, name, strlen(name));
+    key->created_by = arena_copy(arena, actor->name, strlen(actor->name));
+    key->certificate = arena_copy(arena, certificate, strlen(certificate));
+    if (!key->id || !key->name || !key->created_by || !key->certificate)
+        return err_set(err, ERR_LIMIT, "no room for a key");
+    return ERR_OK;
+}
+
+static enum err_code make_key(struct store *store, struct auth_key *key, const struct actor *actor,
+                              struct arena *arena, struct err *err)
+{
+    const char *scopes = scope_format(key->scopes, arena);
+    return scopes ? store_key(store, key, scopes, actor, err)
+                  : err_set(err, ERR_LIMIT, "no room for a key");
 }
 
 enum err_code auth_key_create(struct store *store, const char *name, unsigned scopes,
@@ -197,26 +226,51 @@ enum err_code auth_key_create(struct store *store, const char *name, unsigned sc
         check_room(store, name, now_us, err))
         return err->code;
     draw_key(id, token);
-    struct auth_key made = {
-        .id = arena_copy(arena, id, ID_HEX_BYTES),
-        .name = arena_copy(arena, name, strlen(name)),
-        .created_by = arena_copy(arena, actor->name, strlen(actor->name)),
-        .scopes = scopes,
-        .created_us = now_us,
-        .expires_us = expires_us,
-    };
-    const char *scopes_text = scope_format(scopes, arena);
+    struct auth_key made = {.scopes = scopes, .created_us = now_us, .expires_us = expires_us};
     hash_sha256(token, strlen(token), made.digest);
-    if (!made.id || !made.name || !made.created_by || !scopes_text)
-        err_set(err, ERR_LIMIT, "no room for a key");
-    else if (!store_key(store, &made, scopes_text, actor, err)) {
+    enum err_code rc = describe(&made, id, name, "", actor, arena, err);
+    if (!rc)
+        rc = make_key(store, &made, actor, arena, err);
+    if (!rc) {
         memcpy(secret, token, sizeof(token));
         *key = made;
-        explicit_bzero(token, sizeof(token));
-        return ERR_OK;
     }
     explicit_bzero(token, sizeof(token));
-    return err->code;
+    return rc;
+}
+
+static enum err_code check_unbound(struct store *store, const char *certificate, struct err *err)
+{
+    const struct store_value params[] = {STORE_CSTR(certificate)};
+    int64_t is_bound = 0;
+    if (read_number(store, SQL_BOUND, params, 1, 0, &is_bound, err))
+        return err->code;
+    if (!is_bound)
+        return ERR_OK;
+    err_set(err, ERR_EXISTS, "a key is bound to %.260s already", certificate);
+    return err_hint(err, "slipway key list shows which; revoke it first");
+}
+
+/* The store's digest of it stands for nothing and is nobody else's. */
+enum err_code auth_key_bind(struct store *store, const char *name, unsigned scopes,
+                            int64_t expires_us, const char *certificate, const struct actor *actor,
+                            struct auth_key *key, struct arena *arena, struct err *err)
+{
+    char id[ID_HEX_BYTES + 1], token[AUTH_KEY_BYTES_MAX];
+    int64_t now_us = clock_wall_us();
+    if (check_request(name, scopes, expires_us, now_us, err) ||
+        check_room(store, name, now_us, err) || check_unbound(store, certificate, err))
+        return err->code;
+    draw_key(id, token);
+    struct auth_key made = {.scopes = scopes, .created_us = now_us, .expires_us = expires_us};
+    hash_sha256(token, strlen(token), made.digest);
+    explicit_bzero(token, sizeof(token));
+    enum err_code rc = describe(&made, id, name, certificate, actor, arena, err);
+    if (!rc)
+        rc = make_key(store, &made, actor, arena, err);
+    if (!rc)
+        *key = made;
+    return rc;
 }
 
 static enum err_code revoke_row(struct store *store, struct store_rows *rows,
@@ -228,7 +282,7 @@ static enum err_code revoke_row(struct store *store, struct store_rows *rows,
     const struct store_value params[] = {STORE_CSTR(id), STORE_INT(clock_wall_us())};
     buf_init(&state, STATE_BYTES_MAX);
     format_state(&state, store_text(rows, 0), store_text(rows, 1), store_text(rows, 2),
-                 store_i64(rows, 3));
+                 store_i64(rows, 3), store_text(rows, 4));
     enum err_code code = store_exec(store, SQL_REVOKE, params, 2, NULL, err);
     if (!code)
         code = append_event(store, "key.revoke", id, buf_c(&state), NULL, actor, err);
@@ -271,12 +325,15 @@ static enum err_code read_key(struct store_rows *rows, struct arena *arena, stru
         .expires_us = store_i64(rows, 5),
         .revoked_us = store_i64(rows, 6),
         .created_by = store_text_copy(rows, 7, arena, &is_full),
+        .certificate = store_text_copy(rows, 8, arena, &is_full),
     };
     if (is_full)
         return err_set(err, ERR_LIMIT, "no room to list the keys");
     if (store_text(rows, 3).len != SHA256_HEX_BYTES ||
         !str_unhex(store_text(rows, 3), key->digest, SHA256_BYTES))
         return err_set(err, ERR_IO, "key %s has no digest in the store", key->id);
+    if (key->certificate[0])
+        hash_sha256(key->certificate, strlen(key->certificate), key->digest);
     return scope_parse(store_text(rows, 2), &key->scopes, err);
 }
 

@@ -288,5 +288,13 @@ enum err_code options_check(const struct options *options, struct err *err)
                 has_cert ? "tls_key" : "tls_cert");
         return err_hint(err, "TLS needs both, each the path of a PEM file");
     }
+    if (options->tls_client_ca[0] && !has_cert) {
+        err_set(err, ERR_INVALID, "tls_client_ca is set without tls_cert");
+        return err_hint(err, "clients show certificates over TLS only: give --tls-cert, --tls-key");
+    }
+    if (options->tls_client_crl[0] && !options->tls_client_ca[0]) {
+        err_set(err, ERR_INVALID, "tls_client_crl is set without tls_client_ca");
+        return err_hint(err, "revoked is what one of the roots in tls_client_ca has issued");
+    }
     return ERR_OK;
 }

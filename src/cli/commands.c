@@ -5,6 +5,7 @@
 #include "cli/commands_bench.h"
 #include "cli/commands_feedback.h"
 #include "cli/commands_gate.h"
+#include "cli/commands_key.h"
 #include "cli/commands_model.h"
 #include "cli/commands_prediction.h"
 #include "cli/handlers.h"
@@ -29,7 +30,15 @@ const struct command_flag cli_api_flags[] = {
     {.name = "ca",
      .value = "FILE",
      .kind = WORD_FILE,
-     .help = "PEM file of the roots that vouch for --server; else the system's"},
+     .help = "PEM file of the roots that vouch for --server; else SLIPWAY_CA, else the system's"},
+    {.name = "cert",
+     .value = "FILE",
+     .kind = WORD_FILE,
+     .help = "PEM file with a certificate to show to --server; else SLIPWAY_CERT"},
+    {.name = "cert-key",
+     .value = "FILE",
+     .kind = WORD_FILE,
+     .help = "PEM file with its private key; else SLIPWAY_CERT_KEY, else the file in --cert"},
     {0},
 };
 
@@ -120,29 +129,6 @@ static const struct command_flag monitor_flags[] = {
      .value = "N",
      .kind = WORD_NUMBER,
      .help = "Closed windows to show, newest first; 12 when not given"},
-    {0},
-};
-
-/* ---- keys ---- */
-
-static const struct command_arg key_name_args[] = {
-    {.name = "NAME", .help = "What people call the key, such as ci"},
-    {0},
-};
-
-static const struct command_arg key_args[] = {
-    {.name = "KEY", .help = "The key's name or id"},
-    {0},
-};
-
-static const struct command_flag key_flags[] = {
-    {.name = "scope",
-     .value = "LIST",
-     .is_required = true,
-     .help = "What it may do: predict, observe, review, operate, admin, with commas between"},
-    {.name = "expires",
-     .value = "TIME",
-     .help = "When it ends, such as 12h, 30d, 8w, 1y; never when not given"},
     {0},
 };
 
@@ -800,7 +786,9 @@ const struct command commands[] = {
         .run = cli_key_create,
         .args = key_name_args,
         .flags = key_flags,
-        .detail = "The secret alone goes to standard output.",
+        .detail =
+            "The secret alone goes to standard output. A key bound to a certificate has none: "
+            "who shows that certificate (serve --tls-client-ca) needs no Authorization.",
         .example = "slipway key create ci --scope predict,observe --expires 30d",
     },
     {

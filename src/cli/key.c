@@ -33,10 +33,18 @@ static bool parse_lifetime(struct str text, int64_t *seconds)
     return false;
 }
 
-/* The secret alone goes to standard output, so that KEY=$(slipway key create ...) has it. */
+/* The secret, if it has one, alone goes to standard output, so that KEY=$(slipway key create ...)
+ * has it. */
 static void print_created(struct cli *cli, yyjson_val *key)
 {
     const char *expires = cli_time(cli, key, "expires_at");
+    const char *certificate = cli_text(cli, key, "certificate");
+    if (certificate[0]) {
+        printf("key %s (id %s) with %s, %s%s: whoever shows the certificate %s\n",
+               cli_text(cli, key, "name"), cli_text(cli, key, "id"), cli_text(cli, key, "scopes"),
+               expires[0] ? "until " : "for ever", expires, certificate);
+        return;
+    }
     fprintf(stderr, "key %s (id %s) with %s, %s%s; this is the only time it is shown:\n",
             cli_text(cli, key, "name"), cli_text(cli, key, "id"), cli_text(cli, key, "scopes"),
             expires[0] ? "until " : "for ever", expires);
@@ -60,6 +68,10 @@ enum err_code cli_key_create(struct cli *cli, struct err *err)
     json_put_text(&w, cli_flag(cli, "scope"));
     json_key(&w, "expires_seconds");
     json_put_i64(&w, seconds);
+    if (cli_has(cli, "certificate")) {
+        json_key(&w, "certificate");
+        json_put_text(&w, cli_flag(cli, "certificate"));
+    }
     json_end_object(&w);
     const struct cli_request request = {
         .method = "POST", .target = "/api/keys", .body = buf_view(&body)};
@@ -76,7 +88,8 @@ static void print_keys(struct cli *cli, yyjson_val *keys, struct buf *out)
 {
     size_t i, count;
     yyjson_val *key;
-    struct table *table = table_new(cli->arena, "NAME|ID|SCOPES|CREATED|BY|EXPIRES|REVOKED");
+    struct table *table =
+        table_new(cli->arena, "NAME|ID|SCOPES|CREATED|BY|EXPIRES|REVOKED|CERTIFICATE");
     yyjson_arr_foreach(keys, i, count, key)
     {
         const char *revoked = cli_time(cli, key, "revoked_at");
@@ -84,7 +97,7 @@ static void print_keys(struct cli *cli, yyjson_val *keys, struct buf *out)
         table_add(table, revoked[0] ? TINT_DIM : TINT_NONE, cli_text(cli, key, "name"),
                   cli_text(cli, key, "id"), cli_text(cli, key, "scopes"),
                   cli_time(cli, key, "created_at"), cli_text(cli, key, "created_by"),
-                  expires[0] ? expires : "never", revoked);
+                  expires[0] ? expires : "never", revoked, cli_text(cli, key, "certificate"));
     }
     if (table_rows(table))
         table_write(table, cli->terminal.has_out_color, out);

@@ -16,6 +16,7 @@
 
 #include "base/check.h"
 #include "base/clock.h"
+#include "base/log.h"
 #include "net/http_encoding.h"
 
 static void go_on(struct http_conn *conn);
@@ -720,8 +721,12 @@ static void on_end(struct http_conn *conn)
 
 static void handshake_done(struct http_conn *conn)
 {
-    if (conn->phase == PHASE_TLS && tls_is_ready(conn->tls))
-        conn_enter(conn, PHASE_IDLE);
+    struct thread_stats *stats = &conn->thread->stats;
+    if (conn->phase != PHASE_TLS || !tls_is_ready(conn->tls))
+        return;
+    counter_add(tls_is_resumed(conn->tls) ? &stats->tls_resumed : &stats->tls_handshakes, 1);
+    conn->peer.certificate = tls_certificate(conn->tls);
+    conn_enter(conn, PHASE_IDLE);
 }
 
 static bool can_feed(const struct http_conn *conn)
@@ -730,11 +735,23 @@ static bool can_feed(const struct http_conn *conn)
            !is_output_full(conn);
 }
 
+/* Whoever set the client up looks here: its own side often says no more than "alert". */
+static void log_handshake(const struct http_conn *conn)
+{
+    static struct log_gate gate;
+    int64_t suppressed;
+    char reason[160];
+    if (conn->phase == PHASE_TLS && log_gate_open(&gate, &suppressed))
+        log_warn("TLS handshake failed", "peer=%s reason=%s suppressed=%lld", conn->peer.address,
+                 tls_problem(conn->tls, reason, sizeof(reason)), (long long)suppressed);
+}
+
 static void break_tls(struct http_conn *conn)
 {
+    log_handshake(conn);
     counter_add(&conn->thread->stats.tls_errors, 1);
-    tls_take(conn->tls, &conn->out); /* the alert */
-    conn->is_last = true;
+    tls_take(conn->tls, &conn->out);           /* the alert */
+    conn->is_last = conn->is_cut_short = true; /* unread bytes would reset it, alert and all */
     flush(conn);
 }
 

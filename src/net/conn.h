@@ -76,7 +76,7 @@ struct box {
 /* Counters of one thread, read by others. */
 struct thread_stats {
     _Atomic uint64_t accepted, refused, open, requests, bytes_in, bytes_out, timeouts, parse_errors,
-        tls_errors;
+        tls_errors, tls_handshakes, tls_resumed;
 };
 
 struct http_thread {

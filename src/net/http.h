@@ -53,6 +53,16 @@ struct http_request {
     struct str body; /* whole and inflated */
 };
 
+/* Whom a client's certificate names, which the handshake has verified; the most specific first:
+ * "sha256:<64 hex digits>" of the certificate itself, "uri:..." and "dns:..." as it has them,
+ * "cn:..." when it has exactly one. */
+enum { HTTP_CERTIFICATE_NAMES_MAX = 16, HTTP_CERTIFICATE_NAME_BYTES_MAX = 255 };
+struct http_certificate {
+    int64_t expires_us; /* wall time */
+    int name_count;
+    const char *names[HTTP_CERTIFICATE_NAMES_MAX];
+};
+
 /* Who is on the other end, as far as the socket says. */
 struct http_peer {
     bool is_unix; /* uid, gid, pid are the kernel's word (SO_PEERCRED) */
@@ -62,7 +72,8 @@ struct http_peer {
     uid_t uid;
     gid_t gid;
     pid_t pid;
-    char address[64]; /* "127.0.0.1:51234", "[::1]:51234", "unix" */
+    char address[64];                           /* "127.0.0.1:51234", "[::1]:51234", "unix" */
+    const struct http_certificate *certificate; /* of a TLS client that has shown one; or NULL */
 };
 
 struct http_response {

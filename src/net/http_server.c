@@ -22,6 +22,7 @@ struct http_server {
     struct listeners unix_listener;
     bool is_retired;         /* the sockets live on elsewhere */
     struct tls_context *tls; /* under tls_lock */
+    struct tls_tickets *tickets;
     pthread_mutex_t tls_lock;
     pthread_mutex_t end_lock;
     pthread_cond_t end;
@@ -220,8 +221,10 @@ static enum err_code start_all(struct http_server *server, struct err *err)
 {
     const struct http_server_config *config = &server->config;
     enum err_code rc = ERR_OK;
-    if (config->tls_cert_path)
-        rc = tls_context_new(config->tls_cert_path, config->tls_key_path, &server->tls, err);
+    if (config->tls.cert_path) {
+        server->tickets = tls_tickets_new();
+        rc = tls_context_new(&config->tls, server->tickets, &server->tls, err);
+    }
     if (!rc)
         rc = open_listeners(server, err);
     for (int i = 0; !rc && i < config->thread_count; i++)
@@ -296,9 +299,17 @@ struct loop *http_server_loop(const struct http_server *server, int thread_index
     return server->threads[thread_index].loop;
 }
 
-void http_server_stats(const struct http_server *server, struct http_stats *stats)
+static int64_t certificate_end(struct http_server *server)
 {
-    *stats = (struct http_stats){0};
+    pthread_mutex_lock(&server->tls_lock);
+    int64_t end_us = server->tls ? tls_context_expires_us(server->tls) : 0;
+    pthread_mutex_unlock(&server->tls_lock);
+    return end_us;
+}
+
+void http_server_stats(struct http_server *server, struct http_stats *stats)
+{
+    *stats = (struct http_stats){.tls_expires_us = certificate_end(server)};
     for (int i = 0; i < server->thread_count; i++) {
         const struct thread_stats *t = &server->threads[i].stats;
         stats->accepted += counter_read(&t->accepted);
@@ -310,6 +321,8 @@ void http_server_stats(const struct http_server *server, struct http_stats *stat
         stats->timeouts += counter_read(&t->timeouts);
         stats->parse_errors += counter_read(&t->parse_errors);
         stats->tls_errors += counter_read(&t->tls_errors);
+        stats->tls_handshakes += counter_read(&t->tls_handshakes);
+        stats->tls_resumed += counter_read(&t->tls_resumed);
     }
 }
 
@@ -317,8 +330,7 @@ enum err_code http_server_reload_tls(struct http_server *server, struct err *err
 {
     struct tls_context *fresh;
     CHECK_MAGIC(server, SERVER_MAGIC);
-    enum err_code rc =
-        tls_context_new(server->config.tls_cert_path, server->config.tls_key_path, &fresh, err);
+    enum err_code rc = tls_context_new(&server->config.tls, server->tickets, &fresh, err);
     if (rc)
         return rc;
     pthread_mutex_lock(&server->tls_lock);
@@ -461,6 +473,7 @@ void http_server_stop(struct http_server *server, int64_t timeout_ms)
     }
     free_listeners(server);
     tls_context_unref(server->tls);
+    tls_tickets_free(server->tickets);
     pthread_mutex_destroy(&server->tls_lock);
     pthread_mutex_destroy(&server->end_lock);
     pthread_cond_destroy(&server->end);

@@ -48,13 +48,21 @@ struct http_admission {
     bool is_streamed;      /* out: call handle now; it takes the body as it comes. HTTP/2 only */
 };
 
+/* PEM files. */
+struct http_tls {
+    const char *cert_path, *key_path; /* the server's own */
+    const char *client_ca_path;       /* roots of clients' certificates; NULL: none are asked for */
+    const char *client_crl_path;      /* what their issuers have revoked; NULL: nothing */
+    bool is_client_optional;          /* a client without a certificate is welcome too */
+};
+
 struct http_server_config {
     const char *const *listen; /* [listen_count] "127.0.0.1:8080", "[::]:8443", "0.0.0.0:80" */
     int listen_count;
     const char *unix_path; /* NULL: none. Mode 0600, replaced when stale, removed at the end */
     struct inherited *inherited; /* sockets that are open already; NULL: none. The caller's */
-    const char *tls_cert_path, *tls_key_path; /* PEM; NULL: plain TCP. Unix sockets are plain */
-    int thread_count;                         /* 1..HTTP_THREADS_MAX */
+    struct http_tls tls;         /* cert_path NULL: plain TCP. Unix sockets are plain */
+    int thread_count;            /* 1..HTTP_THREADS_MAX */
     struct http_limits limits;
 
     void *context; /* handed to the functions below */
@@ -71,6 +79,8 @@ struct http_server_config {
 struct http_stats {
     uint64_t accepted, refused, open, requests, bytes_in, bytes_out, timeouts, parse_errors,
         tls_errors;
+    uint64_t tls_handshakes, tls_resumed; /* full ones; shortened ones */
+    int64_t tls_expires_us;               /* of the certificate, wall time; 0: plain TCP */
 };
 
 struct http_server;
@@ -94,9 +104,9 @@ int http_server_sockets(const struct http_server *server,
 
 int http_server_thread_count(const struct http_server *server);
 struct loop *http_server_loop(const struct http_server *server, int thread_index);
-void http_server_stats(const struct http_server *server, struct http_stats *stats);
+void http_server_stats(struct http_server *server, struct http_stats *stats);
 
-/* Read certificate and key again (SIGHUP). On failure the old ones stay. Any thread. */
+/* Read the files of `tls` again (SIGHUP). On failure the old ones stay. Any thread. */
 enum err_code http_server_reload_tls(struct http_server *server, struct err *err);
 
 /* Somebody else accepts from the same sockets: stop accepting here, and ask clients to come back

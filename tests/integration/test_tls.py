@@ -4,9 +4,8 @@ What could break: a server that others reach without TLS or key, a renewed certi
 restart, a broken one that takes the server down.
 """
 import http.client
+import re
 import shutil
-import signal
-import socket
 import ssl
 import subprocess
 import time
@@ -15,69 +14,11 @@ import pytest
 import requests
 
 from api import Api, REQUEST, register_triage
+from secure import Secure, make_certificate, needs_openssl
 from server import COMMAND_SECONDS_MAX, PATIENCE, run_program
 
-pytestmark = pytest.mark.skipif(not shutil.which("openssl"), reason="openssl is not installed")
-
-
-def make_certificate(folder, name, subject="localhost"):
-    """A self-signed certificate for localhost and 127.0.0.1; returns (cert, key)."""
-    cert, key = folder / f"{name}.pem", folder / f"{name}.key"
-    subprocess.run(["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt",
-                    "ec_paramgen_curve:P-256", "-nodes", "-days", "2", "-subj", f"/CN={subject}",
-                    "-addext", "subjectAltName=DNS:localhost,IP:127.0.0.1",
-                    "-keyout", key, "-out", cert],
-                   check=True, capture_output=True, timeout=60)
-    return cert, key
-
-
-class Secure:
-    """A server on 0.0.0.0 with TLS and one key."""
-
-    def __init__(self, make_server, folder):
-        self.cert, self.key = make_certificate(folder, "server")
-        self.server = make_server("--tls-cert", self.cert, "--tls-key", self.key, start=False)
-        self.server.args += ["--listen", f"0.0.0.0:{self.server.port}"]
-        self.token = self.server.cli("key", "create", "root", "--scope", "admin").out.strip()
-        self.url = f"https://localhost:{self.server.port}"
-        start = self.server.start
-        start(wait=False)
-        self.wait()
-
-    def wait(self):
-        end = time.monotonic() + 10 * PATIENCE
-        while time.monotonic() < end:
-            try:
-                if self.get("/readyz").status_code == 200:
-                    return
-            except requests.exceptions.ConnectionError:
-                time.sleep(0.02)
-        raise AssertionError(self.server.log_text())
-
-    def get(self, path, token=None):
-        headers = {"Authorization": f"Bearer {token}"} if token else {}
-        with requests.Session() as session:
-            session.trust_env = False
-            return session.get(self.url + path, headers=headers, verify=str(self.cert), timeout=10)
-
-    def common_name(self, cert):
-        """Who a new connection that trusts `cert` is shown."""
-        context = ssl.create_default_context(cafile=str(cert))
-        with socket.create_connection(("127.0.0.1", self.server.port), 10) as raw:
-            with context.wrap_socket(raw, server_hostname="localhost") as sock:
-                return dict(pair[0] for pair in sock.getpeercert()["subject"])["commonName"]
-
-    def hang_up(self):
-        """SIGHUP, and the line of the log that it brings."""
-        before = self.server.log_text()
-        self.server.process.send_signal(signal.SIGHUP)
-        end = time.monotonic() + 10 * PATIENCE
-        while time.monotonic() < end:
-            new = self.server.log_text()[len(before):]
-            if "reloaded" in new:
-                return new
-            time.sleep(0.02)
-        raise AssertionError("nothing was logged")
+pytestmark = needs_openssl
+VERSIONS = [ssl.TLSVersion.TLSv1_2, ssl.TLSVersion.TLSv1_3]
 
 
 @pytest.fixture
@@ -150,3 +91,89 @@ def test_the_command_line_works_over_https(secure):
     assert "certificate" in untrusted.err
     denied = run_program("status", "--server", secure.url, "--ca", secure.cert, check=False)
     assert denied.status == 5
+
+
+def s_client(secure, *options, stdin=b""):
+    """What openssl's own client says."""
+    done = subprocess.run(["openssl", "s_client", "-connect", f"127.0.0.1:{secure.server.port}",
+                           "-CAfile", secure.cert, *options], input=stdin, capture_output=True,
+                          timeout=COMMAND_SECONDS_MAX, check=False)
+    return done.returncode, (done.stdout + done.stderr).decode(errors="replace")
+
+
+@pytest.mark.parametrize("version", VERSIONS)
+def test_a_client_that_comes_back_is_not_made_to_begin_anew(make_server, tmp_path, version):
+    """On whatever thread it lands: sixteen connections, four threads."""
+    secure = Secure(make_server, tmp_path, "--data-threads", 4)
+    context = secure.context(version)
+    _, session, reused = secure.connect(context)
+    assert not reused
+    for _ in range(16):
+        line, session, reused = secure.connect(context, session)
+        assert reused and line == "HTTP/1.1 200 OK"
+    shown = secure.get("/metrics", secure.token).text
+    assert 'slipway_tls_handshakes_total{kind="resumed"} 16' in shown
+    ends = re.search(r"^slipway_tls_certificate_expires_timestamp_seconds (\S+)", shown, re.M)
+    days = (float(ends[1]) - time.time()) / 86400
+    assert 1.9 < days < 2.1  # what make_certificate asks for
+
+
+@pytest.mark.parametrize("version", VERSIONS)
+def test_sessions_survive_a_renewed_certificate_and_end_with_the_process(secure, tmp_path, version):
+    context = secure.context(version)
+    _, session, _ = secure.connect(context)
+    renewed, key = make_certificate(tmp_path, "renewed", "renewed")
+    shutil.copy(key, secure.key)
+    shutil.copy(renewed, secure.cert)
+    assert "not reloaded" not in secure.hang_up()
+    assert secure.common_name(renewed) == "renewed"
+    _, session, reused = secure.connect(context, session)
+    assert reused
+    secure.server.stop()
+    secure.server.start(wait=False)
+    secure.wait()
+    fresh = secure.context(version)
+    assert secure.connect(fresh)[0] == "HTTP/1.1 200 OK"
+
+
+def test_nothing_is_taken_before_the_handshake_is_done(secure, tmp_path):
+    """Early data can be sent again by whoever has seen it: a prediction would count twice."""
+    session, early = tmp_path / "session.pem", tmp_path / "early"
+    early.write_bytes(b"GET /livez HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n")
+    status, said = s_client(secure, "-tls1_3", "-sess_out", session, "-ign_eof",
+                            stdin=early.read_bytes())
+    assert status == 0, said
+    text = subprocess.run(["openssl", "sess_id", "-in", session, "-noout", "-text"], check=True,
+                          capture_output=True, text=True, timeout=COMMAND_SECONDS_MAX).stdout
+    assert "Max Early Data: 0" in text or "Max Early Data" not in text
+    _, said = s_client(secure, "-tls1_3", "-sess_in", session, "-early_data", early)
+    assert "Early data was accepted" not in said
+
+
+def test_renegotiation_is_refused(secure):
+    """One connection could keep a core busy with handshakes (CVE-2011-1473)."""
+    status, said = s_client(secure, "-tls1_2", stdin=b"R\n")
+    assert "RENEGOTIATING" in said
+    assert status != 0 and "no renegotiation" in said, said
+    assert secure.get("/livez").status_code == 200
+
+
+def test_weak_ciphers_and_compression_are_not_offered(secure):
+    for cipher in ("AES128-SHA", "ECDHE-ECDSA-AES128-SHA", "NULL", "DES-CBC3-SHA"):
+        status, _ = s_client(secure, "-tls1_2", "-cipher", f"{cipher}:@SECLEVEL=0")
+        assert status != 0, cipher
+    _, said = s_client(secure, "-tls1_2", "-comp")
+    assert "Compression: NONE" in said
+
+
+def test_a_load_is_driven_over_https(secure):
+    api = Api(secure.url, secure.token)
+    api.session.verify = str(secure.cert)
+    register_triage(api, 1)
+    url = f"{secure.url}/predict/triage"
+    way = ["--key", secure.token, "--duration", "300ms", "--warmup", "0ms", "--connections", 4]
+    report = run_program("bench", url, *way, "--ca", secure.cert, "--json").json
+    (version,) = report["versions"]
+    assert version["answered"] > 10 and version["failed"] == 0
+    untrusted = run_program("bench", url, *way, check=False)
+    assert untrusted.status != 0 and "certificate is not trusted" in untrusted.err

@@ -1,5 +1,6 @@
 /* test_auth.c - scopes, keys in the store, keys frozen for the data path, the header. */
 #include "auth/auth.h"
+#include "base/check.h"
 #include "base/clock.h"
 #include "store_fixture.h"
 
@@ -206,7 +207,7 @@ static void there_is_a_limit_to_keys_and_the_list_has_all_that_live(void **state
               store_exec(f->store,
                          "WITH RECURSIVE i (n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM i WHERE "
                          "n < 10500) INSERT INTO api_keys SELECT 'id' || n, 'k' || n, 'predict', "
-                         "printf('%064d', n), n, 0, CASE WHEN n > 9998 THEN n ELSE 0 END, 'x' "
+                         "printf('%064d', n), n, 0, CASE WHEN n > 9998 THEN n ELSE 0 END, 'x', '' "
                          "FROM i",
                          NULL, 0, NULL, &f->err));
     make_key(f, "one", SCOPE_PREDICT, 0, secret);
@@ -337,6 +338,95 @@ static void many_keys_and_colliding_digests_are_told_apart(void **state)
     auth_keys_free(keys);
 }
 
+/* ---- keys bound to certificates ---- */
+
+static struct auth_key bind_key(struct fixture *f, const char *name, const char *certificate)
+{
+    struct auth_key key;
+    assert_ok(f, auth_key_bind(f->store, name, SCOPE_PREDICT, NOW_US + 10, certificate, &tester,
+                               &key, f->arena, &f->err));
+    return key;
+}
+
+static void a_bound_key_is_found_by_its_certificate_alone(void **state)
+{
+    struct fixture *f = *state;
+    static const char *const shown[] = {"sha256:00", "uri:spiffe://a/shop", "cn:shop"};
+    struct auth_key key = bind_key(f, "shop", "uri:spiffe://a/shop");
+    struct auth_keys *keys = freeze(f);
+    const struct auth_key *found = auth_keys_find_certificate(keys, shown, 3, NOW_US);
+    assert_non_null(found);
+    assert_string_equal(found->name, "shop");
+    assert_string_equal(found->id, key.id);
+    assert_null(auth_keys_find_certificate(keys, shown, 1, NOW_US));
+    assert_null(auth_keys_find_certificate(keys, shown + 2, 1, NOW_US));
+    assert_null(auth_keys_find_certificate(keys, shown, 3, NOW_US + 10)); /* it has ended */
+    assert_null(auth_keys_find(keys, STR_LIT("uri:spiffe://a/shop"), NOW_US));
+    auth_keys_free(keys);
+    assert_ok(f, auth_key_revoke(f->store, "shop", &tester, &f->err));
+    keys = freeze(f);
+    assert_null(auth_keys_find_certificate(keys, shown, 3, NOW_US));
+    auth_keys_free(keys);
+}
+
+/* A certificate that has a key's secret for a name gets nowhere, and the other way round. */
+static void a_secret_is_no_certificate(void **state)
+{
+    struct fixture *f = *state;
+    char secret[AUTH_KEY_BYTES_MAX];
+    make_key(f, "ci", SCOPE_ADMIN, 0, secret);
+    const char *const shown[] = {secret};
+    struct auth_keys *keys = freeze(f);
+    assert_non_null(auth_keys_find(keys, str_of(secret), NOW_US));
+    assert_null(auth_keys_find_certificate(keys, shown, 1, NOW_US));
+    auth_keys_free(keys);
+}
+
+static void a_certificate_is_bound_once_at_a_time(void **state)
+{
+    struct fixture *f = *state;
+    struct auth_key key = {.id = "untouched"};
+    bind_key(f, "one", "cn:shop");
+    assert_fails(f,
+                 auth_key_bind(f->store, "two", SCOPE_PREDICT, 0, "cn:shop", &tester, &key,
+                               f->arena, &f->err),
+                 ERR_EXISTS, "cn:shop");
+    assert_string_equal(key.id, "untouched");
+    assert_ok(f, auth_key_revoke(f->store, "one", &tester, &f->err));
+    bind_key(f, "two", "cn:shop");
+}
+
+static void names_of_certificates_are_read(void **state)
+{
+    struct fixture *f = *state;
+    char name[AUTH_CERTIFICATE_BYTES_MAX + 1], digest[65], colons[128] = "sha256:", longest[260];
+    static const struct {
+        const char *text, *name;
+    } good[] = {{"uri:spiffe://Example.org/A", "uri:spiffe://Example.org/A"},
+                {"dns:Shop.Example.ORG", "dns:shop.example.org"},
+                {"cn:Shop 1", "cn:Shop 1"}};
+    static const char *const bad[] = {"",        "shop",   "URI:x",     "uri:",    "dns:",   "cn:",
+                                      "sha256:", "cn:a\n", "sha256:12", "cn:\xff", "email:a"};
+    for (size_t i = 0; i < ARRAY_LEN(good); i++) {
+        assert_ok(f, auth_certificate_parse(str_of(good[i].text), name, &f->err));
+        assert_string_equal(name, good[i].name);
+    }
+    for (size_t i = 0; i < ARRAY_LEN(bad); i++)
+        assert_fails(f, auth_certificate_parse(str_of(bad[i]), name, &f->err), ERR_INVALID,
+                     "does not name a certificate");
+    for (int i = 0; i < 32; i++) {
+        snprintf(digest + 2 * (size_t)i, 3, "%02x", 0xa0 + i);
+        snprintf(colons + 7 + 3 * (size_t)i, 4, "%02X%s", 0xa0 + i, i < 31 ? ":" : "");
+    }
+    assert_ok(f, auth_certificate_parse(str_of(colons), name, &f->err));
+    assert_string_equal(name + 7, digest);
+    memset(longest, 'x', sizeof(longest));
+    memcpy(longest, "cn:", 3);
+    assert_ok(f, auth_certificate_parse((struct str){longest, 255}, name, &f->err));
+    assert_fails(f, auth_certificate_parse((struct str){longest, 256}, name, &f->err), ERR_INVALID,
+                 "too long");
+}
+
 static void the_header_gives_the_token_or_nothing(void **state)
 {
     (void)state;
@@ -368,6 +458,10 @@ int main(void)
         with_store(a_revoked_key_is_not_in_the_set),
         cmocka_unit_test(no_keys_find_nothing),
         with_store(many_keys_and_colliding_digests_are_told_apart),
+        with_store(a_bound_key_is_found_by_its_certificate_alone),
+        with_store(a_secret_is_no_certificate),
+        with_store(a_certificate_is_bound_once_at_a_time),
+        with_store(names_of_certificates_are_read),
         cmocka_unit_test(the_header_gives_the_token_or_nothing),
     };
     return cmocka_run_group_tests_name("auth", tests, NULL, NULL);

@@ -153,8 +153,8 @@ static enum err_code app_try(struct app *app, struct err *err)
         .handle = app_handle,
         .refuse = app_refuse,
         .conn_user_free = app_conn_user_free,
-        .tls_cert_path = app->cert[0] ? app->cert : NULL,
-        .tls_key_path = app->key[0] ? app->key : NULL,
+        .tls = {.cert_path = app->cert[0] ? app->cert : NULL,
+                .key_path = app->key[0] ? app->key : NULL},
         .limits = {.head_bytes_max = 16384,
                    .body_bytes_max = 8 * 1024 * 1024,
                    .inflated_bytes_max = 8 * 1024 * 1024,
@@ -503,7 +503,7 @@ static enum err_code call_tls(const struct app *app, const char *host, struct st
     struct arena *arena = arena_new(65536);
     snprintf(url, sizeof(url), "https://%s:%d", host, http_server_port(app->server));
     struct http_call call = {.url = url,
-                             .tls_ca_path = app->cert,
+                             .tls.ca_path = app->cert,
                              .method = "POST",
                              .target = target,
                              .body = STR_LIT("hi"),

@@ -1,0 +1,30 @@
+/* tls_ticket.h - the keys of session tickets: a client that comes back skips the costly half of the
+ * handshake, on whatever thread, until hours after it was here. Inside net/ only.
+ *
+ * Nothing is kept per client: the session travels in the ticket, encrypted. Keys are drawn at the
+ * start, are in memory only and are no part of the certificate, so that a renewed certificate does
+ * not send all clients through full handshakes at once.
+ *
+ *     key   |--- seals and opens ---|---- opens only ----|---- opens only ----|
+ *           0                       1 h                  2 h                  3 h
+ */
+#ifndef SLIPWAY_NET_TLS_TICKET_H
+#define SLIPWAY_NET_TLS_TICKET_H
+
+#include <openssl/types.h>
+
+enum {
+    TLS_TICKET_KEYS = 3,
+    TLS_TICKET_KEY_SECONDS = 3600,
+    TLS_TICKET_SECONDS = 2 * 3600, /* how long a session can be resumed */
+};
+
+struct tls_tickets; /* any thread */
+
+struct tls_tickets *tls_tickets_new(void);
+void tls_tickets_free(struct tls_tickets *tickets); /* NULL is allowed */
+
+/* Let the connections of `ssl` resume; `tickets` outlives it. */
+void tls_tickets_use(struct tls_tickets *tickets, SSL_CTX *ssl);
+
+#endif
