@@ -79,6 +79,9 @@ handler_fn review_dataset_get_handler;                         /* review_dataset
 /* monitors */
 handler_fn monitor_get; /* monitor_api.c */
 
+/* kept requests asked again */
+handler_fn replay_post; /* replay_api.c */
+
 /* gates */
 handler_fn gate_post, gate_get, gates_get, gates_put, gates_delete; /* gate_api.c */
 

@@ -277,6 +277,10 @@ const struct route routes[] = {
     /* monitors */
     {"GET", "/api/models/{model}/monitor", monitor_get, SCOPE_OBSERVE, RUN_FAST, FORM_PROBLEM,
      BODY_NONE, "Live rows against the baseline, by version and feature"},
+    /* kept requests asked again */
+    {"POST", "/api/models/{model}/versions/{version}/replay", replay_post, SCOPE_OPERATE, RUN_SLOW,
+     FORM_PROBLEM, BODY_NONE, "Ask a version what was asked before, compare its answers"},
+
     /* gates */
     {"POST", "/api/models/{model}/versions/{version}/gate", gate_post, SCOPE_OPERATE, RUN_SLOW,
      FORM_PROBLEM, BODY_UPLOAD, "Run a version's gate on held-out rows"},

@@ -30,6 +30,8 @@ command_fn cli_alert_silence, cli_alert_silences;             /* alert.c */
 command_fn cli_webhook_list;                                  /* webhook.c */
 command_fn cli_alert_unsilence;                               /* alert.c */
 
+command_fn cli_replay; /* replay.c */
+
 /* kept predictions */
 command_fn cli_prediction_export, cli_prediction_show, cli_prediction_erase; /* prediction.c */
 

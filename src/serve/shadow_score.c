@@ -17,6 +17,8 @@ enum {
     SCRATCH_BYTES_MAX = 64 * 1024 * 1024,
 };
 
+#define ASK_NS_MAX (INT64_C(60) * 1000000000) /* one record's answers */
+
 /* Where a field of the shadow's contract comes from. */
 struct source {
     const struct contract_field *field;
@@ -206,8 +208,8 @@ static void time_stable(const struct loaded *stable, const struct record *record
         predict(stable, &taken, arena, &times->stable_ns);
 }
 
-static struct record_answer read_shadow(const struct shadow_map *map, const struct tensor *output,
-                                        int64_t row)
+struct record_answer shadow_reply_answer(const struct shadow_map *map, const struct tensor *output,
+                                         int64_t row)
 {
     struct answer answer = answer_read(map->shadow, output, row);
     struct record_answer read = {.is_class = answer.is_class, .value = answer.value};
@@ -221,8 +223,7 @@ static struct record_answer read_shadow(const struct shadow_map *map, const stru
     return read;
 }
 
-/* The largest change of any class's probability. */
-static double probability_change(const struct shadow_map *map, const struct record *record,
+double shadow_probability_change(const struct shadow_map *map, const struct record *record,
                                  const struct tensor *output, int64_t row)
 {
     double largest = 0;
@@ -287,9 +288,9 @@ static void compare_rows(const struct shadow_map *map, const struct record *reco
         struct compare_row row = {.request_id = record->request_id, .row = i};
         if (!record_answer_read(record, i, &row.stable))
             continue;
-        row.shadow = read_shadow(map, output, i);
+        row.shadow = shadow_reply_answer(map, output, i);
         if (row.stable.has_score && row.shadow.has_score)
-            row.delta = probability_change(map, record, output, i);
+            row.delta = shadow_probability_change(map, record, output, i);
         list_slices(record, i, &slices);
         row.slices = slices.names;
         row.slice_count = slices.count;
@@ -342,13 +343,16 @@ static bool has_same_classes(const struct loaded *shadow, const struct predicted
 }
 
 /* A pseudonym is no input of a model. */
-static bool is_kept_whole(const struct shadow_map *map)
+bool shadow_map_is_whole(const struct shadow_map *map)
 {
     const struct record_schema *schema = map->schema;
     for (int i = 0; i < map->source_count; i++) {
         const struct source *source = &map->sources[i];
-        if (source->field->role == ROLE_FEATURE && source->value != NOT_THERE &&
-            schema->values[source->value].kept_as != KEPT_AS_IS)
+        if (source->field->role != ROLE_FEATURE)
+            continue;
+        if (source->value != NOT_THERE && schema->values[source->value].kept_as != KEPT_AS_IS)
+            return false;
+        if (source->text != NOT_THERE && schema->texts[source->text].kept_as != KEPT_AS_IS)
             return false;
     }
     for (int i = 0; i < schema->value_count && !map->shadow->contract; i++)
@@ -409,7 +413,7 @@ bool shadow_predict(const struct loaded *shadow, const struct record *record, in
     struct arena *scratch = arena_new(SCRATCH_BYTES_MAX);
     struct shadow_map *map = shadow_map_new(record->schema, shadow);
     struct loaded_rows rows = {0};
-    if (is_kept_whole(map))
+    if (shadow_map_is_whole(map))
         rows = shadow_rows(map, &one, scratch, &is_refused);
     const struct tensor *output = rows.features ? predict(shadow, &rows, scratch, &took_ns) : NULL;
     if (output)
@@ -417,4 +421,99 @@ bool shadow_predict(const struct loaded *shadow, const struct record *record, in
     shadow_map_free(map);
     arena_free(scratch);
     return is_told;
+}
+
+/* ---- one record asked of another version ---- */
+
+bool shadow_map_has_inputs(const struct shadow_map *map)
+{
+    return map->schema->value_count + map->schema->text_count > 0;
+}
+
+bool shadow_map_has_redacted(const struct shadow_map *map)
+{
+    const struct record_schema *schema = map->schema;
+    for (int i = 0; i < schema->value_count; i++)
+        if (schema->values[i].kept_as != KEPT_AS_IS)
+            return true;
+    for (int i = 0; i < schema->text_count; i++)
+        if (schema->texts[i].kept_as != KEPT_AS_IS)
+            return true;
+    return false;
+}
+
+static bool is_known(const struct shadow_map *map, const char *name)
+{
+    return contract_field_find(map->shadow->contract, str_of(name)) != NULL;
+}
+
+/* Fields that the caller sent and this version has not: its contract says what is to become of
+ * them. */
+static void put_unknown(const struct shadow_map *map, const struct record *record,
+                        struct rows *rows, int64_t row)
+{
+    const struct record_schema *schema = map->schema;
+    for (int i = 0; i < schema->value_count; i++) {
+        float value = record->values[row * schema->value_count + i];
+        bool is_absent = isnan(value) && cell_state(value) == CELL_ABSENT;
+        if (!is_absent && !is_known(map, schema->values[i].name))
+            rows_put_unknown(rows, row, str_of(schema->values[i].name));
+    }
+    for (int i = 0; i < schema->text_count && record->texts; i++)
+        if (record->texts[row * schema->text_count + i].ptr &&
+            !is_known(map, schema->texts[i].name))
+            rows_put_unknown(rows, row, str_of(schema->texts[i].name));
+}
+
+static enum err_code check_rows(const struct shadow_map *map, const struct record *record,
+                                struct arena *arena, struct loaded_rows *taken, struct err *err)
+{
+    struct rows *rows = arena_calloc(arena, 1, sizeof(*rows));
+    if (!rows)
+        return err_set(err, ERR_LIMIT, "no room for %lld rows", (long long)record->row_count);
+    enum err_code rc = rows_begin(rows, map->shadow->contract, record->row_count, arena, err);
+    for (int64_t row = 0; !rc && row < record->row_count; row++) {
+        put_row(map, record, rows, row);
+        put_unknown(map, record, rows, row);
+    }
+    if (!rc)
+        rc = rows_check(rows, err);
+    if (!rc)
+        *taken = loaded_take(map->shadow, rows);
+    return rc;
+}
+
+static enum err_code ask_rows(const struct shadow_map *map, const struct record *record,
+                              struct arena *arena, struct loaded_rows *taken, struct err *err)
+{
+    int features = map->shadow->signature->feature_count;
+    if (map->shadow->contract)
+        return check_rows(map, record, arena, taken, err);
+    if (features == 0 || map->schema->value_count != features)
+        return err_set(err, ERR_INVALID, "it takes %d features and has no contract, the record has "
+                                         "%d columns",
+                       features, map->schema->value_count);
+    *taken = (struct loaded_rows){.count = record->row_count, .features = record->values};
+    return ERR_OK;
+}
+
+enum err_code shadow_ask(const struct shadow_map *map, const struct record *record,
+                         struct arena *arena, struct shadow_reply *reply, struct err *err)
+{
+    struct loaded_rows rows = {0};
+    size_t outputs = (size_t)map->shadow->signature->output_count;
+    struct tensor *out = arena_calloc(arena, outputs, sizeof(*out));
+    struct runtime_call call = {.arena = arena,
+                                .out = out,
+                                .deadline_ns = clock_monotonic_ns() + ASK_NS_MAX};
+    enum err_code rc = ask_rows(map, record, arena, &rows, err);
+    if (!rc && (!out || !rows.features))
+        rc = err_set(err, ERR_LIMIT, "no room for %lld rows", (long long)record->row_count);
+    if (!rc)
+        rc = loaded_score(map->shadow, &rows, &call, err);
+    if (rc)
+        return rc;
+    *reply = (struct shadow_reply){answer_find(map->shadow, NULL, out, rows.count), out,
+                                   call.out_count};
+    return ERR_OK;
 }

@@ -49,4 +49,33 @@ bool shadow_predict(const struct loaded *shadow, const struct record *record, in
                     const struct predicted *stable, struct arena *arena,
                     struct predicted *predicted);
 
+/* ---- one record asked of another version ---- */
+
+struct shadow_reply {
+    const struct tensor *answer; /* a class or number of each row; NULL: there is none to be read */
+    const struct tensor *out;    /* [out_count], with `answer` */
+    int out_count;
+};
+
+/* Does the record's schema hold rows at all? */
+bool shadow_map_has_inputs(const struct shadow_map *map);
+
+/* Are the columns that are inputs of the model kept as they came, and are all columns? */
+bool shadow_map_is_whole(const struct shadow_map *map);
+bool shadow_map_has_redacted(const struct shadow_map *map);
+
+/* The record's rows answered as a request of theirs would be; the reply lives in `arena`.
+ * ERR_VIOLATION: the contract refuses one. */
+enum err_code shadow_ask(const struct shadow_map *map, const struct record *record,
+                         struct arena *arena, struct shadow_reply *reply, struct err *err);
+
+/* One row of reply->answer in the terms of the record's version: a class that has none there is its
+ * class_count. */
+struct record_answer shadow_reply_answer(const struct shadow_map *map, const struct tensor *answer,
+                                         int64_t row);
+
+/* The largest change of any class's probability. */
+double shadow_probability_change(const struct shadow_map *map, const struct record *record,
+                                 const struct tensor *answer, int64_t row);
+
 #endif
