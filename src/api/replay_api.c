@@ -240,7 +240,8 @@ static enum err_code answer_page(struct page *page, struct err *err)
     page->w = call_json(call, 200);
     struct json_writer *w = &page->w;
     struct replay *replay = replay_new(page->to, page->tolerance, see, page);
-    struct record_reader *reader = record_reader_open(call->node->records, &page->filter, page->from);
+    struct record_reader *reader =
+        record_reader_open(call->node->records, &page->filter, page->from);
     json_begin_object(w);
     json_member_text(w, "model", page->filter.model);
     json_member_i64(w, "to", page->to->number);

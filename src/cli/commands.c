@@ -649,20 +649,7 @@ const struct command commands[] = {
         .example = "slipway contract show churn:2 > contract.yaml",
     },
 #include "cli/rollout_commands.def"
-    {
-        .name = "replay",
-        .summary = "Ask a version what was asked before, and compare its answers",
-        .run = cli_replay,
-        .args = arg_model,
-        .flags = replay_flags,
-        .detail = "Kept requests are asked again of another version, beside the traffic: nobody is "
-                  "answered, nothing is recorded or counted. The exit status is 0 when no more rows "
-                  "than --max-changed have changed or fail, 1 when more have, and 2 when there was "
-                  "nothing to be compared; wrong usage is 2 as well, and then nothing is printed on "
-                  "standard output. docs/replay.md says what counts as a change.",
-        .example = "slipway replay churn --to 8 --since 1h\n"
-                   "slipway replay churn --from 7 --to 8 --max-changed 0.1% --out changes.csv",
-    },
+#include "cli/replay_command.def"
     {
         .name = "prediction export",
         .summary = "Kept predictions of a time, with inputs and answers",

@@ -1,5 +1,5 @@
-/* replay.c - slipway replay: kept requests asked again of another version, what differs, and an exit
- * status for pipelines. */
+/* replay.c - slipway replay: kept requests asked again of another version, what differs, and an
+ * exit status for pipelines. */
 #include <errno.h>
 #include <fcntl.h>
 #include <math.h>
@@ -101,8 +101,8 @@ static const char *page_target(struct replay *r)
     struct cli *cli = r->cli;
     struct buf target;
     buf_init(&target, QUERY_BYTES_MAX);
-    buf_text(&target, cli_target(cli, "/api/models/{}/versions/{}/replay", r->model,
-                                 cli_flag(cli, "to")));
+    buf_text(&target,
+             cli_target(cli, "/api/models/{}/versions/{}/replay", r->model, cli_flag(cli, "to")));
     add_query(cli, &target, "limit", arena_printf(cli->arena, "%lld", (long long)page_rows(r)));
     add_query(cli, &target, "from", cli_flag(cli, "from"));
     add_query(cli, &target, "since", cli_flag(cli, "since"));
@@ -226,8 +226,7 @@ static void take_counts(struct replay *r, yyjson_val *root)
     }
     yyjson_arr_foreach(yyjson_obj_get(root, "segments"), i, count, item)
     {
-        struct segment *segment =
-            find_segment(r, yyjson_get_str(yyjson_obj_get(item, "segment")));
+        struct segment *segment = find_segment(r, yyjson_get_str(yyjson_obj_get(item, "segment")));
         if (!segment)
             continue;
         segment->rows += count_of(item, "rows");
@@ -250,8 +249,8 @@ static void put_cell(struct buf *out, yyjson_val *object, const char *key)
 
 static void put_csv(struct buf *out, yyjson_val *row)
 {
-    static const char *const keys[] = {"at", "version", "status", "change", "difference",
-                                       "other_class"};
+    static const char *const keys[] = {"at",     "version",    "status",
+                                       "change", "difference", "other_class"};
     static const char *const answers[] = {"label", "probability", "value"};
     csv_write_cell(out, json_str(yyjson_obj_get(row, "id")));
     for (size_t i = 0; i < ARRAY_LEN(keys); i++)

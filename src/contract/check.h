@@ -98,6 +98,9 @@ void rows_put_wrong(struct rows *rows, int64_t row, const struct contract_field 
 void rows_put_csv(struct rows *rows, int64_t row, const struct contract_field *field,
                   struct str value);
 
+/* The cell is not judged: it held something that is not known any more, as a kept row may say. */
+void rows_settle(struct rows *rows, int64_t row, const struct contract_field *field);
+
 /* A field the contract does not have: RULE_UNKNOWN_FIELD, with the nearest name as a hint. */
 void rows_put_unknown(struct rows *rows, int64_t row, struct str name);
 

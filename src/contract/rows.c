@@ -70,8 +70,8 @@ static struct str *text_at(struct rows *rows, int64_t row, const struct contract
 
 /* --- refusing --------------------------------------------------------------------------------- */
 
-/* The cell has had its violation: nothing more is checked in it. */
-static void settle(struct rows *rows, int64_t row, const struct contract_field *field)
+/* Also of a cell that has had its violation. */
+void rows_settle(struct rows *rows, int64_t row, const struct contract_field *field)
 {
     if (field->is_text)
         *text_at(rows, row, field) = (struct str){rows_settled_text, 0};
@@ -85,7 +85,7 @@ static void refuse(struct rows *rows, int64_t row, const struct contract_field *
     struct finding finding = {
         .row = row, .field = field, .rule = rule, .kind = kind, .text = text, .number = number};
     rows_note(rows, &finding);
-    settle(rows, row, field);
+    rows_settle(rows, row, field);
 }
 
 static void refuse_number(struct rows *rows, int64_t row, const struct contract_field *field,

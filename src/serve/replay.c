@@ -111,9 +111,8 @@ static double row_difference(const struct tensor *was, const struct tensor *now,
     double largest = 0;
     for (int64_t i = row * width; i < (row + 1) * width; i++) {
         double a, b;
-        double one = number_at(was, i, &a) && number_at(now, i, &b)
-                         ? number_difference(a, b)
-                         : !has_equal_bytes(was, now, i);
+        double one = number_at(was, i, &a) && number_at(now, i, &b) ? number_difference(a, b)
+                                                                    : !has_equal_bytes(was, now, i);
         largest = fmax(largest, one);
     }
     return largest;
@@ -181,23 +180,40 @@ static bool is_worse(enum replay_change change)
     return change == REPLAY_CHANGED || change == REPLAY_NOW_FAILS;
 }
 
+static void count_segment(struct replay_counts *counts, const struct record_column *column,
+                          struct str value, enum replay_change change)
+{
+    char name[REPLAY_SEGMENT_BYTES];
+    value = value.ptr ? value : STR_LIT("(missing)");
+    snprintf(name, sizeof(name), "%s=%.*s", column->name, STR_ARG(value));
+    struct replay_segment *segment = find_segment(counts, name);
+    if (!segment)
+        return;
+    segment->rows++;
+    segment->changed += is_worse(change);
+}
+
+static struct str category_at(const struct record_column *column, float value)
+{
+    bool is_known = value >= 0 && value < (float)column->category_count;
+    return is_known ? column->categories[(int)value] : (struct str){0};
+}
+
+/* Texts, and categories. */
 static void count_segments(struct replay_counts *counts, const struct replay_row *row)
 {
     const struct record *record = row->record;
     const struct record_schema *schema = record->schema;
-    for (int i = 0; i < schema->text_count && record->texts; i++) {
-        char name[REPLAY_SEGMENT_BYTES];
-        struct str text = record->texts[row->row * schema->text_count + i];
-        if (!schema->texts[i].is_segment)
-            continue;
-        text = text.ptr ? text : STR_LIT("(missing)");
-        snprintf(name, sizeof(name), "%s=%.*s", schema->texts[i].name, STR_ARG(text));
-        struct replay_segment *segment = find_segment(counts, name);
-        if (!segment)
-            continue;
-        segment->rows++;
-        segment->changed += is_worse(row->change);
-    }
+    for (int i = 0; i < schema->text_count && record->texts; i++)
+        if (schema->texts[i].is_segment)
+            count_segment(counts, &schema->texts[i],
+                          record->texts[row->row * schema->text_count + i], row->change);
+    for (int i = 0; i < schema->value_count; i++)
+        if (schema->values[i].is_segment && schema->values[i].category_count)
+            count_segment(
+                counts, &schema->values[i],
+                category_at(&schema->values[i], record->values[row->row * schema->value_count + i]),
+                row->change);
 }
 
 static void give(struct replay *replay, struct replay_row *row)
@@ -234,8 +250,8 @@ static void take_row(struct replay *replay, struct replay_row *row,
                      const struct shadow_reply *reply)
 {
     read_answers(replay, row, reply);
-    row->difference = row->has_answers ? answer_difference(replay, row, reply)
-                                       : outputs_difference(row, reply);
+    row->difference =
+        row->has_answers ? answer_difference(replay, row, reply) : outputs_difference(row, reply);
     if (isnan(row->difference)) {
         replay->counts.skipped[REPLAY_NO_ANSWER]++;
         return;
@@ -310,10 +326,7 @@ void replay_take(struct replay *replay, const struct record *record, int64_t epo
         return;
     }
     enum err_code rc = shadow_ask(replay->map, record, replay->scratch, &reply, &err);
-    /* A pseudonym may break a rule that what it stands for kept. */
-    if (rc == ERR_VIOLATION && shadow_map_has_redacted(replay->map))
-        skip(replay, record, REPLAY_REDACTED);
-    else if (rc)
+    if (rc)
         take_failure(replay, record, was_answered, err.msg);
     else
         take_answers(replay, record, was_answered, &reply);

@@ -2,8 +2,8 @@
  *
  *     record -> rows of the version's own contract (shadow_score.h) -> answers -> per row: change
  *
- * Nobody but the caller sees it: nothing is recorded, counted or watched. A row that cannot be asked
- * as it was is left out and counted by why, never asked differently.
+ * Nobody but the caller sees it: nothing is recorded, counted or watched. A row that cannot be
+ * asked as it was is left out and counted by why, never asked differently.
  */
 #ifndef SLIPWAY_SERVE_REPLAY_H
 #define SLIPWAY_SERVE_REPLAY_H
@@ -70,8 +70,8 @@ struct replay_counts {
 
 struct replay;
 
-/* The difference of two rows is the largest change of a class's probability, or |a - b| / max(1, |a|,
- * |b|) of numbers, the largest of all when an answer has several; 1 for other classes without
+/* The difference of two rows is the largest change of a class's probability, or |a - b| / max(1,
+ * |a|, |b|) of numbers, the largest of all when an answer has several; 1 for other classes without
  * probabilities and other texts, infinity when one of both is no number. `see` is told of each row
  * that was asked. References nothing: `to` outlives it. */
 struct replay *replay_new(struct loaded *to, double tolerance, replay_row_fn *see, void *arg);

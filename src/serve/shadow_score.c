@@ -120,6 +120,8 @@ static void put_value(struct rows *rows, int64_t row, const struct contract_fiel
         enum cell_state state = cell_state(value);
         if (state == CELL_NAN)
             rows_put_f64(rows, row, field, NAN);
+        else if (state == CELL_OTHER)
+            rows_settle(rows, row, field);
         else if (state != CELL_ABSENT)
             rows_put_missing(rows, row, field);
     } else if (column->category_count) {
@@ -430,18 +432,6 @@ bool shadow_map_has_inputs(const struct shadow_map *map)
     return map->schema->value_count + map->schema->text_count > 0;
 }
 
-bool shadow_map_has_redacted(const struct shadow_map *map)
-{
-    const struct record_schema *schema = map->schema;
-    for (int i = 0; i < schema->value_count; i++)
-        if (schema->values[i].kept_as != KEPT_AS_IS)
-            return true;
-    for (int i = 0; i < schema->text_count; i++)
-        if (schema->texts[i].kept_as != KEPT_AS_IS)
-            return true;
-    return false;
-}
-
 static bool is_known(const struct shadow_map *map, const char *name)
 {
     return contract_field_find(map->shadow->contract, str_of(name)) != NULL;
@@ -465,6 +455,25 @@ static void put_unknown(const struct shadow_map *map, const struct record *recor
             rows_put_unknown(rows, row, str_of(schema->texts[i].name));
 }
 
+/* What was kept of a column is not what came: no rule can judge it, and no model sees it. */
+static void settle_redacted(const struct shadow_map *map, const struct record *record,
+                            struct rows *rows, int64_t row)
+{
+    const struct record_schema *schema = map->schema;
+    for (int i = 0; i < map->source_count; i++) {
+        const struct source *source = &map->sources[i];
+        if (source->value != NOT_THERE && schema->values[source->value].kept_as != KEPT_AS_IS)
+            rows_settle(rows, row, source->field);
+        if (source->text == NOT_THERE || schema->texts[source->text].kept_as == KEPT_AS_IS)
+            continue;
+        /* A pseudonym says whether there was a text. */
+        bool is_pseudonym = schema->texts[source->text].kept_as == KEPT_AS_PSEUDONYM;
+        if (!is_pseudonym ||
+            (record->texts && record->texts[row * schema->text_count + source->text].ptr))
+            rows_settle(rows, row, source->field);
+    }
+}
+
 static enum err_code check_rows(const struct shadow_map *map, const struct record *record,
                                 struct arena *arena, struct loaded_rows *taken, struct err *err)
 {
@@ -474,6 +483,7 @@ static enum err_code check_rows(const struct shadow_map *map, const struct recor
     enum err_code rc = rows_begin(rows, map->shadow->contract, record->row_count, arena, err);
     for (int64_t row = 0; !rc && row < record->row_count; row++) {
         put_row(map, record, rows, row);
+        settle_redacted(map, record, rows, row);
         put_unknown(map, record, rows, row);
     }
     if (!rc)
@@ -490,8 +500,9 @@ static enum err_code ask_rows(const struct shadow_map *map, const struct record 
     if (map->shadow->contract)
         return check_rows(map, record, arena, taken, err);
     if (features == 0 || map->schema->value_count != features)
-        return err_set(err, ERR_INVALID, "it takes %d features and has no contract, the record has "
-                                         "%d columns",
+        return err_set(err, ERR_INVALID,
+                       "it takes %d features and has no contract, the record has "
+                       "%d columns",
                        features, map->schema->value_count);
     *taken = (struct loaded_rows){.count = record->row_count, .features = record->values};
     return ERR_OK;
@@ -503,9 +514,8 @@ enum err_code shadow_ask(const struct shadow_map *map, const struct record *reco
     struct loaded_rows rows = {0};
     size_t outputs = (size_t)map->shadow->signature->output_count;
     struct tensor *out = arena_calloc(arena, outputs, sizeof(*out));
-    struct runtime_call call = {.arena = arena,
-                                .out = out,
-                                .deadline_ns = clock_monotonic_ns() + ASK_NS_MAX};
+    struct runtime_call call = {
+        .arena = arena, .out = out, .deadline_ns = clock_monotonic_ns() + ASK_NS_MAX};
     enum err_code rc = ask_rows(map, record, arena, &rows, err);
     if (!rc && (!out || !rows.features))
         rc = err_set(err, ERR_LIMIT, "no room for %lld rows", (long long)record->row_count);
@@ -513,7 +523,7 @@ enum err_code shadow_ask(const struct shadow_map *map, const struct record *reco
         rc = loaded_score(map->shadow, &rows, &call, err);
     if (rc)
         return rc;
-    *reply = (struct shadow_reply){answer_find(map->shadow, NULL, out, rows.count), out,
-                                   call.out_count};
+    *reply =
+        (struct shadow_reply){answer_find(map->shadow, NULL, out, rows.count), out, call.out_count};
     return ERR_OK;
 }

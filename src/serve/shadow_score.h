@@ -60,12 +60,11 @@ struct shadow_reply {
 /* Does the record's schema hold rows at all? */
 bool shadow_map_has_inputs(const struct shadow_map *map);
 
-/* Are the columns that are inputs of the model kept as they came, and are all columns? */
+/* Are the columns that are inputs of the model kept as they came? */
 bool shadow_map_is_whole(const struct shadow_map *map);
-bool shadow_map_has_redacted(const struct shadow_map *map);
 
-/* The record's rows answered as a request of theirs would be; the reply lives in `arena`.
- * ERR_VIOLATION: the contract refuses one. */
+/* The record's rows answered as a request of theirs would be; the reply lives in `arena`. Rules do
+ * not judge columns that were not kept as they came. ERR_VIOLATION: the contract refuses a row. */
 enum err_code shadow_ask(const struct shadow_map *map, const struct record *record,
                          struct arena *arena, struct shadow_reply *reply, struct err *err);
 
