@@ -648,8 +648,8 @@ const struct command commands[] = {
         .flags = contract_show_flags,
         .example = "slipway contract show churn:2 > contract.yaml",
     },
-#include "cli/rollout_commands.def"
 #include "cli/replay_command.def"
+#include "cli/rollout_commands.def"
     {
         .name = "prediction export",
         .summary = "Kept predictions of a time, with inputs and answers",
