@@ -52,6 +52,44 @@ enum err_code alias_get_handler(struct call *call, struct err *err)
     return rc;
 }
 
+/* ---- what a rollback needs ---- */
+
+/* What the next rollback brings back is loaded behind the reply's back, so that it is pinned when
+ * needed. */
+struct pin_task {
+    struct pool_task task;
+    struct control *control;
+    struct model_cache *cache; /* NULL: all models stay in memory */
+    char model[STR_NAME_BYTES_MAX + 1];
+};
+
+static void pin_next(struct pool_task *task)
+{
+    struct pin_task *pin = (struct pin_task *)(void *)task;
+    struct err err = {0};
+    if (pin->cache)
+        model_cache_load_previous(pin->cache, pin->model);
+    else if (control_refresh(pin->control, pin->model, &err))
+        log_warn("previous champion not pinned", "model=%s reason=%s", pin->model, err.msg);
+    free(pin);
+}
+
+static void pin_later(struct call *call, const char *model)
+{
+    struct err err = {0};
+    if (!call->node->slow_pool)
+        return;
+    struct pin_task *pin = calloc(1, sizeof(*pin));
+    if (!pin)
+        abort();
+    pin->task.fn = pin_next;
+    pin->control = call->node->control;
+    pin->cache = call->node->model_cache;
+    snprintf(pin->model, sizeof(pin->model), "%s", model);
+    if (pool_submit(call->node->slow_pool, &pin->task, &err))
+        free(pin); /* the next rollback loads it itself */
+}
+
 /* ---- move ---- */
 
 struct alias_move {
@@ -143,6 +181,8 @@ enum err_code alias_put(struct call *call, struct err *err)
         .op = {.model = m.model, .loaded = {loaded}}, .fn = move, .arg = &m};
     rc = call_execute(call, &change, err);
     loaded_unref(loaded);
+    if (!rc && call->node->model_cache) /* else the champion was in memory */
+        pin_later(call, m.model);
     return refuse_precondition(call, &m, rc);
 }
 
@@ -273,8 +313,19 @@ static enum err_code take_back(struct call *call, struct control *control, struc
     return ERR_OK;
 }
 
+/* Under a memory budget: nothing of the model is loaded, so nothing needs to be for a rollback. */
+static bool is_cold(struct call *call, const char *model)
+{
+    struct snapshot *snapshot = control_snapshot(call->node->control);
+    const struct endpoint *endpoint = snapshot_find(snapshot, str_of(model));
+    bool is_cold = endpoint && endpoint->is_cold;
+    snapshot_unref(snapshot);
+    return call->node->model_cache && is_cold;
+}
+
 /* The version before the champion is pinned in memory; only after a restart with a missing file,
- * or right after another rollback, may it have to be loaded here. */
+ * right after another rollback, or when a memory budget is too small for both may it have to be
+ * loaded here. */
 static enum err_code acquire_previous(struct call *call, const char *model, struct loaded **loaded,
                                       struct err *err)
 {
@@ -285,40 +336,9 @@ static enum err_code acquire_previous(struct call *call, const char *model, stru
     if (!rc && !has_rollout)
         rc = alias_get(store, model, ALIAS_CHAMPION, call->arena, &alias, err);
     control_read_end(call->node->control);
-    if (rc || has_rollout || alias.previous == 0)
+    if (rc || has_rollout || alias.previous == 0 || is_cold(call, model))
         return rc;
     return control_acquire(call->node->control, model, alias.previous, loaded, err);
-}
-
-/* The step further back is loaded behind the reply's back, so that it is pinned when needed. */
-struct pin_task {
-    struct pool_task task;
-    struct control *control;
-    char model[STR_NAME_BYTES_MAX + 1];
-};
-
-static void pin_next(struct pool_task *task)
-{
-    struct pin_task *pin = (struct pin_task *)(void *)task;
-    struct err err = {0};
-    if (control_refresh(pin->control, pin->model, &err))
-        log_warn("previous champion not pinned", "model=%s reason=%s", pin->model, err.msg);
-    free(pin);
-}
-
-static void pin_later(struct call *call, const char *model)
-{
-    struct err err = {0};
-    if (!call->node->slow_pool)
-        return;
-    struct pin_task *pin = calloc(1, sizeof(*pin));
-    if (!pin)
-        abort();
-    pin->task.fn = pin_next;
-    pin->control = call->node->control;
-    snprintf(pin->model, sizeof(pin->model), "%s", model);
-    if (pool_submit(call->node->slow_pool, &pin->task, &err))
-        free(pin); /* the next rollback loads it itself */
 }
 
 static enum err_code read_rollback(struct call *call, struct alias_move *m, struct err *err)

@@ -99,6 +99,8 @@ enum err_code repository_load_model(struct call *call, const char *model, struct
     struct node *node = call->node;
     enum err_code rc = node->model_cache ? model_cache_load_now(node->model_cache, model, "", err)
                                          : control_refresh(node->control, model, err);
+    if (!rc && node->model_cache)
+        model_cache_load_previous(node->model_cache, model);
     return rc ? err_wrap(err, "failed to load '%s'", model) : ERR_OK;
 }
 

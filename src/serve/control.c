@@ -128,11 +128,22 @@ static struct loaded *with_schema(struct control *control, struct loaded *loaded
     return loaded;
 }
 
-/* A start leaves a fifth of the budget for what is asked for first. */
+/* A start leaves a fifth of the budget for what is asked for first, and keeps nothing that is more
+ * than that. */
 static bool is_full(const struct control *control)
 {
     size_t most = control->config.model_bytes_max / 5 * 4;
     return most && control->first_bytes >= most;
+}
+
+static bool keep_first(struct control *control, struct loaded *loaded)
+{
+    size_t most = control->config.model_bytes_max;
+    size_t bytes = with_schema(control, loaded)->memory_bytes;
+    if (most && control->first_bytes + bytes > most)
+        return false;
+    control->first_bytes += bytes;
+    return true;
 }
 
 struct loaded *control_find_loaded(void *arg, const char *model, int64_t version,
@@ -159,8 +170,10 @@ struct loaded *control_find_loaded(void *arg, const char *model, int64_t version
                   err.msg);
         return NULL;
     }
-    context->control->first_bytes += loaded->memory_bytes;
-    return with_schema(context->control, loaded);
+    if (keep_first(context->control, loaded))
+        return loaded;
+    loaded_unref(loaded);
+    return NULL;
 }
 
 /* ---- one batch ---- */
@@ -548,6 +561,13 @@ static enum err_code needed_versions(struct control *control, const char *model,
     needed[1] = alias.previous;
     arena_free(arena);
     return rc;
+}
+
+enum err_code control_keep(struct control *control, const char *model, struct loaded *loaded,
+                           struct err *err)
+{
+    struct control_op op = {.fn = nothing, .model = model, .loaded = {loaded}};
+    return control_execute(control, &op, err);
 }
 
 /* Load and publish the champion and, of `steps` 2, what a rollback brings back. */

@@ -85,6 +85,10 @@ void control_read_end(struct control *control);
 enum err_code control_acquire(struct control *control, const char *model, int64_t version,
                               struct loaded **loaded, struct err *err);
 
+/* Rebuild and publish one endpoint with a version that its caller has acquired. */
+enum err_code control_keep(struct control *control, const char *model, struct loaded *loaded,
+                           struct err *err);
+
 /* Rebuild and publish one endpoint, loading what it names: after a rollback (the next step back is
  * pinned), for versions that failed to load, and for in-process callers. Slow. */
 enum err_code control_refresh(struct control *control, const char *model, struct err *err);

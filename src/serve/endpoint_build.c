@@ -108,6 +108,7 @@ static void add_champion(struct endpoint *endpoint, const struct alias *alias,
 {
     const char *ignored = NULL;
     endpoint->champion_version = alias->version;
+    endpoint->previous_version = alias->previous;
     endpoint->problem = loaded ? NULL : problem;
     endpoint->is_cold = !loaded && !problem;
     if (loaded) {

@@ -9,6 +9,7 @@
 #include "base/check.h"
 #include "base/clock.h"
 #include "base/log.h"
+#include "monitor/sketch.h"
 
 enum { NAME_BYTES = STR_NAME_BYTES_MAX + 1, EVICTIONS_MAX = 1024 };
 
@@ -206,18 +207,60 @@ enum err_code model_cache_load_now(struct model_cache *cache, const char *model,
     return rc;
 }
 
-/* What a rollback would bring back comes after those who wait for the champion, if there is room
- * for about as much again: no other model goes for it. */
-static void load_previous(struct model_cache *cache, const char *model)
+/* What is counted about it comes with its publication, and is about as much as the champion's. */
+static size_t sketch_bytes(struct model_cache *cache, const char *model)
+{
+    struct snapshot *snapshot = control_snapshot(cache->control);
+    const struct endpoint *endpoint = snapshot_find(snapshot, str_of(model));
+    const struct loaded *loaded = endpoint ? endpoint->champion : NULL;
+    size_t bytes = loaded && loaded->sketch
+                       ? (size_t)loaded->thread_count * sketch_block_bytes(loaded->sketch)
+                       : 0;
+    snapshot_unref(snapshot);
+    return bytes;
+}
+
+/* One that has turned out not to fit is not kept. */
+static enum err_code keep_previous(struct model_cache *cache, const char *model,
+                                   struct loaded *loaded, struct err *err)
+{
+    size_t bytes = loaded->memory_bytes + sketch_bytes(cache, model);
+    make_room(cache, bytes, model);
+    if (bytes_now(cache) + bytes > cache->bytes_max)
+        return err_set(err, ERR_UNAVAILABLE, "version %lld takes %zu bytes of memory beside it",
+                       (long long)loaded->number, bytes);
+    enum err_code rc = control_keep(cache->control, model, loaded, err);
+    make_room(cache, 0, model);
+    return rc;
+}
+
+/* Of a champion that is in memory; 0: there is none, or it is there too. */
+static int64_t missing_previous(struct model_cache *cache, const char *model)
+{
+    struct snapshot *snapshot = control_snapshot(cache->control);
+    const struct endpoint *endpoint = snapshot_find(snapshot, str_of(model));
+    int64_t version =
+        endpoint && endpoint->champion && !endpoint->previous ? endpoint->previous_version : 0;
+    snapshot_unref(snapshot);
+    return version;
+}
+
+/* Room is made for about as much as the champion takes: what the version before takes is known when
+ * it is there. */
+void model_cache_load_previous(struct model_cache *cache, const char *model)
 {
     struct err err = {0};
-    size_t bytes = bytes_of(cache, model);
-    if (bytes_now(cache) + bytes > cache->bytes_max)
+    struct loaded *loaded = NULL;
+    int64_t version = missing_previous(cache, model);
+    if (version == 0)
         return;
-    if (control_refresh(cache->control, model, &err))
-        log_debug("the version before is not in memory", "model=%s reason=%s", model, err.msg);
-    else
-        make_room(cache, 0, model);
+    make_room(cache, bytes_of(cache, model), model);
+    enum err_code rc = control_acquire(cache->control, model, version, &loaded, &err);
+    if (!rc)
+        rc = keep_previous(cache, model, loaded, &err);
+    if (rc)
+        log_warn("a rollback would have to load", "model=%s reason=%s", model, err.msg);
+    loaded_unref(loaded);
 }
 
 static void tell(struct model_cache_wait *waits, enum err_code rc, const struct err *err)
@@ -252,7 +295,7 @@ static void run_flight(struct pool_task *task)
     enum err_code rc = model_cache_load_now(cache, flight->model, flight->version, &err);
     tell(end_flight(flight), rc, &err);
     if (!rc)
-        load_previous(cache, flight->model);
+        model_cache_load_previous(cache, flight->model);
     free(flight);
 }
 

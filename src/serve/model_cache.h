@@ -5,8 +5,9 @@
  *            -> pool: make room, load, publish, post everybody -> requests begin anew
  *     ticker: what is above the budget goes, the longest unused first
  *
- * A model goes with all its versions in memory: champion, the one before it (for an instant
- * rollback; kept where there is room), aliases. Rollouts and `memory: {pin: true}` keep a model.
+ * A model comes and goes with all its versions in memory: champion, the one before it (so that a
+ * rollback needs no load; others go for it as they do for a champion, unless the two do not fit the
+ * budget together), aliases. Rollouts and `memory: {pin: true}` keep a model.
  * What is let go is freed when its last request has been answered, on the control thread, and its
  * pages are given back to the system.
  */
@@ -42,6 +43,10 @@ void model_cache_load(struct model_cache *cache, struct str model, struct str ve
 /* The same by a thread that may wait; loads it here and now. */
 enum err_code model_cache_load_now(struct model_cache *cache, const char *model,
                                    const char *version, struct err *err);
+
+/* Bring what a rollback of the model would bring back into memory, if the champion is there. Slow.
+ */
+void model_cache_load_previous(struct model_cache *cache, const char *model);
 
 /* Let models go until the budget holds again; the ticker's task. */
 void model_cache_trim(struct model_cache *cache);

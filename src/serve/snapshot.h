@@ -50,6 +50,7 @@ struct endpoint {
     struct loaded *champion;  /* NULL: none set, or it could not be loaded */
     int64_t champion_version; /* what the registry says; 0 none */
     struct loaded *previous;  /* what a rollback brings back, pinned; NULL when there is none */
+    int64_t previous_version; /* what the registry says; 0 none */
     const char *problem;      /* why champion is NULL, for /readyz; NULL when all is well */
     bool is_cold;             /* the champion is not in memory, and will be when somebody asks */
     const struct endpoint_rollout *rollout; /* NULL: the champion answers everybody */

@@ -1,12 +1,15 @@
 """More models than memory: each answers when asked, the longest unused goes, and nobody fails.
 
 What could break: a request lost while its model is loaded or let go, one load per request instead
-of one a model, a budget that is not kept, a pinned model or a rollout's version that goes.
+of one a model, a budget that is not kept, a pinned model or a rollout's version that goes, a
+rollback that has to load.
 """
+import contextlib
 import json
 import queue
 import re
 import threading
+import time
 
 import numpy as np
 import pytest
@@ -40,6 +43,48 @@ def small(tmp_path):
         yield server
         server.stop()
         server.check_clean()
+
+
+@pytest.fixture
+def pairs(tmp_path):
+    """Four models with a champion and one before it; memory for two and a half."""
+    with free_port() as port:
+        server = Server(tmp_path / "data", port).start()
+        server.api = Api(server.url)
+        for model in MODELS[:4]:
+            register_triage(server.api, 2, model)
+        one = metric(server.api, "slipway_model_memory_bytes") / 4
+        server.stop()
+        budget = ["--model-memory-bytes-max", int(2.5 * one)]
+        server = Server(tmp_path / "data", port, budget).start()
+        server.api = Api(server.url)
+        server.data = tmp_path / "data"
+        yield server
+        server.stop()
+        server.check_clean()
+
+
+@contextlib.contextmanager
+def no_file(server, model, version):
+    """The artifact cannot be read: whoever has to load it fails."""
+    digest = server.api.get(f"/api/models/{model}/versions/{version}").json()["artifact"]
+    path = server.data / "blobs" / digest[:2] / digest
+    path.rename(path.with_suffix(".away"))
+    yield
+    path.with_suffix(".away").rename(path)
+
+
+def versions_in_memory(api, model):
+    text = api.get("/metrics").text
+    return {int(version) for version in re.findall(
+        rf'^slipway_model_memory_bytes{{model="{model}",version="(\d+)"}}', text, re.M)}
+
+
+def wait_for(what, seconds=10):
+    end = time.monotonic() + seconds
+    while not what():
+        assert time.monotonic() < end, "it has not come"
+        time.sleep(0.01)
 
 
 def in_memory(api):
@@ -137,3 +182,53 @@ def test_without_a_budget_nothing_is_unloaded(triage):
     reply = triage.api.call("POST", "/v2/repository/models/triage/unload", 501, json={})
     assert "--model-memory-bytes-max" in reply.json()["error"]
     assert triage.api.predict("triage", REQUEST)["predictions"][0]["label"] == "benign"
+
+
+def test_the_version_before_comes_with_its_model(pairs):
+    """Others go for it, as they do for a champion: a rollback reads no file."""
+    for model in MODELS[:4] * 2:
+        pairs.api.predict(model, REQUEST)
+        wait_for(lambda: versions_in_memory(pairs.api, model) == {1, 2})
+        wait_for(lambda: metric(pairs.api, "slipway_model_memory_bytes") <=
+                 metric(pairs.api, "slipway_model_memory_max_bytes"))
+    assert len(in_memory(pairs.api)) == 2
+    with no_file(pairs, "m3", 1):
+        assert pairs.api.rollback("m3")["to"] == 1
+        assert pairs.api.serving("m3") == "1"
+
+
+def test_a_model_that_is_not_in_memory_is_rolled_back_without_a_load(pairs):
+    pairs.api.post("/v2/repository/models/m0/unload", {})
+    with no_file(pairs, "m0", 1):
+        assert pairs.api.rollback("m0")["to"] == 1
+        assert "m0" not in in_memory(pairs.api)
+    assert pairs.api.serving("m0") == "1"
+
+
+def test_who_moves_the_champion_of_a_model_that_is_not_in_memory_can_take_it_back(pairs):
+    pairs.api.post("/v2/repository/models/m0/unload", {})
+    pairs.api.set_alias("m0", "champion", 1)
+    wait_for(lambda: versions_in_memory(pairs.api, "m0") == {1, 2})
+    pairs.api.post("/v2/repository/models/m0/unload", {})
+    pairs.api.post("/v2/repository/models/m0/load", {})
+    assert versions_in_memory(pairs.api, "m0") == {1, 2}
+
+
+def test_a_version_before_that_does_not_fit_is_loaded_by_its_rollback(tmp_path):
+    with free_port() as port:
+        server = Server(tmp_path / "data", port).start()
+        server.api = Api(server.url)
+        register_triage(server.api, 2, "m0")
+        both = metric(server.api, "slipway_model_memory_bytes")
+        server.stop()
+        budget = ["--model-memory-bytes-max", int(0.9 * both)]
+        server = Server(tmp_path / "data", port, budget).start()
+        server.api = Api(server.url)
+        server.api.post("/v2/repository/models/m0/unload", {})
+        assert server.api.serving("m0") == "2"
+        wait_for(lambda: "a rollback would have to load" in server.log_text())
+        assert versions_in_memory(server.api, "m0") == {2}
+        assert server.api.rollback("m0")["to"] == 1
+        assert server.api.serving("m0") == "1"
+        server.stop()
+        server.check_clean()
