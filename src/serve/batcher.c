@@ -47,6 +47,22 @@ static bool has_rows(const struct lane_task *task)
     return task->rows > 0;
 }
 
+static bool have_row_shapes(const struct signature_tensor *tensors, int count)
+{
+    for (int i = 0; i < count; i++)
+        if (tensors[i].rank < 1 || tensors[i].shape[0] != -1)
+            return false;
+    return true;
+}
+
+/* Rows of several requests behind each other are a request again, of as many answers. */
+static bool may_join(const struct signature *signature)
+{
+    return signature->batch_rows_max > 1 &&
+           have_row_shapes(signature->inputs, signature->input_count) &&
+           have_row_shapes(signature->outputs, signature->output_count);
+}
+
 void lane_task_describe(struct lane_task *task, const struct signature *signature)
 {
     const struct runtime_call *call = &task->call;
@@ -65,7 +81,7 @@ void lane_task_describe(struct lane_task *task, const struct signature *signatur
         hash = mix(hash, 2 + (uint64_t)call->wanted[i]);
     for (size_t i = 0; i < call->parameters.len; i++)
         hash = mix(hash, (unsigned char)call->parameters.ptr[i]);
-    if (signature->batch_rows_max > 1 && has_rows(task))
+    if (may_join(signature) && has_rows(task))
         task->joint_hash = hash | 1;
 }
 

@@ -36,6 +36,8 @@ enum batch_close {
 
 const char *batch_close_name(enum batch_close close);
 
+struct audience;
+
 /* One request that waits. The memory is the request's, and stays until `done` has been called. */
 struct lane_task {
     /* by whoever submits it */
@@ -48,7 +50,7 @@ struct lane_task {
     void (*done)(struct lane_task *task); /* on the lane's thread, once; rc and err are set */
 
     /* By the submitter at any time: nobody waits for the answer any more; because it was late (set
-     * first), else because the client has left. */
+     * first), else because the client has left. While it may be in a batch by lane_task_leave. */
     _Atomic bool is_expired, is_cancelled;
 
     /* the answer, when `done` is called */
@@ -60,6 +62,11 @@ struct lane_task {
     uint64_t joint_hash; /* the same for requests that may be joined; 0: this one may not */
     int output_count;    /* of the model */
     size_t in_bytes;
+
+    /* audience.c's own */
+    _Atomic(struct audience *) audience;
+    uint32_t turn;
+    _Atomic bool has_gone;
 };
 
 struct batcher {

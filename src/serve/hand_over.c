@@ -6,6 +6,7 @@
 
 #include "base/check.h"
 #include "base/clock.h"
+#include "serve/audience.h"
 #include "serve/lane.h"
 
 /* What a waiting request holds besides its arena and its body: buffers of its connection. */
@@ -101,7 +102,7 @@ static void on_late(struct waiting_entry *entry)
     struct hand_over *hand = CONTAINER_OF(entry, struct hand_over, entry);
     struct err err = {0};
     atomic_store_explicit(&hand->task.is_expired, true, memory_order_relaxed);
-    atomic_store_explicit(&hand->task.is_cancelled, true, memory_order_relaxed);
+    lane_task_leave(&hand->task);
     too_late(hand, &err);
     hand->req->owner->expire(hand->req, &err);
 }
@@ -210,5 +211,5 @@ void request_cancel(struct request *req)
 {
     req->has_left = true;
     if (req->hand_over)
-        atomic_store_explicit(&req->hand_over->task.is_cancelled, true, memory_order_relaxed);
+        lane_task_leave(&req->hand_over->task);
 }

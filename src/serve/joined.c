@@ -92,8 +92,18 @@ static void take_parameters(const struct runtime_call *whole, struct lane_task *
     task->call.is_fallback = whole->is_fallback;
 }
 
+static bool has_left(struct lane_task *task)
+{
+    if (!atomic_load_explicit(&task->is_cancelled, memory_order_relaxed))
+        return false;
+    task->rc = err_set(&task->err, ERR_CANCELLED, "the client has left");
+    return true;
+}
+
 static void take_answer(const struct runtime_call *whole, int64_t first, struct lane_task *task)
 {
+    if (has_left(task))
+        return;
     task->call.out_count = whole->out_count;
     task->rc = ERR_OK;
     take_parameters(whole, task);
@@ -122,7 +132,8 @@ static void run_alone(const struct loaded *loaded, struct lane_task *task)
 
 /* The latest deadline: who is in time is answered although another one is not. */
 static enum err_code run_joined(const struct loaded *loaded, struct batch *batch,
-                                struct arena *arena, struct err *err)
+                                const struct audience *audience, struct arena *arena,
+                                struct err *err)
 {
     const struct runtime_call *leader = &batch->first->call;
     size_t outputs = (size_t)loaded->signature->output_count;
@@ -135,6 +146,7 @@ static enum err_code run_joined(const struct loaded *loaded, struct batch *batch
         .wanted = leader->wanted,
         .arena = arena,
         .deadline_ns = batch->latest_ns,
+        .is_cancelled = &audience->has_left,
         .parameters = leader->parameters,
         .out = out,
     };
@@ -168,6 +180,8 @@ static void fail_all(struct batch *batch, const struct err *err)
 static void run_each(const struct loaded *loaded, struct batch *batch)
 {
     for (struct lane_task *task = batch->first; task; task = task->next_in_batch) {
+        if (has_left(task))
+            continue;
         if (clock_monotonic_ns() < task->call.deadline_ns)
             run_alone(loaded, task);
         else
@@ -175,8 +189,8 @@ static void run_each(const struct loaded *loaded, struct batch *batch)
     }
 }
 
-void joined_run(const struct loaded *loaded, struct batch *batch, struct arena *scratch,
-                bool *split)
+void joined_run(const struct loaded *loaded, struct batch *batch, struct audience *audience,
+                struct arena *scratch, bool *split)
 {
     struct err err = {0};
     *split = false;
@@ -184,7 +198,9 @@ void joined_run(const struct loaded *loaded, struct batch *batch, struct arena *
         run_alone(loaded, batch->first);
         return;
     }
-    enum err_code rc = run_joined(loaded, batch, scratch, &err);
+    audience_begin(audience, batch);
+    enum err_code rc = run_joined(loaded, batch, audience, scratch, &err);
+    audience_end(audience);
     arena_reset(scratch);
     if (!rc)
         return;

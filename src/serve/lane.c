@@ -33,6 +33,7 @@ struct lane_thread {
     struct lane *lane;
     pthread_t id;
     enum thread_state state; /* guarded by work->lock */
+    struct audience audience;
 };
 
 /* What a lane needs once it has had a request. */
@@ -317,11 +318,11 @@ static void count_cost(struct lane *lane, const struct batch *batch, int64_t too
 
 /* A call that failed says nothing about what one costs. */
 static void run_batch(struct lane *lane, struct lane_work *work, struct batch *batch,
-                      struct arena *scratch)
+                      struct audience *audience, struct arena *scratch)
 {
     bool was_split = false;
     int64_t start_ns = clock_monotonic_ns();
-    joined_run(lane->loaded, batch, scratch, &was_split);
+    joined_run(lane->loaded, batch, audience, scratch, &was_split);
     int64_t took_ns = clock_monotonic_ns() - start_ns;
     if (was_split)
         count(&lane->split, 1);
@@ -372,7 +373,8 @@ static bool is_ending(struct lane_work *work)
     return is_over;
 }
 
-static void run_lane(struct lane *lane, struct lane_work *work, struct arena *scratch)
+static void run_lane(struct lane *lane, struct lane_work *work, struct audience *audience,
+                     struct arena *scratch)
 {
     struct batch batch;
     struct lane_task *dropped;
@@ -380,7 +382,7 @@ static void run_lane(struct lane *lane, struct lane_work *work, struct arena *sc
         int64_t until_ns = take_batch(lane, work, &batch, &dropped);
         give_back(lane, dropped);
         if (batch.count) {
-            run_batch(lane, work, &batch, scratch);
+            run_batch(lane, work, &batch, audience, scratch);
             continue;
         }
         bool is_idle = until_ns == 0;
@@ -401,7 +403,7 @@ static void *run_thread(void *arg)
     snprintf(name, sizeof(name), "%.9s:%lld", lane->loaded->model, (long long)lane->loaded->number);
     pthread_setname_np(pthread_self(), name);
     struct arena *scratch = arena_new(JOINED_BYTES_MAX);
-    run_lane(lane, work, scratch);
+    run_lane(lane, work, &thread->audience, scratch);
     arena_free(scratch);
     pthread_mutex_lock(&work->lock);
     thread->state = THREAD_ENDED;

@@ -6,7 +6,12 @@
 
 enum { MS = 1000 * 1000, TASKS_MAX = 64, WIDTH = 4 };
 
-static const struct signature signature = {.output_count = 1, .batch_rows_max = 1024};
+static const struct signature_tensor rows_of_any_width = {.rank = 2, .shape = {-1, -1}};
+static const struct signature signature = {.input_count = 1,
+                                           .inputs = &rows_of_any_width,
+                                           .output_count = 1,
+                                           .outputs = &rows_of_any_width,
+                                           .batch_rows_max = 1024};
 
 struct fixture {
     struct batcher batcher;
@@ -157,6 +162,28 @@ static void what_has_no_batch_dimension_is_never_joined(void **state)
     EXPECT_BATCH(1, CLOSE_SINGLE, b);
 }
 
+/* A runtime may say that it takes many rows although some of its shapes have none. */
+static void shapes_without_rows_in_front_are_never_joined(void **state)
+{
+    (void)state;
+    static const struct signature_tensor fixed = {.rank = 2, .shape = {1, -1}}, scalar = {0};
+    const struct signature_tensor *const odd[] = {&fixed, &scalar};
+    for (int i = 0; i < 4; i++) {
+        struct signature without = signature;
+        if (i < 2)
+            without.inputs = odd[i];
+        else
+            without.outputs = odd[i - 2];
+        struct lane_task *a = make(1, 5, 0, 900), *b = make(1, 5, 0, 901);
+        lane_task_describe(a, &without);
+        lane_task_describe(b, &without);
+        batcher_put(&f.batcher, a);
+        batcher_put(&f.batcher, b);
+        EXPECT_BATCH(1, CLOSE_SINGLE, a);
+        EXPECT_BATCH(1, CLOSE_SINGLE, b);
+    }
+}
+
 /* 10 ms and 5 ms a row. At 70 the first deadline, 100, allows 4 rows: 10 + 4 * 5 = 30. */
 static void the_cost_keeps_a_batch_within_its_earliest_deadline(void **state)
 {
@@ -257,6 +284,7 @@ int main(void)
         TEST(a_request_above_the_limit_goes_alone),
         TEST(other_shapes_wait_for_their_own_batch),
         TEST(what_has_no_batch_dimension_is_never_joined),
+        TEST(shapes_without_rows_in_front_are_never_joined),
         TEST(the_cost_keeps_a_batch_within_its_earliest_deadline),
         TEST(an_idle_instance_waits_only_when_asked),
         TEST(waiting_ends_in_time_for_the_deadline),

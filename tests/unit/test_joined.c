@@ -47,8 +47,14 @@ static enum err_code predict(const void *state, struct runtime_call *call, struc
 }
 
 static const struct runtime_ops ops = {.name = "capitals", .predict = predict};
-static const struct signature signature = {
-    .input_count = 2, .output_count = 2, .batch_rows_max = 64, .place = RUNTIME_LANE};
+static const struct signature_tensor tensors[2] = {{.rank = 2, .shape = {-1, WIDTH}},
+                                                   {.rank = 1, .shape = {-1}}};
+static const struct signature signature = {.input_count = 2,
+                                           .inputs = tensors,
+                                           .output_count = 2,
+                                           .outputs = tensors,
+                                           .batch_rows_max = 64,
+                                           .place = RUNTIME_LANE};
 static struct loaded loaded = {.ops = &ops, .signature = &signature};
 
 struct asked {
@@ -59,6 +65,7 @@ struct asked {
 
 static struct asked asked[TASKS];
 static struct batch batch;
+static struct audience audience;
 static struct arena *scratch;
 
 static void ask(int index, struct str *texts, int rows, float *second)
@@ -119,7 +126,7 @@ static void texts_come_back_to_their_requests(void **state)
     ask(0, one, 1, NULL);
     ask(1, two, 2, NULL);
     ask(2, three, 1, NULL);
-    joined_run(&loaded, &batch, scratch, &was_split);
+    joined_run(&loaded, &batch, &audience, scratch, &was_split);
     memset(arena_alloc(scratch, 4096), 'x', 4096);
     assert_false(was_split);
     assert_int_equal(call_count, 1);
@@ -142,7 +149,7 @@ static void each_output_is_taken_apart_by_rows(void **state)
     static const int first_row[TASKS] = {0, 1, 3}, rows[TASKS] = {1, 2, 1};
     for (int i = 0; i < TASKS; i++)
         ask(i, texts, rows[i], second);
-    joined_run(&loaded, &batch, scratch, &was_split);
+    joined_run(&loaded, &batch, &audience, scratch, &was_split);
     assert_true(had_second);
     for (int i = 0; i < TASKS; i++) {
         const struct tensor *numbers = &asked[i].out[1];
@@ -162,7 +169,7 @@ static void one_request_is_not_copied(void **state)
     bool was_split = true;
     struct str texts[] = {STR_LIT("a"), STR_LIT("b")};
     ask(0, texts, 1, NULL);
-    joined_run(&loaded, &batch, scratch, &was_split);
+    joined_run(&loaded, &batch, &audience, scratch, &was_split);
     assert_int_equal(call_count, 1);
     assert_int_equal(arena_bytes(scratch), 0);
     expect_text(&asked[0], 1, "B");
@@ -178,7 +185,7 @@ static void an_answer_that_does_not_fit_fails_alone(void **state)
     ask(1, texts, 1, NULL);
     arena_free(asked[0].arena);
     asked[0].arena = asked[0].task.call.arena = arena_new(16);
-    joined_run(&loaded, &batch, scratch, &was_split);
+    joined_run(&loaded, &batch, &audience, scratch, &was_split);
     assert_int_equal(asked[0].task.rc, ERR_LIMIT);
     assert_int_equal(asked[1].task.rc, ERR_OK);
     expect_text(&asked[1], 0, "A");

@@ -9,6 +9,7 @@
 
 #include "base/check.h"
 #include "base/clock.h"
+#include "serve/audience.h"
 #include "test.h"
 
 enum {
@@ -21,9 +22,9 @@ enum {
 };
 
 /* A model of one column that doubles it. When it has a gate, each call first says that it has come
- * and then waits to be let through. */
+ * and then waits to be let through; a call that may be cancelled is let through by that too. */
 struct gated {
-    bool has_gate, gives_too_few;
+    bool has_gate, gives_too_few, looks_at_cancel;
     sem_t has_come, may_go;
     _Atomic int calls;
     int rows[TASKS_MAX]; /* of the first calls */
@@ -39,7 +40,11 @@ static enum err_code predict(const void *state, struct runtime_call *call, struc
         model->rows[at] = (int)rows;
     if (model->has_gate) {
         sem_post(&model->has_come);
-        sem_wait(&model->may_go);
+        while (sem_trywait(&model->may_go) != 0) {
+            if (model->looks_at_cancel && call->is_cancelled && atomic_load(call->is_cancelled))
+                return err_set(err, ERR_CANCELLED, "the callers have left");
+            sched_yield();
+        }
     }
     float *y = arena_alloc(call->arena, (size_t)rows * sizeof(*y));
     assert(y);
@@ -55,9 +60,12 @@ static enum err_code predict(const void *state, struct runtime_call *call, struc
 }
 
 static const struct runtime_ops ops = {.name = "double", .predict = predict};
+static const struct signature_tensor rows_only = {.rank = 1, .shape = {-1}};
 static const struct signature signature = {.place = RUNTIME_LANE,
                                            .input_count = 1,
+                                           .inputs = &rows_only,
                                            .output_count = 1,
+                                           .outputs = &rows_only,
                                            .batch_rows_max = 1024,
                                            .instances_max = 1};
 
@@ -349,6 +357,63 @@ static void who_has_left_is_not_computed(void **state)
     assert_int_equal(b.stats.cancelled, 1);
 }
 
+/* Three requests in a batch that runs: the first to leave changes nothing for the others. */
+static void who_leaves_a_running_batch_gets_no_rows_of_it(void **state)
+{
+    (void)state;
+    open_lane(true);
+    b.model.looks_at_cancel = true;
+    hold_first();
+    for (int i = 1; i <= 3; i++)
+        submit(i, i, 10 * (float)i);
+    sem_post(&b.model.may_go);
+    expect_answer(&b.asked[0]);
+    sem_wait(&b.model.has_come);
+    lane_task_leave(&b.asked[1].task);
+    lane_task_leave(&b.asked[1].task);
+    sem_post(&b.model.may_go);
+    expect_error(&b.asked[1], ERR_CANCELLED, "left");
+    assert_null(b.asked[1].out.data);
+    expect_answer(&b.asked[2]);
+    expect_answer(&b.asked[3]);
+    close_lane(4);
+    assert_int_equal(b.stats.cancelled, 1);
+}
+
+/* Nobody lets the call through: it ends because all three have left, one of them before it. */
+static void a_batch_whose_members_have_all_left_is_cancelled(void **state)
+{
+    (void)state;
+    open_lane(true);
+    b.model.looks_at_cancel = true;
+    hold_first();
+    for (int i = 1; i <= 3; i++)
+        submit(i, 1, 10 * (float)i);
+    sem_post(&b.model.may_go);
+    expect_answer(&b.asked[0]);
+    sem_wait(&b.model.has_come);
+    for (int i = 1; i <= 3; i++)
+        lane_task_leave(&b.asked[i].task);
+    for (int i = 1; i <= 3; i++)
+        expect_error(&b.asked[i], ERR_CANCELLED, "left");
+    /* Who leaves a batch that is over does not count in the next one. */
+    submit(4, 1, 10);
+    sem_wait(&b.model.has_come);
+    submit(5, 1, 20);
+    submit(6, 1, 30);
+    lane_task_leave(&b.asked[2].task);
+    sem_post(&b.model.may_go);
+    expect_answer(&b.asked[4]);
+    sem_wait(&b.model.has_come);
+    lane_task_leave(&b.asked[5].task);
+    lane_task_leave(&b.asked[3].task);
+    sem_post(&b.model.may_go);
+    expect_error(&b.asked[5], ERR_CANCELLED, "left");
+    expect_answer(&b.asked[6]);
+    close_lane(7);
+    assert_int_equal(b.stats.cancelled, 4);
+}
+
 static void a_lane_that_is_stuck_holds_up_no_other(void **state)
 {
     (void)state;
@@ -435,6 +500,44 @@ static void ask_from_many_threads(int idle_ms)
     assert_true(b.stats.threads <= 2);
 }
 
+/* Every other one leaves at some moment, even after its answer: it has an answer or none, and its
+ * neighbours have theirs. */
+static void *leave_often(void *arg)
+{
+    struct asked *asked = arg;
+    struct err err = {0};
+    for (int i = 0; i < ROUNDS; i++) {
+        ask(asked, 1 + i % 4, (float)i);
+        assert_int_equal(lane_submit(b.lane, &asked->task, &err), ERR_OK);
+        if (i % 4 == 1)
+            lane_task_leave(&asked->task);
+        if (i % 2 == 0) {
+            expect_answer(asked);
+        } else {
+            sem_wait(&asked->done);
+            lane_task_leave(&asked->task);
+            assert_true(asked->task.rc == ERR_OK || asked->task.rc == ERR_CANCELLED);
+        }
+        end(asked);
+    }
+    return NULL;
+}
+
+static void who_stays_is_answered_whoever_leaves(void **state)
+{
+    (void)state;
+    pthread_t threads[SUBMITTERS];
+    struct signature two = signature;
+    two.instances_max = 2;
+    open_lane_with(false, LANE_IDLE_MS);
+    b.loaded.signature = &two;
+    for (int i = 0; i < SUBMITTERS; i++)
+        pthread_create(&threads[i], NULL, leave_often, &b.asked[i]);
+    for (int i = 0; i < SUBMITTERS; i++)
+        pthread_join(threads[i], NULL);
+    close_lane(0);
+}
+
 static void no_request_is_lost_or_answered_twice(void **state)
 {
     (void)state;
@@ -461,10 +564,13 @@ int main(void)
         cmocka_unit_test(memory_that_waits_is_bounded),
         cmocka_unit_test(who_is_late_at_once_is_not_queued),
         cmocka_unit_test(who_has_left_is_not_computed),
+        cmocka_unit_test(who_leaves_a_running_batch_gets_no_rows_of_it),
+        cmocka_unit_test(a_batch_whose_members_have_all_left_is_cancelled),
         cmocka_unit_test(a_lane_that_is_stuck_holds_up_no_other),
         cmocka_unit_test(instances_run_at_the_same_time),
         cmocka_unit_test(idle_threads_end),
         cmocka_unit_test(no_request_is_lost_or_answered_twice),
+        cmocka_unit_test(who_stays_is_answered_whoever_leaves),
         cmocka_unit_test(nor_while_threads_come_and_go),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
