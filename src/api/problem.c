@@ -192,6 +192,14 @@ static void write_grpc(struct call *call, const struct err *err)
     grpc_put_error(response, err, call);
 }
 
+/* A second where nobody knows better. */
+static void add_retry_after(struct http_response *response, const struct err *err)
+{
+    char text[STR_NUMBER_BYTES];
+    size_t length = str_from_i64(err->retry_seconds > 0 ? err->retry_seconds : 1, text);
+    http_add_header(response, "Retry-After", (struct str){text, length});
+}
+
 void problem_write(struct call *call, const struct err *err)
 {
     struct http_response *response = &call->x->response;
@@ -202,7 +210,7 @@ void problem_write(struct call *call, const struct err *err)
     if (status == 401)
         http_add_header(response, "WWW-Authenticate", STR_LIT("Bearer"));
     if (status == 503)
-        http_add_header(response, "Retry-After", STR_LIT("1"));
+        add_retry_after(response, err);
     if (problem_is_grpc(call)) {
         response->status = status;
         write_grpc(call, err);

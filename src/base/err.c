@@ -17,6 +17,7 @@ enum err_code err_set_at(struct err *err, enum err_code code, const char *file, 
     err->file = file;
     err->line = line;
     err->hint[0] = '\0';
+    err->retry_seconds = 0;
     va_start(args, fmt);
     vsnprintf(err->msg, sizeof(err->msg), fmt, args);
     va_end(args);

@@ -37,6 +37,7 @@ struct err {
     enum err_code code;
     int line;                  /* with `file`: where err_set() was called, for the log */
     const char *file;          /* borrowed, a literal */
+    int retry_seconds;         /* of ERR_UNAVAILABLE: when trying again may help; 0: unknown */
     char msg[ERR_MSG_BYTES];   /* what failed and on which thing: one clause, no period */
     char hint[ERR_HINT_BYTES]; /* what the reader can do about it; "" when unknown */
 };

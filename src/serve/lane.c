@@ -11,6 +11,7 @@
 #include "serve/lane.h"
 
 #include <errno.h>
+#include <math.h>
 #include <pthread.h>
 #include <semaphore.h>
 #include <signal.h>
@@ -23,7 +24,7 @@
 #include "base/log.h"
 #include "serve/joined.h"
 
-enum { LANE_MAGIC = 0x4c414e45, THREAD_NAME_BYTES = 16, URGENT_SHARE = 10 };
+enum { LANE_MAGIC = 0x4c414e45, THREAD_NAME_BYTES = 16, URGENT_SHARE = 10, RETRY_SECONDS_MAX = 60 };
 
 #define NS_PER_SECOND INT64_C(1000000000)
 
@@ -65,6 +66,7 @@ struct lanes {
     size_t bytes_max;
     int core_count, idle_ms;
     _Atomic size_t bytes;
+    _Atomic int64_t held_ns; /* for how long requests have held memory lately */
     _Atomic(struct lane *) start_list;
     pthread_mutex_t start_lock; /* one starts threads at a time */
     sem_t wake;
@@ -159,6 +161,34 @@ static void ask_for_thread(struct lane *lane)
     wake_up(&lanes->wake);
 }
 
+static uint64_t read_count(const _Atomic uint64_t *counter)
+{
+    return atomic_load_explicit(counter, memory_order_relaxed);
+}
+
+static int to_retry_seconds(double ns)
+{
+    double seconds = ceil(ns / (double)NS_PER_SECOND);
+    return seconds < 1 ? 1 : seconds > RETRY_SECONDS_MAX ? RETRY_SECONDS_MAX : (int)seconds;
+}
+
+/* How long what waits now will take: so many batches of requests as large as they usually are, at
+ * the cost that was learnt; but nobody waits past his time. */
+static int retry_seconds(const struct lane *lane, const struct serving *serving)
+{
+    const struct cost *cost = &lane->loaded->cost;
+    double requests = (double)read_count(&lane->requests), waiting = atomic_load(&lane->waiting);
+    double usual = requests > 0 ? (double)read_count(&lane->rows) / requests : 1;
+    double rows = waiting * usual, most = lane->loaded->signature->batch_rows_max;
+    if (most > serving->batch_rows_max)
+        most = serving->batch_rows_max;
+    double base_ns = (double)cost_ns(cost, 0), batches = most > usual ? rows / most : waiting;
+    double row_ns = ((double)cost_ns(cost, 1000) - base_ns) / 1000;
+    double ns = (ceil(batches) * base_ns + rows * row_ns) / lane_instances(lane, serving);
+    double longest_ns = (double)serving->timeout_us * 1000;
+    return to_retry_seconds(ns < longest_ns ? ns : longest_ns);
+}
+
 /* Requests more urgent than the model's usual ones find a tenth more room: a queue that is full of
  * usual ones does not turn them away. */
 static enum err_code take_place(struct lane *lane, const struct lane_task *task, struct err *err)
@@ -172,6 +202,7 @@ static enum err_code take_place(struct lane *lane, const struct lane_task *task,
     err_set(err, ERR_UNAVAILABLE,
             "Exceeds maximum queue size: %d requests wait for model '%s' version %lld already", max,
             lane->loaded->model, (long long)lane->loaded->number);
+    err->retry_seconds = retry_seconds(lane, serving);
     count(&lane->refused, 1);
     return err_hint(err, "try again in a moment; slipway model serving %s says what it waits for",
                     lane->loaded->model);
@@ -186,6 +217,7 @@ enum err_code lanes_take_bytes(struct lanes *lanes, size_t bytes, struct err *er
     err_set(err, ERR_UNAVAILABLE,
             "requests that wait hold %zu MiB, and may hold %zu together: no room for this one",
             before >> 20, lanes->bytes_max >> 20);
+    err->retry_seconds = to_retry_seconds((double)atomic_load(&lanes->held_ns));
     return err_hint(err, "try again in a moment, or send fewer rows at a time");
 }
 
@@ -289,11 +321,21 @@ static int64_t take_batch(struct lane *lane, struct lane_work *work, struct batc
     return until_ns;
 }
 
+/* The newest count for a sixteenth; of two threads that come at once one may be lost. */
+static void note_held(struct lanes *lanes, int64_t ns)
+{
+    int64_t before = atomic_load_explicit(&lanes->held_ns, memory_order_relaxed);
+    int64_t after = before ? before + (ns - before) / 16 : ns;
+    atomic_store_explicit(&lanes->held_ns, after, memory_order_relaxed);
+}
+
 static void give_back(struct lane *lane, struct lane_task *task)
 {
     struct lane_task *next;
+    int64_t now_ns = task ? clock_monotonic_ns() : 0;
     for (; task; task = next) {
         next = task->next_in_batch;
+        note_held(lane->lanes, now_ns - task->queued_ns);
         if (task->rc == ERR_TIMEOUT || atomic_load(&task->is_expired))
             count(&lane->late, 1);
         else if (task->rc == ERR_CANCELLED)
@@ -563,11 +605,6 @@ void lane_free(struct lane *lane)
 int lane_size_bound(int size)
 {
     return size < LANE_SIZES - 1 ? 1 << size : 0;
-}
-
-static uint64_t read_count(const _Atomic uint64_t *counter)
-{
-    return atomic_load_explicit(counter, memory_order_relaxed);
 }
 
 void lane_read(struct lane *lane, struct lane_stats *stats)

@@ -314,6 +314,56 @@ static void a_full_queue_refuses_but_for_urgent_ones(void **state)
     assert_int_equal(b.stats.refused, 1);
 }
 
+/* 3 s a call and 0.5 s a row, three requests wait. One by one: 3 * (3 + 0.5) = 10.5. Together:
+ * 3 + 3 * 0.5 = 4.5. Nobody waits longer than the timeout, and more than a minute is said of
+ * nothing. */
+static void who_is_refused_hears_when_the_queue_will_be_empty(void **state)
+{
+    (void)state;
+    static const struct {
+        int rows_max, timeout_s, slower, seconds;
+    } cases[] = {{1, 600, 1, 11}, {64, 600, 1, 5}, {1, 7, 1, 7}, {1, 600, 100, 60}};
+    for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
+        struct err err = {0};
+        open_lane(true);
+        settings.queue_requests_max = 3;
+        settings.batch_rows_max = cases[i].rows_max;
+        settings.timeout_us = cases[i].timeout_s * INT64_C(1000000);
+        hold_first();
+        for (int k = 1; k <= 3; k++)
+            submit(k, 1, 10);
+        b.loaded.cost.base_ns = 3e9 * cases[i].slower;
+        b.loaded.cost.row_ns = 0.5e9 * cases[i].slower;
+        ask(&b.asked[4], 1, 30);
+        assert_int_equal(lane_submit(b.lane, &b.asked[4].task, &err), ERR_UNAVAILABLE);
+        assert_int_equal(err.retry_seconds, cases[i].seconds);
+        b.loaded.cost.base_ns = b.loaded.cost.row_ns = 0;
+        for (int k = 0; k < 4; k++)
+            sem_post(&b.model.may_go);
+        for (int k = 0; k < 4; k++)
+            expect_answer(&b.asked[k]);
+        close_lane(5);
+    }
+}
+
+/* The first request has held its memory for 3 s when it is answered. */
+static void who_finds_no_memory_hears_how_long_it_is_held(void **state)
+{
+    (void)state;
+    struct err err = {0};
+    open_lane(false);
+    ask(&b.asked[0], 1, 10);
+    b.asked[0].task.memory_bytes = WAITING_BYTES_MAX;
+    b.asked[0].task.queued_ns -= INT64_C(2500000000);
+    assert_int_equal(lane_submit(b.lane, &b.asked[0].task, &err), ERR_OK);
+    expect_answer(&b.asked[0]);
+    ask(&b.asked[1], 1, 10);
+    b.asked[1].task.memory_bytes = WAITING_BYTES_MAX + 1;
+    assert_int_equal(lane_submit(b.lane, &b.asked[1].task, &err), ERR_UNAVAILABLE);
+    assert_int_equal(err.retry_seconds, 3);
+    close_lane(2);
+}
+
 static void memory_that_waits_is_bounded(void **state)
 {
     (void)state;
@@ -562,6 +612,8 @@ int main(void)
         cmocka_unit_test(a_model_that_loses_rows_is_asked_one_by_one),
         cmocka_unit_test(a_full_queue_refuses_but_for_urgent_ones),
         cmocka_unit_test(memory_that_waits_is_bounded),
+        cmocka_unit_test(who_is_refused_hears_when_the_queue_will_be_empty),
+        cmocka_unit_test(who_finds_no_memory_hears_how_long_it_is_held),
         cmocka_unit_test(who_is_late_at_once_is_not_queued),
         cmocka_unit_test(who_has_left_is_not_computed),
         cmocka_unit_test(who_leaves_a_running_batch_gets_no_rows_of_it),
