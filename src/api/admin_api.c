@@ -229,7 +229,7 @@ enum err_code doctor_get(struct call *call, struct err *err)
 /* ---- gc ---- */
 
 struct gc {
-    struct digest_list named, unnamed;
+    struct digest_list named, unnamed, recent; /* recent: not named, and young */
     uint64_t bytes;
     int64_t young, now_us;
 };
@@ -243,7 +243,7 @@ static enum err_code sort_blob(void *arg, const struct blob_digest *digest, uint
     /* Just uploaded, about to be named by a registration. */
     if (gc->now_us - modified_us < GC_GRACE_SECONDS * CLOCK_SECOND_US) {
         gc->young++;
-        return ERR_OK;
+        return add_digest(&gc->recent, digest, err);
     }
     gc->bytes += size;
     return add_digest(&gc->unnamed, digest, err);
@@ -256,7 +256,29 @@ static enum err_code remove_unnamed(struct blob_store *blobs, struct gc *gc,
     int64_t before_us = gc->now_us - GC_GRACE_SECONDS * CLOCK_SECOND_US;
     enum err_code rc = blob_remove_older(blobs, digest, before_us, err);
     gc->young += rc == ERR_CONFLICT;
-    return rc == ERR_CONFLICT ? ERR_OK : rc;
+    return rc == ERR_CONFLICT ? add_digest(&gc->recent, digest, err) : rc;
+}
+
+static bool is_there(void *arg, const char *digest_hex)
+{
+    const struct gc *gc = arg;
+    struct blob_digest digest;
+    snprintf(digest.hex, sizeof(digest.hex), "%s", digest_hex);
+    for (size_t i = 0; i < gc->recent.count; i++)
+        if (compare_digests(&gc->recent.items[i], &digest) == 0)
+            return true;
+    return is_named(&gc->named, &digest);
+}
+
+/* What runtimes have unpacked of artifacts that are gone. */
+static enum err_code collect_work(struct call *call, struct runtime_left *left, struct err *err)
+{
+    const struct runtime_host *host = control_runtime_host(call->node->control);
+    enum err_code rc = ERR_OK;
+    for (int i = 0; !rc && runtimes[i]; i++)
+        if (runtimes[i]->collect)
+            rc = runtimes[i]->collect(host, left, err);
+    return rc;
 }
 
 static enum err_code collect(struct call *call, struct gc *gc, bool is_dry, struct err *err)
@@ -270,34 +292,45 @@ static enum err_code collect(struct call *call, struct gc *gc, bool is_dry, stru
     return rc;
 }
 
+static void write_gc(struct call *call, const struct gc *gc, const struct runtime_left *left)
+{
+    struct json_writer w = call_json(call, 200);
+    json_begin_object(&w);
+    json_key(&w, "dry_run");
+    json_put_bool(&w, left->is_dry);
+    json_key(&w, "blobs");
+    json_put_u64(&w, gc->unnamed.count);
+    json_key(&w, "bytes");
+    json_put_u64(&w, gc->bytes);
+    json_key(&w, "kept_recent");
+    json_put_i64(&w, gc->young);
+    json_key(&w, "folders");
+    json_put_i64(&w, left->folders);
+    json_key(&w, "folder_bytes");
+    json_put_u64(&w, left->bytes);
+    json_end_object(&w);
+}
+
 enum err_code gc_post(struct call *call, struct err *err)
 {
     static const char *const keys[] = {"dry_run", NULL};
     struct gc gc = {.now_us = clock_wall_us()};
+    struct runtime_left left = {.is_kept = is_there, .arg = &gc};
     yyjson_val *root;
-    bool is_dry = false;
     enum err_code rc = call_body_object(call, &root, err);
     if (!rc)
         rc = json_check_keys(root, "the request", keys, err);
     if (!rc)
-        rc = json_get_bool_opt(root, "the request", "dry_run", &is_dry, err);
+        rc = json_get_bool_opt(root, "the request", "dry_run", &left.is_dry, err);
     if (!rc)
-        rc = collect(call, &gc, is_dry, err);
-    if (!rc) {
-        struct json_writer w = call_json(call, 200);
-        json_begin_object(&w);
-        json_key(&w, "dry_run");
-        json_put_bool(&w, is_dry);
-        json_key(&w, "blobs");
-        json_put_u64(&w, gc.unnamed.count);
-        json_key(&w, "bytes");
-        json_put_u64(&w, gc.bytes);
-        json_key(&w, "kept_recent");
-        json_put_i64(&w, gc.young);
-        json_end_object(&w);
-    }
+        rc = collect(call, &gc, left.is_dry, err);
+    if (!rc)
+        rc = collect_work(call, &left, err);
+    if (!rc)
+        write_gc(call, &gc, &left);
     free(gc.named.items);
     free(gc.unnamed.items);
+    free(gc.recent.items);
     return rc;
 }
 

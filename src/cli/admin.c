@@ -85,6 +85,11 @@ static void print_gc(struct cli *cli, yyjson_val *reply)
     terminal_size(yyjson_get_uint(yyjson_obj_get(reply, "bytes")), size);
     printf("%s %s blobs that no version names, %s\n", is_dry ? "would remove" : "removed",
            cli_text(cli, reply, "blobs"), size);
+    uint64_t folders = yyjson_get_uint(yyjson_obj_get(reply, "folders"));
+    terminal_size(yyjson_get_uint(yyjson_obj_get(reply, "folder_bytes")), size);
+    if (folders)
+        printf("%s %llu unpacked folders of such models, %s\n", is_dry ? "would remove" : "removed",
+               (unsigned long long)folders, size);
     if (recent)
         printf("kept %llu that were uploaded within the hour\n", (unsigned long long)recent);
 }

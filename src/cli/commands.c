@@ -904,7 +904,7 @@ const struct command commands[] = {
     },
     {
         .name = "gc",
-        .summary = "Remove artifacts that no version names",
+        .summary = "Remove artifacts that no version names, and what was unpacked of them",
         .run = cli_gc,
         .flags = gc_flags,
         .detail =

@@ -8,17 +8,17 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
-#include <ftw.h>
 #include <stdlib.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
 #include "base/file.h"
+#include "base/file_tree.h"
 #include "cli/handlers.h"
 #include "cli/manifest.h"
 #include "cli/progress.h"
 
-enum { PATH_BYTES = 4096, COPY_BYTES = 256 * 1024, FOLDERS_OPEN_MAX = 16, FOLDER_MODE = 0700 };
+enum { PATH_BYTES = 4096, COPY_BYTES = 256 * 1024, FOLDER_MODE = 0700 };
 
 struct restore {
     struct cli *cli;
@@ -85,13 +85,6 @@ static enum err_code make_beside(struct restore *r, struct err *err)
     }
     r->beside_fd = open(r->beside, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     return r->beside_fd >= 0 ? ERR_OK : err_set_errno(err, errno, "cannot open %s", r->beside);
-}
-
-static int remove_entry(const char *path, const struct stat *st, int kind, struct FTW *ftw)
-{
-    (void)st;
-    (void)ftw;
-    return kind == FTW_DP ? rmdir(path) : unlink(path);
 }
 
 /* ---- copying ---- */
@@ -202,6 +195,7 @@ enum err_code cli_restore(struct cli *cli, struct err *err)
                         .from_fd = -1,
                         .beside_fd = -1};
     struct cli_reply report = {0};
+    struct err ignored = {0};
     enum err_code rc = check_destination(&r, err);
     if (!rc)
         rc = read_backup(&r, err);
@@ -216,7 +210,7 @@ enum err_code cli_restore(struct cli *cli, struct err *err)
     if (!rc)
         print_restored(&r, &report);
     if (r.beside[0])
-        nftw(r.beside, remove_entry, FOLDERS_OPEN_MAX, FTW_DEPTH | FTW_PHYS);
+        file_tree_remove(AT_FDCWD, r.beside, &ignored);
     if (r.from_fd >= 0)
         close(r.from_fd);
     if (r.beside_fd >= 0)

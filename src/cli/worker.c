@@ -5,7 +5,7 @@
  * The same archive, interpreter, sandbox and checks as in a server. `slipway worker launch` is what
  * a worker process runs first.
  */
-#include <ftw.h>
+#include <fcntl.h>
 #include <stdlib.h>
 #include <unistd.h>
 
@@ -13,6 +13,7 @@
 #include "base/clock.h"
 #include "base/csv.h"
 #include "base/file.h"
+#include "base/file_tree.h"
 #include "base/hash.h"
 #include "base/option.h"
 #include "cli/handlers.h"
@@ -21,7 +22,6 @@
 #include "runtime/worker_launch.h"
 
 enum {
-    FOLDERS_OPEN_MAX = 16,
     ROWS_MAX = 100000,
     PRINTED_BYTES_MAX = 128 * 1024,
     SHOWN_MAX = 20, /* elements of an answer that are printed */
@@ -241,13 +241,6 @@ static enum err_code answer_rows(struct cli *cli, void *model, const char *path,
 
 /* ---- the command ---- */
 
-static int remove_entry(const char *path, const struct stat *st, int kind, struct FTW *where)
-{
-    (void)st;
-    (void)where;
-    return kind == FTW_DP ? rmdir(path) : unlink(path);
-}
-
 static void print_model(struct cli *cli, void *model)
 {
     struct buf text;
@@ -313,6 +306,7 @@ enum err_code cli_worker_test(struct cli *cli, struct err *err)
     struct buf bytes;
     struct options options;
     struct runtime_host host;
+    struct err ignored = {0};
     const char *base = getenv("TMPDIR");
     char *work_dir =
         arena_printf(cli->arena, "%s/slipway-test-XXXXXX", base && base[0] ? base : "/tmp");
@@ -327,7 +321,7 @@ enum err_code cli_worker_test(struct cli *cli, struct err *err)
         rc = host_of(cli, &options, work_dir, &host, err);
         if (!rc)
             rc = try_folder(cli, &file, err);
-        nftw(work_dir, remove_entry, FOLDERS_OPEN_MAX, FTW_DEPTH | FTW_PHYS);
+        file_tree_remove(AT_FDCWD, work_dir, &ignored);
     }
     options_done(&options);
     buf_done(&bytes);

@@ -6,8 +6,10 @@
 #include <unistd.h>
 
 #include "base/check.h"
+#include "base/hash.h"
 #include "base/log.h"
 #include "base/tar.h"
+#include "runtime/python_folders.h"
 #include "runtime/python_place.h"
 #include "runtime/worker_pool.h"
 #include "runtime/worker_sandbox.h"
@@ -24,6 +26,7 @@ struct python_model {
     struct worker_pool *pool; /* owns the arena of settings and plan */
     struct signature signature;
     size_t memory_bytes;
+    char digest[SHA256_HEX_BYTES + 1]; /* of its artifact, whose folders it uses */
     char detail[DETAIL_BYTES];
 };
 
@@ -100,7 +103,7 @@ static void log_sandbox(const struct python_model *m, const char *label)
                  m->detail);
 }
 
-static enum err_code load(const struct runtime_file *file, void **model, struct err *err)
+static enum err_code load_pool(const struct runtime_file *file, void **model, struct err *err)
 {
     struct arena *arena = arena_new(ARENA_BYTES_MAX);
     struct worker_plan *plan = NULL;
@@ -121,6 +124,7 @@ static enum err_code load(const struct runtime_file *file, void **model, struct 
     m->magic = MODEL_MAGIC;
     m->pool = pool;
     m->memory_bytes = worker_pool_memory_bytes(pool);
+    snprintf(m->digest, sizeof(m->digest), "%s", file->digest_hex);
     describe_pool(m, plan->sandbox);
     m->signature = plan->settings->signature;
     m->signature.platform = "python";
@@ -130,6 +134,15 @@ static enum err_code load(const struct runtime_file *file, void **model, struct 
     log_sandbox(m, label);
     *model = m;
     return ERR_OK;
+}
+
+static enum err_code load(const struct runtime_file *file, void **model, struct err *err)
+{
+    python_folders_use(file->digest_hex);
+    enum err_code rc = load_pool(file, model, err);
+    if (rc)
+        python_folders_leave(file->digest_hex);
+    return rc;
 }
 
 /* ---- the rest of the table ---- */
@@ -173,6 +186,7 @@ static void free_model(void *model)
         return;
     CHECK_MAGIC(m, MODEL_MAGIC);
     worker_pool_close(m->pool);
+    python_folders_leave(m->digest);
     m->magic = 0;
     free(m);
 }
@@ -187,4 +201,5 @@ const struct runtime_ops runtime_python = {
     .problem = problem,
     .log = read_log,
     .free = free_model,
+    .collect = python_folders_collect,
 };

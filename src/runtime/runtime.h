@@ -89,6 +89,15 @@ struct runtime_file {
     const char *label; /* what it is called in the log: "churn version 3" */
 };
 
+/* What loads have left in host->work_dir, see runtime_ops.collect. */
+struct runtime_left {
+    bool is_dry;                                        /* count only */
+    bool (*is_kept)(void *arg, const char *digest_hex); /* the artifact is there */
+    void *arg;
+    int64_t folders; /* out: added to */
+    uint64_t bytes;
+};
+
 /* One batch on its way through a model. */
 struct runtime_call {
     const struct tensor *in; /* [in_count] in the order of signature->inputs; data NULL: an optional
@@ -141,6 +150,11 @@ struct runtime_ops {
     enum err_code (*warm)(const void *model, struct err *err);
 
     void (*free)(void *model); /* NULL is allowed */
+
+    /* Remove what loads of artifacts that are gone have left in host->work_dir and nobody uses.
+     * Any thread, beside loads. (optional) */
+    enum err_code (*collect)(const struct runtime_host *host, struct runtime_left *left,
+                             struct err *err);
 };
 
 /* The table of runtimes, ended by NULL; defined in wiring.c so that nothing here looks upward. */

@@ -157,7 +157,8 @@ def test_uploads_skip_what_is_there(way):
     shown = way("model", "show", "triage", "--json").json["versions"]
     assert shown[0]["contract"] == shown[1]["contract"] == hashlib.sha256(
         CONTRACT.read_bytes()).hexdigest()
-    assert way("gc", "--json").json == {"dry_run": False, "blobs": 0, "bytes": 0, "kept_recent": 0}
+    assert way("gc", "--json").json == {"dry_run": False, "blobs": 0, "bytes": 0, "kept_recent": 0,
+                                              "folders": 0, "folder_bytes": 0}
 
 
 # ---- predictions from CSV ----

@@ -133,6 +133,21 @@ def test_a_folder_that_does_not_load_is_refused(server, folder):
     assert "has no slipway.yaml" in refused.err
 
 
+def test_gc_removes_what_was_unpacked_of_refused_models(server, api, folder):
+    """The folder of one that is served stays, whatever its file's age is."""
+    server.cli("model", "register", "churn", folder, "--owner", "me@example.org")
+    (folder / "model.py").write_text("def load(folder):\n    raise RuntimeError('not today')\n")
+    server.cli("model", "register", "churn", folder, "--owner", "me@example.org", check=False)
+    models = server.data / "work/python/models"
+    assert len(list(models.iterdir())) == 2
+    for blob in (server.data / "blobs").glob("??/*"):
+        os.utime(blob, (0, 0))
+    assert server.cli("gc", "--json").json["folders"] >= 1
+    assert len(list(models.iterdir())) == 1
+    assert server.cli("gc", "--json").json["folders"] == 0
+    assert infer(api, [40, 1])["outputs"][0]["data"] == [18]
+
+
 def test_a_contract_says_what_the_model_takes(server, api, tmp_path):
     """The example's contract: 30 features, two classes; only model.py has to be written."""
     folder = tmp_path / "triage"
