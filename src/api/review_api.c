@@ -1,5 +1,6 @@
 /* review_api.c - review rules of a model; items listed and shown; what became of held predictions.
  */
+#include "api/document.h"
 #include "api/handlers.h"
 #include "api/review_form.h"
 #include "base/check.h"
@@ -29,105 +30,63 @@ static void write_rule(struct json_writer *w, const struct review_rule *rule)
     json_end_object(w);
 }
 
-static void write_rules(struct call *call, const char *model, int64_t revision, struct str document,
-                        const struct review_rules *rules)
+static enum err_code get_rules(struct store *store, const char *model, struct arena *arena,
+                               struct document *document, struct err *err)
 {
-    struct json_writer w = call_json(call, 200);
-    json_begin_object(&w);
-    json_key(&w, "model");
-    json_put_text(&w, model);
-    json_key(&w, "revision");
-    json_put_i64(&w, revision);
-    json_key(&w, "rules");
-    json_begin_array(&w);
-    for (int i = 0; rules && i < rules->count; i++)
-        write_rule(&w, &rules->rules[i]);
-    json_end_array(&w);
-    json_key(&w, "document");
-    json_put_str(&w, document);
-    json_end_object(&w);
+    struct review_document found;
+    enum err_code rc = review_rules_get(store, model, arena, &found, err);
+    if (!rc)
+        *document = (struct document){found.revision, found.text};
+    return rc;
 }
+
+static enum err_code parse_rules(struct str text, struct arena *arena, const void **parsed,
+                                 struct err *err)
+{
+    struct review_rules *rules = NULL;
+    enum err_code rc = review_rules_parse(text, arena, &rules, err);
+    *parsed = rules;
+    return rc;
+}
+
+/* A model without a contract is taken at its word. */
+static enum err_code check_rules(const void *parsed, const struct loaded *champion, struct err *err)
+{
+    return champion && champion->contract ? review_rules_check(parsed, champion->contract, err)
+                                          : ERR_OK;
+}
+
+static void write_rules(struct json_writer *w, const void *parsed)
+{
+    const struct review_rules *rules = parsed;
+    json_key(w, "rules");
+    json_begin_array(w);
+    for (int i = 0; rules && i < rules->count; i++)
+        write_rule(w, &rules->rules[i]);
+    json_end_array(w);
+}
+
+static const struct document_kind rules_kind = {
+    .get = get_rules,
+    .put = review_rules_put,
+    .parse = parse_rules,
+    .check = check_rules,
+    .write = write_rules,
+};
 
 enum err_code review_rules_get_handler(struct call *call, struct err *err)
 {
-    const char *model;
-    struct model known;
-    struct review_document document;
-    struct review_rules *rules = NULL;
-    enum err_code rc = call_name(call, 0, "a model", &model, err);
-    if (rc)
-        return rc;
-    struct store *store = control_read_begin(call->node->control);
-    rc = model_get(store, model, call->arena, &known, err);
-    if (!rc)
-        rc = review_rules_get(store, model, call->arena, &document, err);
-    control_read_end(call->node->control);
-    if (!rc && document.text[0])
-        rc = review_rules_parse(str_of(document.text), call->arena, &rules, err);
-    if (!rc)
-        write_rules(call, model, document.revision, str_of(document.text), rules);
-    return rc;
+    return document_get(call, &rules_kind, err);
 }
 
-struct rules_change {
-    const char *model;
-    struct str document;
-    const struct review_rules *rules;
-};
-
-static enum err_code put_rules(struct call *call, struct control *control, struct store *store,
-                               void *arg, struct err *err)
-{
-    const struct rules_change *c = arg;
-    int64_t revision = 0;
-    (void)control;
-    enum err_code rc = review_rules_put(store, c->model, c->document, &call->actor, clock_wall_us(),
-                                        &revision, err);
-    if (!rc)
-        write_rules(call, c->model, revision, c->document, c->rules);
-    return rc;
-}
-
-static enum err_code change_rules(struct call *call, struct rules_change *c, struct err *err)
-{
-    struct call_change change = {.op = {.model = c->model}, .fn = put_rules, .arg = c};
-    return call_execute(call, &change, err);
-}
-
-/* Against the contract of the version that answers now; a model without one is taken at its word.
- */
-static enum err_code check_rules(struct call *call, const struct rules_change *c, struct err *err)
-{
-    struct snapshot *snapshot = control_snapshot(call->node->control);
-    const struct endpoint *endpoint = snapshot_find(snapshot, str_of(c->model));
-    const struct loaded *champion = endpoint ? endpoint->champion : NULL;
-    enum err_code rc = ERR_OK;
-    if (champion && champion->contract)
-        rc = review_rules_check(c->rules, champion->contract, err);
-    snapshot_unref(snapshot);
-    return rc;
-}
-
-/* The body is the file itself: YAML, or JSON. */
 enum err_code review_rules_put_handler(struct call *call, struct err *err)
 {
-    struct rules_change c = {.document = call->x->request.body};
-    struct review_rules *rules;
-    enum err_code rc = call_name(call, 0, "a model", &c.model, err);
-    if (!rc)
-        rc = review_rules_parse(c.document, call->arena, &rules, err);
-    if (rc)
-        return rc;
-    c.rules = rules;
-    rc = check_rules(call, &c, err);
-    return rc ? rc : change_rules(call, &c, err);
+    return document_put(call, &rules_kind, err);
 }
 
 enum err_code review_rules_delete(struct call *call, struct err *err)
 {
-    struct rules_change c = {.document = STR_LIT("")};
-    enum err_code rc = call_name(call, 0, "a model", &c.model, err);
-    return rc ? rc : change_rules(call, &c, err);
+    return document_delete(call, &rules_kind, err);
 }
 
 /* ---- items ---- */

@@ -2,8 +2,8 @@
 #include "cli/review.h"
 
 #include "base/check.h"
-#include "base/file.h"
 #include "base/rand.h"
+#include "cli/document.h"
 #include "cli/handlers.h"
 #include "cli/table.h"
 
@@ -48,45 +48,18 @@ static void print_rules(struct cli *cli, yyjson_val *root, struct buf *out)
     buf_printf(out, "revision %s\n", cli_text(cli, root, "revision"));
 }
 
-static enum err_code send_rules(struct cli *cli, const char *target, struct cli_reply *reply,
-                                struct err *err)
-{
-    struct buf document;
-    const char *path = cli_flag(cli, "file");
-    struct cli_request request = {.method = "DELETE", .target = target, .is_change = true};
-    buf_init(&document, RULES_BYTES_MAX);
-    enum err_code rc = path ? file_read(path, RULES_BYTES_MAX, &document, err) : ERR_OK;
-    if (path) {
-        request.method = "PUT";
-        request.body = buf_view(&document);
-        request.content_type = "application/yaml";
-    }
-    if (!rc)
-        rc = cli_request(cli, &request, reply, err);
-    buf_done(&document);
-    return rc;
-}
-
 enum err_code cli_review_rules(struct cli *cli, struct err *err)
 {
     struct cli_reply reply;
     struct buf out;
     const char *target = cli_target(cli, "/api/models/{}/review", cli_arg(cli, 0));
-    if (cli_has(cli, "file") && cli_has(cli, "remove"))
-        return cli_usage(cli, err, "--file sets rules, --remove ends them: give one of both");
-    bool is_change = cli_has(cli, "file") || cli_has(cli, "remove");
-    enum err_code rc =
-        is_change ? send_rules(cli, target, &reply, err) : cli_get(cli, target, &reply, err);
-    if (rc)
+    enum err_code rc = cli_document(cli, target, RULES_BYTES_MAX, &reply, err);
+    if (rc || cli_document_print(cli, &reply))
         return rc;
     buf_init(&out, CLI_MEMORY_BYTES_MAX);
-    if (cli->wants_json)
-        cli_print_json(reply.body);
-    else if (cli_has(cli, "remove"))
+    if (cli_has(cli, "remove"))
         buf_printf(&out, "%s: nothing is sent to review any more; open items stay\n",
                    cli_arg(cli, 0));
-    else if (cli_has(cli, "document"))
-        buf_str(&out, json_str(yyjson_obj_get(reply.root, "document")));
     else
         print_rules(cli, reply.root, &out);
     cli_print(&out);

@@ -1,30 +1,11 @@
 /* serving.c - how a model is served: shown with what its lanes have counted, set from a file, put
  * back to the preset. */
 #include "base/check.h"
-#include "base/file.h"
+#include "cli/document.h"
 #include "cli/handlers.h"
 #include "cli/terminal.h"
 
 enum { SERVING_FILE_BYTES_MAX = 64 * 1024, COUNTS_BYTES_MAX = 1024 };
-
-static enum err_code send_file(struct cli *cli, const char *target, struct cli_reply *reply,
-                               struct err *err)
-{
-    struct buf document;
-    const char *path = cli_flag(cli, "file");
-    struct cli_request request = {.method = "DELETE", .target = target, .is_change = true};
-    buf_init(&document, SERVING_FILE_BYTES_MAX);
-    enum err_code rc = path ? file_read(path, SERVING_FILE_BYTES_MAX, &document, err) : ERR_OK;
-    if (path) {
-        request.method = "PUT";
-        request.body = buf_view(&document);
-        request.content_type = "application/yaml";
-    }
-    if (!rc)
-        rc = cli_request(cli, &request, reply, err);
-    buf_done(&document);
-    return rc;
-}
 
 static void print_cache(struct cli *cli, yyjson_val *cache, struct buf *out)
 {
@@ -190,24 +171,13 @@ enum err_code cli_model_serving(struct cli *cli, struct err *err)
     struct cli_reply reply;
     struct buf out;
     const char *target = cli_target(cli, "/api/models/{}/serving", cli_arg(cli, 0));
-    if (cli_has(cli, "file") && cli_has(cli, "remove"))
-        return cli_usage(cli, err,
-                         "--file sets the file, --remove takes it away: give one of both");
-    bool is_change = cli_has(cli, "file") || cli_has(cli, "remove");
-    enum err_code rc =
-        is_change ? send_file(cli, target, &reply, err) : cli_get(cli, target, &reply, err);
-    if (rc)
+    enum err_code rc = cli_document(cli, target, SERVING_FILE_BYTES_MAX, &reply, err);
+    if (rc || cli_document_print(cli, &reply))
         return rc;
     buf_init(&out, CLI_MEMORY_BYTES_MAX);
-    if (cli->wants_json)
-        cli_print_json(reply.body);
-    else if (cli_has(cli, "document"))
-        buf_str(&out, json_str(yyjson_obj_get(reply.root, "document")));
-    else {
-        print_settings(cli, reply.root, &out);
-        print_versions(cli, reply.root, &out);
-        print_responses(cli, yyjson_obj_get(reply.root, "responses"), &out);
-    }
+    print_settings(cli, reply.root, &out);
+    print_versions(cli, reply.root, &out);
+    print_responses(cli, yyjson_obj_get(reply.root, "responses"), &out);
     cli_print(&out);
     buf_done(&out);
     return ERR_OK;

@@ -1,8 +1,7 @@
 /* rules_store.c - the review file of a model in the store: revisions, the salt of the draws. */
-#include <stdio.h>
-
 #include "base/check.h"
 #include "base/rand.h"
+#include "registry/document.h"
 #include "registry/registry_check.h"
 #include "review/review.h"
 
@@ -61,18 +60,6 @@ enum err_code review_rules_load(struct store *store, const char *model, struct a
     return ERR_OK;
 }
 
-static void put_state(struct buf *out, int64_t revision, const char *text)
-{
-    struct json_writer w = {.out = out};
-    buf_init(out, REGISTRY_STATE_BYTES_MAX);
-    json_begin_object(&w);
-    json_key(&w, "revision");
-    json_put_i64(&w, revision);
-    json_key(&w, "document");
-    json_put_text(&w, text);
-    json_end_object(&w);
-}
-
 static enum err_code insert(struct store *store, const char *model, const char *text,
                             const struct review_document *old, const struct actor *actor,
                             int64_t now_us, struct err *err)
@@ -92,9 +79,7 @@ enum err_code review_rules_put(struct store *store, const char *model, struct st
                                const struct actor *actor, int64_t now_us, int64_t *revision,
                                struct err *err)
 {
-    char subject[REGISTRY_SUBJECT_BYTES_MAX];
     struct review_document old;
-    struct buf before, after;
     if (registry_check_model(store, model, err))
         return err->code;
     struct arena *arena = arena_new(4 * REVIEW_RULES_BYTES_MAX);
@@ -103,14 +88,19 @@ enum err_code review_rules_put(struct store *store, const char *model, struct st
     enum err_code rc = review_rules_get(store, model, arena, &old, err);
     if (!rc)
         rc = insert(store, model, text, &old, actor, now_us, err);
-    if (!rc) {
-        snprintf(subject, sizeof(subject), "model/%s/review", model);
-        put_state(&before, old.revision, old.text);
-        put_state(&after, old.revision + 1, text);
-        rc = registry_append(store, actor, "review.rules", subject, &before, &after, now_us, NULL,
-                             err);
+    const struct document_change change = {
+        .model = model,
+        .action = "review.rules",
+        .part = "review",
+        .old = {old.revision, old.text},
+        .text = text,
+        .actor = actor,
+        .now_us = now_us,
+    };
+    if (!rc)
+        rc = document_append(store, &change, err);
+    if (!rc)
         *revision = old.revision + 1;
-    }
     arena_free(arena);
     return rc;
 }

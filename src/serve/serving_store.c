@@ -1,8 +1,6 @@
 /* serving_store.c - rows of serving_settings and their audit events. */
 #include "serve/serving_store.h"
 
-#include <stdio.h>
-
 #include "base/check.h"
 #include "registry/registry_check.h"
 
@@ -15,14 +13,14 @@
 
 struct read_context {
     struct arena *arena;
-    struct serving_document *document;
+    struct document *document;
 };
 
 static enum err_code read_document(struct store_rows *rows, void *arg, struct err *err)
 {
     const struct read_context *c = arg;
     bool is_full = false;
-    *c->document = (struct serving_document){
+    *c->document = (struct document){
         .revision = store_i64(rows, 0),
         .text = store_text_copy(rows, 1, c->arena, &is_full),
     };
@@ -30,18 +28,18 @@ static enum err_code read_document(struct store_rows *rows, void *arg, struct er
 }
 
 enum err_code serving_get(struct store *store, const char *model, struct arena *arena,
-                          struct serving_document *document, struct err *err)
+                          struct document *document, struct err *err)
 {
     const struct store_value params[] = {STORE_CSTR(model)};
     struct read_context context = {.arena = arena, .document = document};
-    *document = (struct serving_document){.text = ""};
+    *document = (struct document){.text = ""};
     return registry_each_row(store, SQL_NEWEST, params, 1, read_document, &context, err);
 }
 
 enum err_code serving_load(struct store *store, const char *model, struct arena *arena,
                            const struct serving **out, struct err *err)
 {
-    struct serving_document document;
+    struct document document;
     struct serving *serving = NULL;
     enum err_code rc = serving_get(store, model, arena, &document, err);
     if (rc)
@@ -59,16 +57,6 @@ enum err_code serving_load(struct store *store, const char *model, struct arena 
     return ERR_OK;
 }
 
-static void put_state(struct buf *out, int64_t revision, const char *text)
-{
-    struct json_writer w = {.out = out};
-    buf_init(out, REGISTRY_STATE_BYTES_MAX);
-    json_begin_object(&w);
-    json_member_i64(&w, "revision", revision);
-    json_member_text(&w, "document", text);
-    json_end_object(&w);
-}
-
 static enum err_code insert(struct store *store, const char *model, int64_t revision,
                             const char *text, const struct actor *actor, int64_t now_us,
                             struct err *err)
@@ -82,9 +70,7 @@ enum err_code serving_put(struct store *store, const char *model, struct str doc
                           const struct actor *actor, int64_t now_us, int64_t *revision,
                           struct err *err)
 {
-    char subject[REGISTRY_SUBJECT_BYTES_MAX];
-    struct serving_document old;
-    struct buf before, after;
+    struct document old;
     if (registry_check_model(store, model, err))
         return err->code;
     struct arena *arena = arena_new(4 * SERVING_BYTES_MAX);
@@ -93,14 +79,19 @@ enum err_code serving_put(struct store *store, const char *model, struct str doc
     enum err_code rc = serving_get(store, model, arena, &old, err);
     if (!rc)
         rc = insert(store, model, old.revision + 1, text, actor, now_us, err);
-    if (!rc) {
-        snprintf(subject, sizeof(subject), "model/%s/serving", model);
-        put_state(&before, old.revision, old.text);
-        put_state(&after, old.revision + 1, text);
-        rc = registry_append(store, actor, "model.serving", subject, &before, &after, now_us, NULL,
-                             err);
+    const struct document_change change = {
+        .model = model,
+        .action = "model.serving",
+        .part = "serving",
+        .old = old,
+        .text = text,
+        .actor = actor,
+        .now_us = now_us,
+    };
+    if (!rc)
+        rc = document_append(store, &change, err);
+    if (!rc)
         *revision = old.revision + 1;
-    }
     arena_free(arena);
     return rc;
 }

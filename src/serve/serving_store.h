@@ -2,17 +2,12 @@
 #ifndef SLIPWAY_SERVE_SERVING_STORE_H
 #define SLIPWAY_SERVE_SERVING_STORE_H
 
-#include "registry/registry.h"
+#include "registry/document.h"
 #include "serve/serving_file.h"
 
-struct serving_document {
-    int64_t revision; /* 0: the model never had one */
-    const char *text; /* "": the preset */
-};
-
-/* The newest; it lives in `arena`. */
+/* The newest; it lives in `arena`. No text: the preset. */
 enum err_code serving_get(struct store *store, const char *model, struct arena *arena,
-                          struct serving_document *document, struct err *err);
+                          struct document *document, struct err *err);
 
 /* Read and parsed; the preset when there is none. */
 enum err_code serving_load(struct store *store, const char *model, struct arena *arena,
