@@ -16,15 +16,6 @@ enum { QUALITY_MEMORY_BYTES_MAX = 512 * 1024 * 1024 };
 
 /* ---- writing ---- */
 
-static void put_number(struct json_writer *w, const char *key, double value)
-{
-    json_key(w, key);
-    if (isfinite(value))
-        json_put_f64(w, value);
-    else
-        json_put_null(w);
-}
-
 static void put_range(struct json_writer *w, const char *key, const struct estimate_value *value)
 {
     json_key(w, key);
@@ -33,9 +24,9 @@ static void put_range(struct json_writer *w, const char *key, const struct estim
         return;
     }
     json_begin_object(w);
-    put_number(w, "value", value->value);
-    put_number(w, "low", value->low);
-    put_number(w, "high", value->high);
+    json_member_f64(w, "value", value->value);
+    json_member_f64(w, "low", value->low);
+    json_member_f64(w, "high", value->high);
     json_end_object(w);
 }
 
@@ -48,7 +39,7 @@ static void put_coverage(struct json_writer *w, const struct realised_coverage *
         json_put_i64(w, c->answered);
     json_key(w, "labelled");
     json_put_i64(w, c->labelled);
-    put_number(w, "coverage", c->ratio);
+    json_member_f64(w, "coverage", c->ratio);
     json_key(w, "state");
     json_put_text(w, realised_state_name(c->state));
 }
@@ -84,9 +75,9 @@ static void put_metrics(struct json_writer *w, const struct realised_section *s)
         json_begin_object(w);
         json_key(w, "name");
         json_put_text(w, quality_name((enum quality_metric)i));
-        put_number(w, "value", q->value);
-        put_number(w, "low", q->low);
-        put_number(w, "high", q->high);
+        json_member_f64(w, "value", q->value);
+        json_member_f64(w, "low", q->low);
+        json_member_f64(w, "high", q->high);
         json_key(w, "n");
         json_put_i64(w, q->n);
         if (q->missing) {
@@ -127,11 +118,11 @@ static void put_slices(struct json_writer *w, const struct realised_section *s)
         json_put_str(w, slice->value);
         json_key(w, "labelled");
         json_put_i64(w, slice->labelled);
-        put_number(w, "loss", slice->loss);
-        put_number(w, "rest", slice->rest);
-        put_number(w, "difference", slice->difference);
-        put_number(w, "low", slice->low);
-        put_number(w, "high", slice->high);
+        json_member_f64(w, "loss", slice->loss);
+        json_member_f64(w, "rest", slice->rest);
+        json_member_f64(w, "difference", slice->difference);
+        json_member_f64(w, "low", slice->low);
+        json_member_f64(w, "high", slice->high);
         json_key(w, "is_worse");
         json_put_bool(w, slice->is_worse);
         json_end_object(w);
@@ -156,7 +147,7 @@ static void put_values(struct json_writer *w, const struct realised_section *s)
         json_put_text(w, outcome_direction_name(v->name->direction));
         json_key(w, "count");
         json_put_i64(w, v->count);
-        put_number(w, "sum", v->sum);
+        json_member_f64(w, "sum", v->sum);
         put_range(w, "per_answer", &v->per_answer);
         put_range(w, "per_known", &v->per_known);
         json_end_object(w);
@@ -173,9 +164,9 @@ static void put_delay(struct json_writer *w, const struct realised_section *s,
         return;
     }
     json_begin_object(w);
-    put_number(w, "p50_seconds", s->delay_us_p99 ? (double)s->delay_us_p50 / 1e6 : NAN);
-    put_number(w, "p99_seconds", s->delay_us_p99 ? (double)s->delay_us_p99 / 1e6 : NAN);
-    put_number(w, "documented_seconds", documented_us ? (double)documented_us / 1e6 : NAN);
+    json_member_f64(w, "p50_seconds", s->delay_us_p99 ? (double)s->delay_us_p50 / 1e6 : NAN);
+    json_member_f64(w, "p99_seconds", s->delay_us_p99 ? (double)s->delay_us_p99 / 1e6 : NAN);
+    json_member_f64(w, "documented_seconds", documented_us ? (double)documented_us / 1e6 : NAN);
     json_end_object(w);
 }
 

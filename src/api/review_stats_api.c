@@ -7,15 +7,6 @@
 
 /* ---- pieces ---- */
 
-static void put_number(struct json_writer *w, const char *key, double value)
-{
-    json_key(w, key);
-    if (isfinite(value))
-        json_put_f64(w, value);
-    else
-        json_put_null(w);
-}
-
 static double share(int64_t part, int64_t whole)
 {
     return whole ? (double)part / (double)whole : NAN;
@@ -28,7 +19,7 @@ static void put_compared(struct json_writer *w, const char *key,
     json_begin_object(w);
     json_member_i64(w, "count", compared->count);
     json_member_i64(w, "same", compared->same);
-    put_number(w, "share", share(compared->same, compared->count));
+    json_member_f64(w, "share", share(compared->same, compared->count));
     json_end_object(w);
 }
 
@@ -43,7 +34,7 @@ static void put_versions(struct json_writer *w, const struct review_stats *stats
         json_member_i64(w, "items", v->item_count);
         json_member_i64(w, "decided", v->decided_count);
         json_member_i64(w, "overrides", v->override_count);
-        put_number(w, "override_share", share(v->override_count, v->decided_count));
+        json_member_f64(w, "override_share", share(v->override_count, v->decided_count));
         json_member_i64(w, "late", v->late_count);
         json_end_object(w);
     }
@@ -60,7 +51,7 @@ static void put_reviewers(struct json_writer *w, const struct review_stats *stat
         json_key(w, "reviewer");
         json_put_text(w, r->name);
         json_member_i64(w, "decisions", r->decision_count);
-        put_number(w, "median_seconds", r->median_seconds);
+        json_member_f64(w, "median_seconds", r->median_seconds);
         put_compared(w, "gold", &r->gold);
         put_compared(w, "shown", &r->shown);
         put_compared(w, "blind", &r->blind);
@@ -73,7 +64,7 @@ static void put_agreement(struct json_writer *w, const struct review_stats *stat
 {
     json_key(w, "agreement");
     json_begin_object(w);
-    put_number(w, "alpha", stats->alpha);
+    json_member_f64(w, "alpha", stats->alpha);
     json_member_i64(w, "items", stats->alpha_item_count);
     json_key(w, "pairs");
     json_begin_array(w);
@@ -86,7 +77,7 @@ static void put_agreement(struct json_writer *w, const struct review_stats *stat
         json_put_text(w, pair->b);
         json_member_i64(w, "items", pair->item_count);
         json_member_i64(w, "same", pair->same_count);
-        put_number(w, "kappa", pair->kappa);
+        json_member_f64(w, "kappa", pair->kappa);
         json_end_object(w);
     }
     json_end_array(w);
@@ -100,9 +91,9 @@ static void put_random(struct json_writer *w, const struct review_stats *stats)
     json_begin_object(w);
     json_member_i64(w, "count", stats->random.count);
     json_member_i64(w, "same", stats->random.same);
-    put_number(w, "share", share(stats->random.same, stats->random.count));
-    put_number(w, "low", is_known ? stats->random_interval.low : NAN);
-    put_number(w, "high", is_known ? stats->random_interval.high : NAN);
+    json_member_f64(w, "share", share(stats->random.same, stats->random.count));
+    json_member_f64(w, "low", is_known ? stats->random_interval.low : NAN);
+    json_member_f64(w, "high", is_known ? stats->random_interval.high : NAN);
     json_end_object(w);
 }
 
@@ -113,13 +104,13 @@ static void put_stats(struct json_writer *w, const struct review_stats *stats, i
     json_key(w, "model");
     json_put_text(w, stats->model);
     json_member_i64(w, "open", stats->open_count);
-    put_number(w, "oldest_age_seconds", age);
+    json_member_f64(w, "oldest_age_seconds", age);
     json_member_i64(w, "overdue", stats->overdue_count);
     json_member_i64(w, "decisions", stats->decision_count);
     json_key(w, "seconds_per_decision");
     json_begin_object(w);
-    put_number(w, "median", stats->median_seconds);
-    put_number(w, "p90", stats->p90_seconds);
+    json_member_f64(w, "median", stats->median_seconds);
+    json_member_f64(w, "p90", stats->p90_seconds);
     json_end_object(w);
     put_compared(w, "shown", &stats->shown);
     put_compared(w, "blind", &stats->blind);

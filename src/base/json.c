@@ -507,6 +507,12 @@ void json_member_u64(struct json_writer *w, const char *key, uint64_t value)
     json_put_u64(w, value);
 }
 
+void json_member_f64(struct json_writer *w, const char *key, double value)
+{
+    json_key(w, key);
+    json_put_f64(w, value);
+}
+
 void json_member_bool(struct json_writer *w, const char *key, bool value)
 {
     json_key(w, key);

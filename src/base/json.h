@@ -84,6 +84,7 @@ void json_put_time(struct json_writer *w, int64_t wall_us); /* RFC 3339 text */
 void json_member_text(struct json_writer *w, const char *key, const char *value);
 void json_member_i64(struct json_writer *w, const char *key, int64_t value);
 void json_member_u64(struct json_writer *w, const char *key, uint64_t value);
+void json_member_f64(struct json_writer *w, const char *key, double value); /* NaN: null */
 void json_member_bool(struct json_writer *w, const char *key, bool value);
 void json_member_time(struct json_writer *w, const char *key, int64_t wall_us);
 

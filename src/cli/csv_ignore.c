@@ -4,7 +4,7 @@
 #include "base/csv.h"
 #include "base/nearest.h"
 
-static bool is_ignored(struct cli *cli, struct str name)
+bool csv_is_ignored(struct cli *cli, struct str name)
 {
     const char *ignored;
     for (int i = 0; (ignored = cli_flag_at(cli, "ignore", i)); i++)
@@ -64,7 +64,7 @@ static enum err_code rewrite(struct cli *cli, struct csv *csv, struct buf *out, 
     if (!is_left_out)
         return err_set(err, ERR_LIMIT, "no room for %d columns", columns);
     for (int i = 0; i < columns; i++)
-        is_left_out[i] = is_ignored(cli, str_trim(cells[i]));
+        is_left_out[i] = csv_is_ignored(cli, str_trim(cells[i]));
     for (count = columns; !rc && count; rc = csv_next(csv, &cells, &count, err)) {
         for (; line < csv_line(csv); line++)
             buf_char(out,

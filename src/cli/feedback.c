@@ -7,6 +7,7 @@
 #include "base/check.h"
 #include "base/csv.h"
 #include "base/nearest.h"
+#include "cli/csv_ignore.h"
 #include "cli/handlers.h"
 #include "cli/table.h"
 
@@ -131,15 +132,6 @@ struct sender {
     int64_t items, accepted, duplicate, corrected, outdated, orphan, refused;
 };
 
-static bool is_ignored(struct cli *cli, struct str name)
-{
-    const char *ignored;
-    for (int i = 0; (ignored = cli_flag_at(cli, "ignore", i)); i++)
-        if (str_equal_c(name, ignored))
-            return true;
-    return false;
-}
-
 /* --column is_canceled=label: what a column of the file is called in feedback. */
 static struct str renamed(struct cli *cli, struct str name)
 {
@@ -208,7 +200,7 @@ static enum err_code read_head(struct sender *s, struct err *err)
         return err->code;
     for (int i = 0; i < s->column_count; i++) {
         struct str name = str_trim(cells[i]);
-        s->is_skipped[i] = is_ignored(s->cli, name);
+        s->is_skipped[i] = csv_is_ignored(s->cli, name);
         if (s->is_skipped[i])
             continue;
         if (!is_first)

@@ -9,13 +9,6 @@
 
 #include "rollout/gate.h"
 
-/* NaN and infinities are null. */
-static void put_number(struct json_writer *w, const char *key, double value)
-{
-    json_key(w, key);
-    json_put_f64(w, value);
-}
-
 static void write_check(struct json_writer *w, const struct gate_check *check)
 {
     json_begin_object(w);
@@ -23,11 +16,11 @@ static void write_check(struct json_writer *w, const struct gate_check *check)
     json_member_text(w, "name", check->name);
     json_member_text(w, "verdict", gate_verdict_name(check->verdict));
     json_member_text(w, "text", check->text);
-    put_number(w, "value", check->value);
-    put_number(w, "low", check->low);
-    put_number(w, "high", check->high);
-    put_number(w, "limit", check->limit);
-    put_number(w, "p", check->p);
+    json_member_f64(w, "value", check->value);
+    json_member_f64(w, "low", check->low);
+    json_member_f64(w, "high", check->high);
+    json_member_f64(w, "limit", check->limit);
+    json_member_f64(w, "p", check->p);
     json_member_i64(w, "n", check->n);
     json_end_object(w);
 }
@@ -37,18 +30,18 @@ static void write_metric(struct json_writer *w, const struct gate_report *report
     const struct quality *q = &report->candidate[metric];
     json_begin_object(w);
     json_member_text(w, "name", quality_name(metric));
-    put_number(w, "value", q->value);
-    put_number(w, "low", q->low);
-    put_number(w, "high", q->high);
+    json_member_f64(w, "value", q->value);
+    json_member_f64(w, "low", q->low);
+    json_member_f64(w, "high", q->high);
     json_member_i64(w, "n", q->n);
     json_member_i64(w, "skipped", q->skipped);
     json_member_text(w, "method", q->method);
     json_member_text(w, "missing", q->missing);
     if (report->has_champion) {
-        put_number(w, "champion", report->champion[metric].value);
-        put_number(w, "difference", report->difference[metric].value);
-        put_number(w, "difference_low", report->difference[metric].low);
-        put_number(w, "difference_high", report->difference[metric].high);
+        json_member_f64(w, "champion", report->champion[metric].value);
+        json_member_f64(w, "difference", report->difference[metric].value);
+        json_member_f64(w, "difference_low", report->difference[metric].low);
+        json_member_f64(w, "difference_high", report->difference[metric].high);
     }
     json_end_object(w);
 }
@@ -58,10 +51,10 @@ static void write_slice(struct json_writer *w, const struct gate_slice *slice)
     json_begin_object(w);
     json_member_text(w, "name", slice->name);
     json_member_i64(w, "n", slice->n);
-    put_number(w, "loss", slice->loss);
-    put_number(w, "rest_loss", slice->rest_loss);
-    put_number(w, "more_at_least", slice->low);
-    put_number(w, "p", slice->p);
+    json_member_f64(w, "loss", slice->loss);
+    json_member_f64(w, "rest_loss", slice->rest_loss);
+    json_member_f64(w, "more_at_least", slice->low);
+    json_member_f64(w, "p", slice->p);
     json_end_object(w);
 }
 
@@ -102,10 +95,10 @@ static void write_latency(struct json_writer *w, const struct gate_report *repor
         return;
     json_key(w, "latency");
     json_begin_object(w);
-    put_number(w, "p50_us", report->p50_us);
-    put_number(w, "p99_us", report->p99_us);
-    put_number(w, "champion_p50_us", report->champion_p50_us);
-    put_number(w, "champion_p99_us", report->champion_p99_us);
+    json_member_f64(w, "p50_us", report->p50_us);
+    json_member_f64(w, "p99_us", report->p99_us);
+    json_member_f64(w, "champion_p50_us", report->champion_p50_us);
+    json_member_f64(w, "champion_p99_us", report->champion_p99_us);
     json_end_object(w);
 }
 
