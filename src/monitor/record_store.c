@@ -133,10 +133,16 @@ enum err_code record_store_open(const struct record_store_config *config, struct
     choose_samples(store);
     if (config->recorder) {
         store->tally = record_tally_open(config->folder_fd, store->run, &store->last);
-        recorder_set_tally(config->recorder, store->tally);
+        if (!config->is_late)
+            recorder_set_tally(config->recorder, store->tally);
     }
     *out = store;
     return ERR_OK;
+}
+
+struct record_tally *record_store_tally(struct record_store *store)
+{
+    return store->tally;
 }
 
 void record_store_close(struct record_store *store)

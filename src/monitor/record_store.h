@@ -30,6 +30,7 @@ struct record_store;
 
 struct record_store_config {
     int folder_fd;             /* of the data folder, whose lock is held; stays the caller's */
+    bool is_late;              /* records are pushed already: whoever opens it hands the tally on */
     struct recorder *recorder; /* asked for what has just been answered; NULL in-process */
     double share;              /* of requests that are kept, by their id; 0: none */
     size_t segment_bytes;      /* a segment is closed at this size, or when it is hours old */
@@ -41,6 +42,9 @@ struct record_store_config {
 /* Make the folder when it is not there; read the secret. Segments are looked at later. */
 enum err_code record_store_open(const struct record_store_config *config,
                                 struct record_store **store, struct err *err);
+
+/* What recorder_take_tally takes, when it is_late. */
+struct record_tally *record_store_tally(struct record_store *store);
 
 /* The sink to be added to the recorder, and the threads behind it. */
 struct record_sink record_store_sink(struct record_store *store);

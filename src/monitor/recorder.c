@@ -11,6 +11,7 @@
 #include "monitor/record_schema.h"
 
 enum {
+    HELD_BYTES = 256 * 1024,
     WAIT_BUSY_MS = 2,
     WAIT_CALM_MS = 16, /* a few records: waking for them costs more than they do */
     WAIT_IDLE_MS = 32,
@@ -24,13 +25,22 @@ struct schema_slot {
     struct blob_digest artifact;
 };
 
+/* Records that are kept for sinks which are not there yet: each an item as a ring has it. */
+struct held {
+    struct held *next;
+    size_t used, size;
+    _Alignas(RING_ALIGN) char bytes[];
+};
+
 struct recorder {
     struct record_queue *queues; /* [queue_count] */
     int queue_count;
     struct record_sink sinks[RECORDER_SINKS_MAX];
     int sink_count;
     enum redaction redaction;
-    struct arena *scratch; /* of the record being shown; recorder thread only */
+    struct arena *scratch;         /* of the record being shown; recorder thread only */
+    struct held *held, *held_last; /* oldest first; recorder thread only */
+    size_t held_bytes, held_bytes_max;
 
     pthread_mutex_t schema_lock; /* of what follows */
     struct arena *schema_arena;
@@ -41,7 +51,7 @@ struct recorder {
     pthread_mutex_t lock; /* of what follows */
     pthread_cond_t wake, synced;
     uint64_t sync_wanted, sync_done;
-    bool is_running, is_stopping;
+    bool is_running, is_stopping, is_holding;
 };
 
 /* ---- making ---- */
@@ -79,6 +89,16 @@ struct recorder *recorder_new(int queue_count, size_t queue_bytes)
     return recorder;
 }
 
+static void free_held(struct recorder *recorder)
+{
+    for (struct held *held = recorder->held, *next; held; held = next) {
+        next = held->next;
+        free(held);
+    }
+    recorder->held = recorder->held_last = NULL;
+    recorder->held_bytes = 0;
+}
+
 void recorder_free(struct recorder *recorder)
 {
     if (!recorder)
@@ -86,6 +106,7 @@ void recorder_free(struct recorder *recorder)
     assert(!recorder->is_running);
     for (int i = 0; i < recorder->queue_count; i++)
         ring_done(&recorder->queues[i].ring);
+    free_held(recorder);
     free(recorder->queues);
     free(recorder->schemas);
     arena_free(recorder->scratch);
@@ -114,9 +135,33 @@ void recorder_set_tally(struct recorder *recorder, struct record_tally *tally)
         recorder->queues[i].record_count = record_tally_counter(tally, i);
 }
 
+void recorder_take_tally(struct recorder *recorder, int index, struct record_tally *tally)
+{
+    struct record_queue *queue = &recorder->queues[index];
+    _Atomic uint64_t *counter = record_tally_counter(tally, index);
+    counter_add(counter, counter_read(&queue->own_record_count));
+    atomic_store_explicit(&queue->record_count, counter, memory_order_relaxed);
+}
+
+void recorder_hold(struct recorder *recorder, size_t bytes_max)
+{
+    assert(!recorder->is_running);
+    recorder->is_holding = true;
+    recorder->held_bytes_max = bytes_max;
+}
+
+void recorder_release(struct recorder *recorder)
+{
+    pthread_mutex_lock(&recorder->lock);
+    recorder->is_holding = false;
+    pthread_cond_signal(&recorder->wake);
+    pthread_mutex_unlock(&recorder->lock);
+}
+
 void recorder_add_sink(struct recorder *recorder, const struct record_sink *sink)
 {
-    assert(!recorder->is_running && recorder->sink_count < RECORDER_SINKS_MAX);
+    assert(!recorder->is_running || recorder->is_holding);
+    assert(recorder->sink_count < RECORDER_SINKS_MAX);
     recorder->sinks[recorder->sink_count++] = *sink;
 }
 
@@ -168,7 +213,8 @@ const struct record_schema *recorder_schema(struct recorder *recorder, const str
 void record_queue_push(struct record_queue *queue, const struct record *record, int64_t now_ns)
 {
     bool is_pushed = record_push(&queue->ring, record, now_ns);
-    counter_add(is_pushed ? queue->record_count : &queue->dropped_record_count, 1);
+    _Atomic uint64_t *count = atomic_load_explicit(&queue->record_count, memory_order_relaxed);
+    counter_add(is_pushed ? count : &queue->dropped_record_count, 1);
     counter_add(is_pushed ? &queue->row_count : &queue->dropped_row_count,
                 (uint64_t)record->row_count);
 }
@@ -182,6 +228,70 @@ static void show(struct recorder *recorder, const void *frame, size_t bytes, int
     for (int i = 0; i < recorder->sink_count; i++)
         recorder->sinks[i].take(recorder->sinks[i].arg, &record);
     arena_reset(recorder->scratch);
+}
+
+static struct held *room_for(struct recorder *recorder, size_t bytes)
+{
+    struct held *last = recorder->held_last;
+    size_t item = RING_ALIGN + (bytes + RING_ALIGN - 1) / RING_ALIGN * RING_ALIGN;
+    if (last && last->size - last->used >= item)
+        return last;
+    size_t size = item > HELD_BYTES ? item : HELD_BYTES;
+    if (recorder->held_bytes + size > recorder->held_bytes_max)
+        return NULL;
+    struct held *fresh = aligned_alloc(_Alignof(struct held), sizeof(struct held) + size);
+    if (!fresh)
+        abort();
+    *fresh = (struct held){.size = size};
+    if (last)
+        last->next = fresh;
+    else
+        recorder->held = fresh;
+    recorder->held_last = fresh;
+    recorder->held_bytes += size;
+    return fresh;
+}
+
+/* False when there is no room: it stays in its ring. */
+static bool hold(struct recorder *recorder, const void *frame, size_t bytes)
+{
+    struct held *held = room_for(recorder, bytes);
+    if (!held)
+        return false;
+    char *at = held->bytes + held->used;
+    memcpy(at, &bytes, sizeof(bytes));
+    memcpy(at + RING_ALIGN, frame, bytes);
+    held->used += RING_ALIGN + (bytes + RING_ALIGN - 1) / RING_ALIGN * RING_ALIGN;
+    return true;
+}
+
+static void hold_all(struct recorder *recorder)
+{
+    for (int q = 0; q < recorder->queue_count; q++) {
+        struct ring *ring = &recorder->queues[q].ring;
+        uint64_t end = ring_mark(ring);
+        size_t bytes;
+        while (!ring_is_at(ring, end)) {
+            const void *frame = ring_peek(ring, &bytes);
+            if (!hold(recorder, frame, bytes))
+                break;
+            ring_release(ring);
+        }
+    }
+}
+
+static int show_held(struct recorder *recorder, int64_t wall_offset_us)
+{
+    int taken = 0;
+    for (const struct held *held = recorder->held; held; held = held->next)
+        for (size_t at = 0; at < held->used; taken++) {
+            size_t bytes;
+            memcpy(&bytes, held->bytes + at, sizeof(bytes));
+            show(recorder, held->bytes + at + RING_ALIGN, bytes, wall_offset_us);
+            at += RING_ALIGN + (bytes + RING_ALIGN - 1) / RING_ALIGN * RING_ALIGN;
+        }
+    free_held(recorder);
+    return taken;
 }
 
 static int drain_ring(struct recorder *recorder, struct ring *ring, int64_t wall_offset_us)
@@ -201,8 +311,8 @@ static int drain_ring(struct recorder *recorder, struct ring *ring, int64_t wall
 /* What is in the rings at this moment. How many records it was. */
 static int drain(struct recorder *recorder)
 {
-    int taken = 0;
     int64_t wall_offset_us = clock_wall_us() - clock_monotonic_us();
+    int taken = show_held(recorder, wall_offset_us);
     for (int q = 0; q < recorder->queue_count; q++)
         taken += drain_ring(recorder, &recorder->queues[q].ring, wall_offset_us);
     for (int i = 0; taken && i < recorder->sink_count; i++)
@@ -255,9 +365,14 @@ static void *run(void *arg)
     pthread_mutex_lock(&recorder->lock);
     for (;;) {
         bool is_last = recorder->is_stopping;
+        bool is_holding = recorder->is_holding;
         uint64_t wanted = recorder->sync_wanted;
         pthread_mutex_unlock(&recorder->lock);
-        int taken = drain(recorder);
+        int taken = 0;
+        if (is_holding)
+            hold_all(recorder);
+        else
+            taken = drain(recorder);
         idle_ms = taken ? 0 : rest(recorder, idle_ms, pause_ms);
         pthread_mutex_lock(&recorder->lock);
         if (recorder->sync_done != wanted) {
@@ -266,6 +381,10 @@ static void *run(void *arg)
         }
         if (is_last)
             break;
+        if (is_holding) {
+            wait_ms(recorder, WAIT_CALM_MS);
+            continue;
+        }
         pause_ms = next_pause_ms(pause_ms, taken);
         if (!recorder->is_stopping && recorder->sync_wanted == wanted &&
             waiting_bytes(recorder) < NO_WAIT_BYTES)
@@ -311,7 +430,7 @@ void recorder_stats(struct recorder *recorder, struct recorder_stats *stats)
     *stats = (struct recorder_stats){0};
     for (int i = 0; i < recorder->queue_count; i++) {
         struct record_queue *queue = &recorder->queues[i];
-        stats->record_count += counter_read(queue->record_count);
+        stats->record_count += counter_read(atomic_load(&queue->record_count));
         stats->row_count += counter_read(&queue->row_count);
         stats->dropped_record_count += counter_read(&queue->dropped_record_count);
         stats->dropped_row_count += counter_read(&queue->dropped_row_count);

@@ -24,8 +24,8 @@ enum { RECORDER_SINKS_MAX = 16, RECORDER_RINGS_MAX = 64 };
 struct record_queue {
     struct ring ring;
     _Alignas(64) _Atomic uint64_t own_record_count;
-    _Atomic uint64_t *record_count; /* handed over; own_record_count, or a tally's counter */
-    _Atomic uint64_t row_count;     /* handed over */
+    _Atomic(_Atomic uint64_t *) record_count; /* handed over; own_record_count, or a tally's */
+    _Atomic uint64_t row_count;               /* handed over */
     _Atomic uint64_t dropped_record_count, dropped_row_count;
 };
 
@@ -45,7 +45,16 @@ void recorder_set_redaction(struct recorder *recorder, enum redaction policy);
 /* Count what is handed over there from here on; before anybody pushes. It outlives the pushing. */
 void recorder_set_tally(struct recorder *recorder, struct record_tally *tally);
 
-/* Sinks see every record, in the order in which they were added. Before recorder_start. */
+/* The same while records are pushed already: on data thread `index`. */
+void recorder_take_tally(struct recorder *recorder, int index, struct record_tally *tally);
+
+/* From recorder_start to recorder_release records are kept in memory, up to `bytes_max` and what
+ * the rings take; no sink sees any. */
+void recorder_hold(struct recorder *recorder, size_t bytes_max);
+void recorder_release(struct recorder *recorder);
+
+/* Sinks see every record, in the order in which they were added. Before recorder_start, or
+ * recorder_release. */
 void recorder_add_sink(struct recorder *recorder, const struct record_sink *sink);
 
 void recorder_start(struct recorder *recorder);

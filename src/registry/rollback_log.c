@@ -256,6 +256,8 @@ enum err_code rollback_log_append(struct rollback_log *log, const char *model, c
 int rollback_log_pending(const struct rollback_log *log)
 {
     int count = 0;
+    if (!log)
+        return 0;
     CHECK_MAGIC(log, LOG_MAGIC);
     for (int i = 0; i < ROLLBACK_LOG_SLOTS; i++)
         count += is_pending(&log->slots[i]);

@@ -46,7 +46,7 @@ enum err_code rollback_log_append(struct rollback_log *log, const char *model, c
                                   int64_t from, int64_t to, const char *reason, const char *actor,
                                   struct err *err);
 
-/* Slots waiting to be folded. */
+/* Slots waiting to be folded; none when `log` is NULL. */
 int rollback_log_pending(const struct rollback_log *log);
 
 /* Bring them into the store, inside the caller's transaction (audit events included, `via`

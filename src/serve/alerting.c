@@ -60,6 +60,15 @@ static enum err_code read_rules(const char *path, struct alert_rules **rules, st
     return rc;
 }
 
+enum err_code alerting_check(const char *path, struct err *err)
+{
+    struct alert_rules *rules = NULL;
+    enum err_code rc = read_rules(path, &rules, err);
+    if (!rc)
+        alert_rules_unref(rules);
+    return rc;
+}
+
 enum err_code alerting_reload(struct alerting *alerting, const char *path, struct err *err)
 {
     struct alert_rules *fresh = NULL;

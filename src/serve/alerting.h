@@ -35,6 +35,9 @@ void alerting_free(struct alerting *alerting);
 /* The ticker's task; `arg` is the alerting. */
 void alerting_tick(void *arg);
 
+/* Could these rules be read? */
+enum err_code alerting_check(const char *rules_path, struct err *err);
+
 /* Read the rules again; on failure the old ones stay. Any thread. */
 enum err_code alerting_reload(struct alerting *alerting, const char *rules_path, struct err *err);
 

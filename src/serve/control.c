@@ -334,7 +334,7 @@ static void log_rollback(struct control *control, struct control_op *op)
 }
 
 /* `op` alone (op->next is NULL). */
-static void run_alone(struct control *control, struct control_op *op)
+void control_run_alone(struct control *control, struct control_op *op)
 {
     struct publication pub = {0};
     struct err err = {0};
@@ -360,7 +360,7 @@ static void run_batch(struct control *control, struct control_op *ops)
     struct publication pub = {0};
     struct err err = {0};
     if (!ops->next) {
-        run_alone(control, ops);
+        control_run_alone(control, ops);
         return;
     }
     if (!transact(control, ops, &pub, &err)) {
@@ -374,7 +374,7 @@ static void run_batch(struct control *control, struct control_op *ops)
     for (struct control_op *op = ops, *next; op; op = next) {
         next = op->next;
         op->next = NULL;
-        run_alone(control, op);
+        control_run_alone(control, op);
         op->next = next;
     }
 }
@@ -436,7 +436,7 @@ static void tick(struct control *control)
         return;
     struct err err = {0};
     struct control_op op = {.fn = nothing, .err = &err};
-    run_alone(control, &op);
+    control_run_alone(control, &op);
     control->pending = rollback_log_pending(control->rollback_log);
     if (!op.rc)
         log_info("rollback log folded into the store", "state=%s", "durable");
@@ -456,6 +456,7 @@ void *control_run(void *arg)
 {
     struct control *control = arg;
     pthread_mutex_lock(&control->lock);
+    control_standby_run(control);
     for (;;) {
         wait_for_work(control);
         struct control_op *ops = take_batch(control);
@@ -504,7 +505,7 @@ enum err_code control_execute(struct control *control, struct control_op *op, st
     op->is_done = false;
     op->is_published = false;
     if (!control->config.has_thread) {
-        run_alone(control, op);
+        control_run_alone(control, op);
         snapshot_reap(&control->publisher);
         return op->rc;
     }
@@ -629,6 +630,11 @@ static enum err_code check_unload(struct control *control, struct store *store, 
         return err_hint(err, "memory: {pin: false} in: slipway model serving %s -f FILE", model);
     }
     return ERR_OK;
+}
+
+bool control_is_in_memory(const struct control_op *op)
+{
+    return op->fn == nothing || op->fn == check_unload;
 }
 
 enum err_code control_unload(struct control *control, const char *model, struct err *err)

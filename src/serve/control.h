@@ -26,6 +26,8 @@ struct control;
 
 struct control_config {
     const char *data_dir;
+    bool is_standby;           /* another process has the folder; see control_own */
+    int lock_fd;               /* is_standby: its lock, inherited; -1: none */
     bool create;               /* make the folder when it is not there */
     bool has_thread;           /* a control thread of its own; else calls run where they are made */
     bool loads_all;            /* load every model that an alias names, now */
@@ -68,6 +70,11 @@ struct control_op {
  * publish the first snapshot. */
 enum err_code control_open(const struct control_config *config, struct control **control,
                            struct err *err);
+
+/* After a start with is_standby, once the process before has let go of the folder: become its
+ * owner, catch up with what has changed, go on with the operations that wait. Not from the control
+ * thread. */
+enum err_code control_own(struct control *control, struct err *err);
 
 /* Waits for running operations; ends the thread; frees everything. Readers must be done. */
 void control_close(struct control *control); /* NULL is allowed */

@@ -12,44 +12,57 @@
 #include "serve/endpoint_build.h"
 #include "store/migrate.h"
 
-static enum err_code open_store(struct control *control, struct err *err)
+enum err_code control_open_stores(struct control *control, struct store **store,
+                                  struct store **reader, struct err *err)
 {
     char path[CONTROL_PATH_BYTES], name[64], stamp[CLOCK_TEXT_BYTES];
     int from = 0, to = 0;
     const char *where = folder_path(control->folder);
-    enum err_code rc = store_open(&store_sqlite, where, STORE_WRITE, &control->store, err);
+    enum err_code rc = store_open(&store_sqlite, where, STORE_WRITE, store, err);
     if (rc)
         return rc;
     snprintf(name, sizeof(name), "backups/before-schema-%d-%.19s.db", migrate_latest(),
              clock_format(clock_wall_us(), stamp));
-    rc = migrate_up(control->store, folder_file(control->folder, name, path, sizeof(path)), &from,
-                    &to, err);
+    rc =
+        migrate_up(*store, folder_file(control->folder, name, path, sizeof(path)), &from, &to, err);
     if (!rc && from != to && from != 0)
         log_info("schema upgraded", "from=%d to=%d backup=%s", from, to, name);
     if (!rc)
-        rc = store_open(&store_sqlite, where, STORE_READ, &control->reader, err);
+        rc = store_open(&store_sqlite, where, STORE_READ, reader, err);
     return rc;
+}
+
+enum err_code control_open_log(struct control *control, struct err *err)
+{
+    char path[CONTROL_PATH_BYTES];
+    folder_file(control->folder, "rollback.log", path, sizeof(path));
+    enum err_code rc = rollback_log_open(path, &control->rollback_log, err);
+    if (!rc)
+        rollback_log_set_rollout(control->rollback_log, rollout_fold);
+    return rc;
+}
+
+static enum err_code open_owned(struct control *control, struct err *err)
+{
+    enum err_code rc = folder_lock(control->folder, err);
+    if (!rc)
+        rc = control_open_stores(control, &control->store, &control->reader, err);
+    return rc ? rc : control_open_log(control, err);
 }
 
 static enum err_code open_parts(struct control *control, struct err *err)
 {
-    char path[CONTROL_PATH_BYTES];
     const struct control_config *config = &control->config;
     enum err_code rc = folder_open(config->data_dir, config->create, &control->folder, err);
-    if (!rc)
-        rc = folder_lock(control->folder, err);
     if (!rc)
         folder_file(control->folder, "work", control->work_dir, sizeof(control->work_dir));
     control->config.host.work_dir = control->work_dir;
     if (!rc)
-        rc = open_store(control, err);
+        rc = control->is_standby ? control_standby_open(control, err) : open_owned(control, err);
     if (!rc)
         rc = blob_open(&blob_dir, folder_path(control->folder), &control->blobs, err);
-    if (!rc)
-        rc = rollback_log_open(folder_file(control->folder, "rollback.log", path, sizeof(path)),
-                               &control->rollback_log, err);
-    if (!rc)
-        rollback_log_set_rollout(control->rollback_log, rollout_fold);
+    if (!rc && !control->is_standby)
+        blob_clean(control->blobs);
     return rc;
 }
 
@@ -63,7 +76,12 @@ static enum err_code build_one(struct control *control, const char *model, bool 
     if (rc)
         return rc;
     control_take_responses(control, endpoint);
-    snapshot_put(snapshot, endpoint);
+    const struct endpoint *old = snapshot_find(snapshot, str_of(model));
+    bool is_worse = old && old->champion && !endpoint->champion && endpoint->problem;
+    if (is_worse) /* what answers goes on; of a first snapshot there is none */
+        endpoint_unref(endpoint);
+    else
+        snapshot_put(snapshot, endpoint);
     return ERR_OK;
 }
 
@@ -77,7 +95,9 @@ static enum err_code build_first(struct control *control, struct snapshot **snap
         arena_new((size_t)MODELS_MAX * 2 * (NOTE_BYTES_MAX + OWNER_BYTES_MAX + sizeof(*models)));
     int count = 0;
     struct auth_keys *keys = NULL;
-    enum err_code rc = rollback_log_fold(control->rollback_log, control->store, err);
+    enum err_code rc = ERR_OK;
+    if (control->rollback_log)
+        rc = rollback_log_fold(control->rollback_log, control->store, err);
     if (!rc)
         rc = control_read_keys(control->store, &keys, err);
     *snapshot = snapshot_new(control->publisher.current, keys, &control->publisher);
@@ -111,7 +131,7 @@ static enum err_code commit_first(struct control *control, struct err *err)
     return is_storage_failure(rc) ? ERR_OK : rc;
 }
 
-static enum err_code first_snapshot(struct control *control, struct err *err)
+enum err_code control_rebuild(struct control *control, struct err *err)
 {
     struct snapshot *snapshot = NULL;
     enum err_code rc = store_begin(control->store, err);
@@ -122,8 +142,14 @@ static enum err_code first_snapshot(struct control *control, struct err *err)
         store_rollback(control->store);
     else
         rc = commit_first(control, err);
-    snapshot_publish(&control->publisher, snapshot);
-    control->generation = snapshot->generation;
+    pthread_mutex_lock(&control->publish_lock);
+    if (!rc || !control->publisher.current) {
+        snapshot_publish(&control->publisher, snapshot);
+        control->generation = snapshot->generation;
+    } else {
+        snapshot_unref(snapshot); /* what is published goes on */
+    }
+    pthread_mutex_unlock(&control->publish_lock);
     return rc;
 }
 
@@ -150,10 +176,13 @@ enum err_code control_open(const struct control_config *config, struct control *
         abort();
     control->config = *config;
     control->config.has_thread = false; /* until the thread runs */
+    control->is_standby = config->is_standby;
+    if (!control->is_standby)
+        control->config.lock_fd = -1;
     init_locks(control);
     enum err_code rc = open_parts(control, err);
     if (!rc)
-        rc = first_snapshot(control, err);
+        rc = control_rebuild(control, err);
     if (!rc && config->has_thread) {
         if (pthread_create(&control->thread, NULL, control_run, control))
             rc = err_set(err, ERR_INTERNAL, "the control thread could not be started");
@@ -188,6 +217,7 @@ void control_close(struct control *control)
     blob_close(control->blobs);
     store_close(control->reader);
     store_close(control->store);
+    control_standby_close(control);
     folder_close(control->folder);
     pthread_cond_destroy(&control->wake);
     pthread_cond_destroy(&control->done);

@@ -37,6 +37,14 @@ struct control {
     pthread_mutex_t load_lock;
 
     char work_dir[CONTROL_PATH_BYTES]; /* of config.host */
+
+    /* control_standby.c */
+    bool is_standby;                    /* control thread's; set before it starts */
+    int64_t seen_seq;                   /* of the newest event that is published here */
+    char copy_path[CONTROL_PATH_BYTES]; /* of the store, with a newer schema; "": none */
+    bool is_owner_wanted;               /* under `lock`, with own_rc and own_err */
+    enum err_code own_rc;
+    struct err *own_err;
 };
 
 /* Where endpoint_build finds versions: the context of control_find_loaded. */
@@ -57,6 +65,30 @@ enum err_code control_read_keys(struct store *store, struct auth_keys **keys, st
 
 /* What was in the rollback log is in the store. */
 void control_clear_log(struct control *control);
+
+/* Does it change nothing but what is in memory? */
+bool control_is_in_memory(const struct control_op *op);
+
+/* `op` alone: its transaction, its publication. */
+void control_run_alone(struct control *control, struct control_op *op);
+
+/* ---- control_open.c ---- */
+
+enum err_code control_open_stores(struct control *control, struct store **store,
+                                  struct store **reader, struct err *err);
+enum err_code control_open_log(struct control *control, struct err *err);
+
+/* Publish everything as the store has it. */
+enum err_code control_rebuild(struct control *control, struct err *err);
+
+/* ---- control_standby.c ---- */
+
+/* The store for reading, of a folder that is another process's. */
+enum err_code control_standby_open(struct control *control, struct err *err);
+
+/* What the control thread does until the folder is ours or it is stopping; `lock` is held. */
+void control_standby_run(struct control *control);
+void control_standby_close(struct control *control);
 
 /* The control thread, until is_stopping. */
 void *control_run(void *control);

@@ -383,6 +383,15 @@ static enum err_code read_file(const char *path, struct webhook_file **file, str
     return rc;
 }
 
+enum err_code webhooks_check(const char *path, struct err *err)
+{
+    struct webhook_file *file;
+    enum err_code rc = read_file(path, &file, err);
+    if (!rc)
+        webhook_file_free(file);
+    return rc;
+}
+
 /* Takes the file. */
 static enum err_code begin(struct webhooks *webhooks, struct webhook_file *file, struct err *err)
 {

@@ -26,6 +26,9 @@ enum err_code webhooks_new(struct control *control, struct alerts *alerts, const
 /* Ends the couriers, within a fraction of a second; NULL is allowed. */
 void webhooks_free(struct webhooks *webhooks);
 
+/* Could this file be read? */
+enum err_code webhooks_check(const char *path, struct err *err);
+
 /* Read the file again and begin anew; on failure the old ones go on. Not from two threads. */
 enum err_code webhooks_reload(struct webhooks *webhooks, const char *path, struct err *err);
 

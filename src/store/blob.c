@@ -21,6 +21,11 @@ void blob_close(struct blob_store *blobs)
         ops_of(blobs)->close(blobs);
 }
 
+void blob_clean(struct blob_store *blobs)
+{
+    ops_of(blobs)->clean(blobs);
+}
+
 enum err_code blob_put(struct blob_store *blobs, const void *bytes, size_t size,
                        struct blob_digest *digest, struct err *err)
 {

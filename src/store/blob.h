@@ -24,6 +24,9 @@ struct blob_ops {
     enum err_code (*open)(const char *where, struct blob_store **blobs, struct err *err);
     void (*close)(struct blob_store *blobs);
 
+    /* Remove temporary files left by a crash; only for who owns the place (folder_lock). */
+    void (*clean)(struct blob_store *blobs);
+
     /* Durable and found under its digest after ERR_OK; ERR_DISK_FULL leaves nothing. Putting what
      * is there already is fine: it counts as modified now, and is written anew when damaged. */
     enum err_code (*put)(struct blob_store *blobs, const void *bytes, size_t size,
@@ -49,8 +52,7 @@ struct blob_ops {
                             int64_t before_us, struct err *err);
 
     /* Every blob: digest, size, when it was last put. `fn` may remove it; an error of `fn` ends
-     * the walk. Temporary files left by a crash are removed on open, so the one who opens owns the
-     * place (folder_lock). */
+     * the walk. */
     enum err_code (*each)(struct blob_store *blobs,
                           enum err_code (*fn)(void *arg, const struct blob_digest *digest,
                                               uint64_t size, int64_t modified_us, struct err *err),
@@ -65,6 +67,7 @@ struct blob_head {
 enum err_code blob_open(const struct blob_ops *ops, const char *where, struct blob_store **blobs,
                         struct err *err);
 void blob_close(struct blob_store *blobs); /* NULL is allowed */
+void blob_clean(struct blob_store *blobs);
 enum err_code blob_put(struct blob_store *blobs, const void *bytes, size_t size,
                        struct blob_digest *digest, struct err *err);
 enum err_code blob_get(struct blob_store *blobs, const struct blob_digest *digest,

@@ -406,7 +406,7 @@ static enum err_code dir_each(struct blob_store *blobs, each_fn *fn, void *arg, 
     return code;
 }
 
-static void remove_temporaries(struct blob_store *blobs)
+static void dir_clean(struct blob_store *blobs)
 {
     DIR *dir = list_folder(blobs->fd, ".");
     struct dirent *entry;
@@ -453,7 +453,6 @@ static enum err_code dir_open(const char *where, struct blob_store **out, struct
     if (!blobs)
         abort();
     *blobs = (struct blob_store){.head = {&blob_dir}, .magic = BLOB_DIR_MAGIC, .fd = fd};
-    remove_temporaries(blobs);
     *out = blobs;
     return ERR_OK;
 }
@@ -470,6 +469,7 @@ const struct blob_ops blob_dir = {
     .name = "dir",
     .open = dir_open,
     .close = dir_close,
+    .clean = dir_clean,
     .put = dir_put,
     .get = dir_get,
     .release = dir_release,

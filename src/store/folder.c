@@ -242,6 +242,34 @@ enum err_code folder_lock(struct folder *folder, struct err *err)
     return ERR_OK;
 }
 
+int folder_lock_fd(const struct folder *folder)
+{
+    CHECK_MAGIC(folder, FOLDER_MAGIC);
+    return folder->lock_fd;
+}
+
+static bool is_lock_of(const struct folder *folder, int fd)
+{
+    struct stat ours, other;
+    return fstatat(folder->fd, "lock", &ours, AT_SYMLINK_NOFOLLOW) == 0 && fstat(fd, &other) == 0 &&
+           ours.st_dev == other.st_dev && ours.st_ino == other.st_ino;
+}
+
+enum err_code folder_adopt(struct folder *folder, int lock_fd, struct err *err)
+{
+    CHECK_MAGIC(folder, FOLDER_MAGIC);
+    assert(folder->lock_fd < 0);
+    if (lock_fd < 0)
+        return folder_lock(folder, err);
+    if (!is_lock_of(folder, lock_fd) || !try_lock(lock_fd)) {
+        close(lock_fd);
+        return err_set(err, ERR_CONFLICT, "the lock of %s was not handed over", folder->path);
+    }
+    write_pid(lock_fd);
+    folder->lock_fd = lock_fd;
+    return ERR_OK;
+}
+
 const char *folder_path(const struct folder *folder)
 {
     CHECK_MAGIC(folder, FOLDER_MAGIC);

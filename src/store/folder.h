@@ -31,6 +31,12 @@ bool folder_is_locked(const struct folder *folder);
  * folder_close or death. */
 enum err_code folder_lock(struct folder *folder, struct err *err);
 
+/* The lock as a descriptor, which another process may inherit; -1 when it is not ours. */
+int folder_lock_fd(const struct folder *folder);
+
+/* Become the owner by a lock that was inherited; -1: by folder_lock. Takes `lock_fd`. */
+enum err_code folder_adopt(struct folder *folder, int lock_fd, struct err *err);
+
 const char *folder_path(const struct folder *folder); /* as given */
 const char *folder_file(const struct folder *folder, const char *name, char *out, size_t out_bytes);
 int folder_fd(const struct folder *folder);

@@ -115,7 +115,7 @@ enum err_code migrate_up_with(struct store *store, const struct embedded_file *s
     if (store_exec(store, SQL_CREATE, NULL, 0, NULL, err) ||
         check_applied(store, scripts, &applied, err))
         return err->code;
-    if (applied > 0 && applied < latest && store_backup(store, backup_path, err))
+    if (applied > 0 && applied < latest && backup_path && store_backup(store, backup_path, err))
         return err_wrap(err, "copying the store before its schema is changed");
     for (int version = applied + 1; version <= latest; version++) {
         if (apply(store, &scripts[version - 1], version, err))
@@ -124,6 +124,11 @@ enum err_code migrate_up_with(struct store *store, const struct embedded_file *s
     *from = applied;
     *to = latest;
     return ERR_OK;
+}
+
+enum err_code migrate_applied(struct store *store, int *version, struct err *err)
+{
+    return check_applied(store, embedded_sql, version, err);
 }
 
 enum err_code migrate_up(struct store *store, const char *backup_path, int *from, int *to,

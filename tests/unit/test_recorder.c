@@ -115,6 +115,52 @@ static void stopping_gives_everything_to_the_sinks(void **state)
     }
 }
 
+/* Sinks that come late see everything, in order: what was kept, then what is in the rings. */
+static void records_are_kept_for_sinks_that_come_late(void **state)
+{
+    struct checker checker = {0};
+    struct recorder_stats stats;
+    (void)state;
+    struct recorder *recorder = recorder_new(1, QUEUE_BYTES);
+    recorder_hold(recorder, 64 << 20);
+    recorder_start(recorder);
+    for (int i = 0; i < 5000; i++) {
+        push(recorder, 0, i, 2);
+        do
+            recorder_stats(recorder, &stats);
+        while (stats.queue_bytes > QUEUE_BYTES / 2);
+    }
+    recorder_add_sink(recorder, &(struct record_sink){"checker", &checker, check, NULL});
+    assert_int_equal(checker.next, 0);
+    recorder_release(recorder);
+    push(recorder, 0, 5000, 1);
+    recorder_sync(recorder);
+    recorder_sync(recorder); /* the first may have been of before */
+    assert_int_equal(checker.next, 5001);
+    recorder_stop(recorder);
+    recorder_free(recorder);
+}
+
+static void what_is_kept_has_a_limit(void **state)
+{
+    struct checker checker = {0};
+    struct recorder_stats stats;
+    (void)state;
+    struct recorder *recorder = recorder_new(1, QUEUE_BYTES);
+    recorder_hold(recorder, 0);
+    recorder_start(recorder);
+    for (int i = 0; i < 5000; i++)
+        push(recorder, 0, i, 2);
+    recorder_add_sink(recorder, &(struct record_sink){"checker", &checker, check, NULL});
+    recorder_release(recorder);
+    recorder_stop(recorder);
+    recorder_stats(recorder, &stats);
+    assert_true(stats.dropped_record_count > 0);
+    assert_int_equal(stats.record_count + stats.dropped_record_count, 5000);
+    assert_int_equal(checker.next, stats.record_count);
+    recorder_free(recorder);
+}
+
 static void read_frame(struct ring *ring, int64_t wall_offset_us, struct arena *arena,
                        struct record *record)
 {
@@ -201,6 +247,8 @@ int main(void)
         cmocka_unit_test(every_sink_sees_what_was_pushed),
         cmocka_unit_test(a_full_queue_drops_the_newest_and_counts_them),
         cmocka_unit_test(stopping_gives_everything_to_the_sinks),
+        cmocka_unit_test(records_are_kept_for_sinks_that_come_late),
+        cmocka_unit_test(what_is_kept_has_a_limit),
         cmocka_unit_test(the_time_of_a_record_is_wall_time),
         cmocka_unit_test(a_failed_request_has_a_record_too),
         cmocka_unit_test(outputs_of_every_kind_come_back),
