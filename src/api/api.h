@@ -9,6 +9,7 @@
 #ifndef SLIPWAY_API_API_H
 #define SLIPWAY_API_API_H
 
+#include "api/handover.h"
 #include "auth/auth.h"
 #include "base/json.h"
 #include "base/option.h"
@@ -69,8 +70,10 @@ struct node {
 
     struct serve_thread *threads[HTTP_THREADS_MAX]; /* [thread_count] */
     int thread_count;
-    struct inherited *inherited; /* open before it started; NULL once it has them */
-    int64_t start_us;            /* monotonic */
+    struct predecessor predecessor; /* the process before, if this one takes over from it */
+    struct parking *parking;        /* calls that wait for the folder; NULL: it was ours first */
+    struct inherited *inherited;    /* open before it started; NULL once it has them */
+    int64_t start_us;               /* monotonic */
     _Atomic bool is_draining;
 };
 
@@ -132,6 +135,8 @@ struct call {
 
     /* dispatch.c's own */
     struct pool_task task;
+    struct call *next_parked; /* parking.c's own */
+    int64_t parked_us;
     struct loop_message message;
     struct loop *loop;
     enum err_code rc;
@@ -157,6 +162,9 @@ void call_finish(struct call *call);
 
 /* Nobody uses the memory of a call any more that was answered with is_held. */
 void call_release(struct call *call);
+
+/* A call that was parked goes to its pool. Any thread. */
+void call_go_on(struct call *call);
 
 /* A call for a message of a stream, in the arena of `x`, which stands for an exchange: the same
  * route and caller, an id of its own. Set `reply`. NULL when it does not fit. */

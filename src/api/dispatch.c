@@ -8,6 +8,7 @@
 #include "api/api.h"
 #include "api/caller.h"
 #include "api/grpc.h"
+#include "api/parking.h"
 #include "api/router.h"
 #include "base/check.h"
 #include "base/clock.h"
@@ -264,21 +265,38 @@ static void run_on_pool(struct pool_task *task)
     loop_post(call->loop, &call->message);
 }
 
-static void send_to_pool(struct call *call)
+/* Once it is submitted the call belongs to the worker: its rc and err may be set already. */
+static bool submit(struct call *call)
 {
     struct node *node = call->node;
     struct pool *pool = call->route->run == RUN_SLOW ? node->slow_pool : node->fast_pool;
+    struct err err = {0};
+    enum err_code rc = pool_submit(pool, &call->task, &err);
+    if (!rc)
+        return true;
+    call->rc = rc;
+    call->err = err;
+    return false;
+}
+
+void call_go_on(struct call *call)
+{
+    if (!submit(call))
+        loop_post(call->loop, &call->message);
+}
+
+static void send_to_pool(struct call *call)
+{
+    struct parking *parking = call->node->parking;
     call->snapshot = NULL; /* may be gone before the handler runs */
     call->loop = call->thread->reader.loop;
     call->task.fn = run_on_pool;
     call->message.fn = on_pool_done;
-    struct err err = {0};
-    /* Once it is submitted the call belongs to the worker: its rc and err may be set already. */
-    enum err_code rc = pool_submit(pool, &call->task, &err);
-    if (!rc)
+    enum parking_place place = parking ? parking_take(parking, call) : PARKING_OPEN;
+    if (place == PARKING_TAKEN || (place == PARKING_OPEN && submit(call)))
         return;
-    call->rc = rc;
-    call->err = err;
+    if (place == PARKING_FULL)
+        call->rc = parking_refuse(call, "too many requests wait for it");
     finish_and_reply(call);
 }
 

@@ -1,6 +1,8 @@
 /* server.c - starts everything in order, lives (life.h), ends everything in reverse.
  *
- *     options -> control (folder, store, models) -> pools -> http_server -> ready
+ *     start_answering: options -> control (store, models) -> pools
+ *     owner_start:     records, intake, reviews, rollouts, alerts, monitors, webhooks
+ *     start_http:      requests are answered
  */
 #include "api/server.h"
 
@@ -11,6 +13,8 @@
 
 #include "api/api.h"
 #include "api/life.h"
+#include "api/owner.h"
+#include "api/parking.h"
 #include "base/check.h"
 #include "base/clock.h"
 #include "base/log.h"
@@ -24,7 +28,8 @@ enum { CLIENT_REQUIRE, CLIENT_OPTIONAL }; /* the words of the option tls_client_
 enum {
     FAST_THREADS = 2,
     PATH_BYTES = 4096,
-    MONITOR_TICK_MS = 1000,
+    RETIRE_US = 1000 * 1000,
+    RETIRE_LOOK_US = 10 * 1000,
     MODELS_TRIM_MS = 1000,
     HEAP_SLACK_BYTES = 256 * 1024,
     HEAP_MAP_BYTES = 1 << 20
@@ -173,25 +178,6 @@ static struct http_tls tls_files(const struct options *o)
     };
 }
 
-/* After review, which hears of what shadows answer otherwise. */
-static void start_rollouts(struct node *node)
-{
-    node->shadow = shadow_new();
-    const struct shadow_watch watch = review_engine_watch(node->review);
-    shadow_set_watch(node->shadow, &watch);
-    const struct record_sink shadow = shadow_sink(node->shadow);
-    recorder_add_sink(node->recorder, &shadow);
-    record_store_set_shadow(node->records, shadow_answer, node->shadow);
-    const struct rollout_engine_config config = {
-        .control = node->control, .alerts = node->alerts, .shadow = node->shadow};
-    node->rollouts = rollout_engine_new(&config);
-    const struct record_sink sink = rollout_engine_sink(node->rollouts);
-    const struct outcome_sink outcome_sink = rollout_engine_outcome_sink(node->rollouts);
-    recorder_add_sink(node->recorder, &sink);
-    outcomes_add_sink(node->outcomes, &outcome_sink);
-    rollout_engine_schedule(node->rollouts, node->ticker);
-}
-
 static enum err_code start_http(struct node *node, struct err *err)
 {
     char socket_path[PATH_BYTES];
@@ -222,103 +208,6 @@ static enum err_code start_http(struct node *node, struct err *err)
     return rc;
 }
 
-static enum err_code open_records(struct node *node, struct err *err)
-{
-    const struct options *o = node->options;
-    struct record_store_config config = {
-        .folder_fd = folder_fd(control_folder(node->control)),
-        .recorder = node->recorder,
-        .share = o->record_share,
-        .segment_bytes = o->record_segment_bytes,
-        .buffer_bytes = o->record_buffer_bytes,
-        .keep_bytes = o->record_keep_bytes,
-        .keep_ms = o->record_keep_ms,
-    };
-    enum err_code rc = record_store_open(&config, &node->records, err);
-    if (rc)
-        return rc;
-    struct record_sink sink = record_store_sink(node->records);
-    recorder_add_sink(node->recorder, &sink);
-    record_store_start(node->records);
-    return ERR_OK;
-}
-
-/* What the contract of a version that is in memory asks for. */
-static double quality_floor(void *arg, const char *model, int64_t version)
-{
-    struct snapshot *snapshot = control_snapshot(arg);
-    const struct endpoint *endpoint = snapshot_find(snapshot, str_of(model));
-    struct loaded *loaded = endpoint ? endpoint_loaded(endpoint, version) : NULL;
-    double floor = loaded && loaded->contract ? loaded->contract->accuracy_floor : 0;
-    loaded_unref(loaded);
-    snapshot_unref(snapshot);
-    return floor;
-}
-
-static void start_intake(struct node *node)
-{
-    node->outcomes = outcomes_new();
-    node->intake = calloc(1, sizeof(*node->intake));
-    if (!node->intake)
-        abort();
-    node->intake->control = node->control;
-    node->intake->recorder = node->recorder;
-    node->intake->outcomes = node->outcomes;
-    node->lookup = record_store_lookup(node->records);
-    node->intake->lookup = &node->lookup;
-    node->intake->watch = outcome_watch_new(node->alerts, quality_floor, node->control);
-    outcomes_add_sink(node->outcomes, &(struct outcome_sink){.name = "watch",
-                                                             .arg = node->intake->watch,
-                                                             .take = outcome_watch_take});
-    node->intake->keep_us = node->options->outcome_keep_ms * 1000;
-    ticker_add(node->ticker, "orphans", INTAKE_RETRY_MS, intake_retry, node->intake);
-    ticker_add(node->ticker, "old outcomes", INTAKE_PRUNE_MS, intake_prune, node->intake);
-    node->intake->tallies = tallies_new();
-    recorder_add_sink(node->recorder, &(struct record_sink){.name = "tallies",
-                                                            .arg = node->intake->tallies,
-                                                            .take = tallies_take});
-    ticker_add(node->ticker, "tallies", TALLY_SAVE_MS, intake_save, node->intake);
-}
-
-static void start_review(struct node *node)
-{
-    node->review = review_engine_new(node->control, node->alerts);
-    const struct record_sink sink = review_engine_sink(node->review);
-    recorder_add_sink(node->recorder, &sink);
-    review_engine_schedule(node->review, node->ticker);
-}
-
-static void measure_drops(void *arg, struct watch *watch, const struct alert_rules *rules,
-                          int64_t now_us)
-{
-    const struct node *node = arg;
-    struct recorder_stats records;
-    struct record_store_stats store;
-    struct tracer_stats spans;
-    recorder_stats(node->recorder, &records);
-    record_store_stats(node->records, &store);
-    uint64_t dropped = records.dropped_record_count + store.record_count[LOSS_BUFFER_FULL] +
-                       store.record_count[LOSS_DISK_FULL];
-    watch_drops(watch, "prediction records", dropped, rules, now_us);
-    tracer_stats(node->tracer, &spans);
-    watch_drops(watch, "trace spans", spans.dropped, rules, now_us);
-}
-
-static enum err_code start_alerting(struct node *node, struct err *err)
-{
-    const struct alerting_config config = {
-        .control = node->control,
-        .alerts = node->alerts,
-        .rules_path = node->options->alert_rules,
-        .measure = measure_drops,
-        .arg = node,
-    };
-    enum err_code rc = alerting_new(&config, &node->alerting, err);
-    if (!rc)
-        ticker_add(node->ticker, "alerts", ALERTING_TICK_MS, alerting_tick, node->alerting);
-    return rc;
-}
-
 /* ---- monitors ---- */
 
 static void new_monitors(struct node *node)
@@ -328,18 +217,6 @@ static void new_monitors(struct node *node)
                                          .span_us = o->monitor_window_ms * 1000};
     if (o->monitors)
         node->monitors = monitors_new(&config, node->alerts, node->thread_count);
-}
-
-/* Before the recorder and the ticker run. */
-static void add_monitors(struct node *node)
-{
-    if (!node->monitors)
-        return;
-    const struct record_sink sink = monitors_sink(node->monitors);
-    recorder_add_sink(node->recorder, &sink);
-    node->monitor_task =
-        (struct monitor_task){.control = node->control, .monitors = node->monitors};
-    ticker_add(node->ticker, "monitors", MONITOR_TICK_MS, monitor_task_run, &node->monitor_task);
 }
 
 static enum err_code start_tracer(struct node *node, struct err *err)
@@ -352,14 +229,7 @@ static enum err_code start_tracer(struct node *node, struct err *err)
         .ratio = o->otlp_sample_ratio,
         .is_packed = o->otlp_gzip,
     };
-    if (o->otlp_endpoint[0] == '\0')
-        return ERR_OK;
-    enum err_code rc = tracer_new(&config, &node->tracer, err);
-    if (rc)
-        return rc;
-    const struct record_sink sink = tracer_sink(node->tracer);
-    recorder_add_sink(node->recorder, &sink);
-    return ERR_OK;
+    return o->otlp_endpoint[0] ? tracer_new(&config, &node->tracer, err) : ERR_OK;
 }
 
 static void trim_models(void *cache)
@@ -376,17 +246,14 @@ static void start_model_cache(struct node *node)
     ticker_add(node->ticker, "models", MODELS_TRIM_MS, trim_models, node->model_cache);
 }
 
-static enum err_code start(struct node *node, struct err *err)
+static enum err_code open_control(struct node *node, struct err *err)
 {
     const struct options *o = node->options;
-    node->recorder = recorder_new(node->thread_count, o->record_queue_bytes);
-    node->alerts = alerts_new();
-    new_monitors(node);
-    node->lanes = lanes_new(o->lane_bytes_max, node->thread_count, LANE_IDLE_MS);
-    recorder_set_redaction(node->recorder, (enum redaction)o->record_redaction);
     struct control_config config = {
         .data_dir = o->data_dir,
-        .create = true,
+        .is_standby = node->parking != NULL,
+        .lock_fd = node->predecessor.lock_fd,
+        .create = node->parking == NULL,
         .has_thread = true,
         .loads_all = true,
         .model_bytes_max = o->model_memory_bytes_max,
@@ -396,14 +263,61 @@ static enum err_code start(struct node *node, struct err *err)
         .lanes = node->lanes,
         .host = runtime_host_of(o),
     };
+    node->predecessor.lock_fd = -1; /* control's */
+    return control_open(&config, &node->control, err);
+}
+
+/* Sockets that are open already, and whether a server like this one has opened them. */
+static enum err_code find_others(struct node *node, struct err *err)
+{
     node->inherited = inherited_new();
-    enum err_code rc = inherited_from_systemd(node->inherited, err);
+    enum err_code rc = predecessor_find(&node->predecessor, node->inherited, err);
+    if (!rc && node->predecessor.fd < 0)
+        return inherited_from_systemd(node->inherited, err);
     if (!rc)
-        rc = control_open(&config, &node->control, err);
+        rc = predecessor_check_folder(&node->predecessor, node->options->data_dir, err);
+    node->parking = parking_new();
+    return rc;
+}
+
+/* What is read from files when the folder is ours is looked at before. */
+static enum err_code check_files(const struct options *o, struct err *err)
+{
+    enum err_code rc = alerting_check(o->alert_rules, err);
+    return rc ? rc : webhooks_check(o->webhooks, err);
+}
+
+static enum err_code check_models(const struct node *node, struct err *err)
+{
+    if (!node->parking)
+        return ERR_OK;
+    struct snapshot *snapshot = control_snapshot(node->control);
+    enum err_code rc = predecessor_check_models(&node->predecessor, snapshot, err);
+    snapshot_unref(snapshot);
+    return rc;
+}
+
+/* Everything that requests need. Nothing here writes to the data folder, which may be another
+ * process's. */
+static enum err_code start_answering(struct node *node, struct err *err)
+{
+    const struct options *o = node->options;
+    node->recorder = recorder_new(node->thread_count, o->record_queue_bytes);
+    node->alerts = alerts_new();
+    new_monitors(node);
+    node->lanes = lanes_new(o->lane_bytes_max, node->thread_count, LANE_IDLE_MS);
+    recorder_set_redaction(node->recorder, (enum redaction)o->record_redaction);
+    enum err_code rc = find_others(node, err);
+    if (!rc)
+        rc = check_files(o, err);
+    if (!rc)
+        rc = open_control(node, err);
     if (!rc)
         rc = check_exposure(o, node->control, err);
     if (!rc)
-        rc = open_records(node, err);
+        rc = check_models(node, err);
+    if (!rc)
+        rc = start_tracer(node, err);
     if (rc)
         return rc;
     for (int i = 0; i < node->thread_count; i++)
@@ -413,24 +327,25 @@ static enum err_code start(struct node *node, struct err *err)
     node->slow_pool = pool_new_background("slow", (int)o->worker_threads, (int)o->worker_queue_max);
     node->ticker = ticker_new();
     start_model_cache(node);
-    start_intake(node);
-    start_review(node);
-    start_rollouts(node);
-    node->quality_watch = quality_watch_new(node->control, node->alerts, node->slow_pool);
-    ticker_add(node->ticker, "quality", QUALITY_WATCH_MS, quality_watch_run, node->quality_watch);
-    rc = start_alerting(node, err);
+    return ERR_OK;
+}
+
+/* Alone: the folder first, then requests. After another process: requests at once, the folder when
+ * that one has let go of it (life.h, owner_take_over). */
+static enum err_code start(struct node *node, struct err *err)
+{
+    enum err_code rc = start_answering(node, err);
     if (rc)
         return rc;
-    add_monitors(node);
-    rc = webhooks_new(node->control, node->alerts, o->webhooks, &node->webhooks, err);
-    if (rc)
-        return rc;
-    rc = start_tracer(node, err);
+    if (node->parking)
+        recorder_hold(node->recorder, node->options->record_buffer_bytes);
+    else
+        rc = owner_start(node, err);
     if (rc)
         return rc;
     recorder_start(node->recorder); /* the sinks are there */
     rc = start_http(node, err);
-    if (!rc)
+    if (!rc && !node->parking)
         ticker_start(node->ticker);
     return rc;
 }
@@ -464,11 +379,28 @@ static void announce(const struct node *node, int model_count, const struct serv
 
 /* ---- the end ---- */
 
+/* Clients that keep a connection are given the time to hear, with a reply, that they should open
+ * another one; the process after this one accepts it. */
+static void retire(struct node *node)
+{
+    struct http_stats stats = {.open = 1};
+    int64_t until_us = clock_monotonic_us() + RETIRE_US;
+    http_server_retire(node->server);
+    while (stats.open > 0 && clock_monotonic_us() < until_us) {
+        usleep(RETIRE_LOOK_US);
+        http_server_stats(node->server, &stats);
+    }
+}
+
 /* The loops end when every request has its reply; pools and control may still be at work then, on
  * what nobody waits for. */
-static void stop(struct node *node)
+static void stop(struct node *node, struct life *life)
 {
+    if (life_is_handed_over(life))
+        retire(node);
     atomic_store(&node->is_draining, true);
+    if (node->parking)
+        parking_refuse_all(node->parking);
     if (node->control)
         control_forget_loops(node->control);
     if (node->server)
@@ -477,7 +409,8 @@ static void stop(struct node *node)
     recorder_stop(node->recorder);
     if (node->shadow)
         shadow_stop(node->shadow); /* it tells review, and reads the recorder's schemas */
-    record_store_stop(node->records);
+    if (node->records)
+        record_store_stop(node->records);
     tracer_free(node->tracer);
     ticker_free(node->ticker);
     if (node->intake)
@@ -496,6 +429,7 @@ static void stop(struct node *node)
     alerting_free(node->alerting);
     record_store_close(node->records);
     control_close(node->control);
+    life_release(life); /* the folder is free */
     lanes_free(node->lanes);
     free_threads(node);
     alerts_free(node->alerts);
@@ -507,7 +441,9 @@ static void stop(struct node *node)
     free(node->intake);
     recorder_free(node->recorder);
     monitors_free(node->monitors);
+    parking_free(node->parking);
     inherited_free(node->inherited);
+    predecessor_close(&node->predecessor);
 }
 
 /* By itself the allocator keeps, for ever, up to twice the largest block that was ever freed. */
@@ -523,6 +459,7 @@ enum err_code server_run(struct options *options, const struct server_hooks *hoo
         .options = options,
         .thread_count = data_thread_count(options),
         .start_us = clock_monotonic_us(),
+        .predecessor = {.fd = -1, .lock_fd = -1},
     };
     struct life *life = life_new(&node, hooks);
     raise_file_limit();
@@ -530,9 +467,9 @@ enum err_code server_run(struct options *options, const struct server_hooks *hoo
     enum err_code rc = start(&node, err);
     if (!rc) {
         announce(&node, loaded_model_count(&node), hooks);
-        life_run(life);
+        rc = life_run(life, err);
     }
-    stop(&node);
+    stop(&node, life);
     life_free(life);
     if (!rc)
         log_info("server stopped", "state=%s", "clean");

@@ -355,7 +355,8 @@ const struct command commands[] = {
         .is_local = true,
         .detail = "Every flag may also stand in a file (--config FILE; slipway help config prints "
                   "one) or in the environment as SLIPWAY_NAME. SIGHUP reads certificates and "
-                  "what reloads again; SIGTERM lets running requests finish.",
+                  "what reloads again; SIGUSR2 lets a new process take over without a gap; "
+                  "SIGTERM lets running requests finish.",
         .example = "slipway serve --data ./slipway-data --listen 127.0.0.1:8080\n"
                    "slipway serve --config slipway.yaml",
     },

@@ -4,6 +4,7 @@ Used by the pytest fixtures and by the cases. A server ends by its own process i
 a sanitizer on its log is a failure even when every answer was right.
 """
 import contextlib
+import ctypes
 import fcntl
 import http.client
 import json
@@ -86,6 +87,49 @@ def run_program(*args, check=True, env=None, cwd=None, stdin=None):
     if SANITIZER.search(result.err):
         raise AssertionError(f"slipway {' '.join(map(str, args))}: {result.err}")
     return result
+
+
+def become_subreaper():
+    """Processes whose parent has ended become ours, so that we hear how they end."""
+    pr_set_child_subreaper = 36
+    ctypes.CDLL(None).prctl(pr_set_child_subreaper, 1, 0, 0, 0)
+
+
+class Adopted:
+    """A process that another one of ours has started; as much of Popen as is used here."""
+
+    def __init__(self, pid):
+        self.pid = pid
+        self.returncode = None
+
+    def send_signal(self, number):
+        if self.poll() is None:
+            os.kill(self.pid, number)
+
+    def terminate(self):
+        self.send_signal(signal.SIGTERM)
+
+    def kill(self):
+        self.send_signal(signal.SIGKILL)
+
+    def poll(self):
+        """None also while it is another process's child."""
+        if self.returncode is None:
+            try:
+                pid, status = os.waitpid(self.pid, os.WNOHANG)
+            except ChildProcessError:
+                return None
+            if pid:
+                self.returncode = os.waitstatus_to_exitcode(status)
+        return self.returncode
+
+    def wait(self, seconds=STOP_SECONDS_MAX):
+        end = time.monotonic() + seconds
+        while self.poll() is None:
+            if time.monotonic() > end:
+                raise subprocess.TimeoutExpired(f"process {self.pid}", seconds)
+            time.sleep(0.005)
+        return self.returncode
 
 
 class Server:
@@ -171,6 +215,28 @@ class Server:
     def restart(self):
         self.stop()
         return self.start()
+
+    def upgrade(self):
+        """SIGUSR2: a new process takes over; returns when it has the data folder."""
+        had = self.log_text().count("has the folder")
+        self.process.send_signal(signal.SIGUSR2)
+        self.wait_for_log("handed over", had + 1)
+        self.adopt()
+        self.wait_for_log("has the folder", had + 1)
+        return self
+
+    def adopt(self):
+        """The old process has handed over: it ends, and its successor is the server's."""
+        found = re.findall(r"handed over pid=(\d+)", self.log_text())
+        old, self.process = self.process, Adopted(int(found[-1]))
+        status = old.wait(STOP_SECONDS_MAX)
+        assert status == 0, f"the old process ended with {status}:\n{self.log_text()}"
+
+    def wait_for_log(self, text, count=1, seconds=READY_SECONDS_MAX):
+        end = time.monotonic() + seconds
+        while self.log_text().count(text) < count:
+            assert time.monotonic() < end, f"no '{text}' in the log:\n{self.log_text()}"
+            time.sleep(0.01)
 
     def cli(self, *args, check=True, stdin=None):
         """A command on this server's data folder, the way a person on the machine runs it."""

@@ -68,28 +68,37 @@ static void stand_still(struct loop_message *message)
     pthread_mutex_unlock(&stop->held);
 }
 
+/* What was posted to these loops before has run. */
 struct pass {
     struct loop_message message;
-    pthread_barrier_t *barrier;
+    pthread_mutex_t *lock;
+    pthread_cond_t *done;
+    int *left;
 };
 
 static void pass(struct loop_message *message)
 {
-    pthread_barrier_wait(CONTAINER_OF(message, struct pass, message)->barrier);
+    const struct pass *pass = CONTAINER_OF(message, struct pass, message);
+    pthread_mutex_lock(pass->lock);
+    (*pass->left)--;
+    pthread_cond_signal(pass->done);
+    pthread_mutex_unlock(pass->lock);
 }
 
-/* What was posted to these loops before has run. */
 static void wait_for_loops(struct http_server *server, int first, int count)
 {
-    pthread_barrier_t barrier;
+    pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
+    pthread_cond_t done = PTHREAD_COND_INITIALIZER;
     struct pass passes[THREADS];
-    pthread_barrier_init(&barrier, NULL, (unsigned)count + 1);
+    int left = count;
     for (int i = 0; i < count; i++) {
-        passes[i] = (struct pass){.message = {.fn = pass}, .barrier = &barrier};
+        passes[i] = (struct pass){{.fn = pass}, &lock, &done, &left};
         loop_post(http_server_loop(server, first + i), &passes[i].message);
     }
-    pthread_barrier_wait(&barrier);
-    pthread_barrier_destroy(&barrier);
+    pthread_mutex_lock(&lock);
+    while (left)
+        pthread_cond_wait(&done, &lock);
+    pthread_mutex_unlock(&lock);
 }
 
 static void a_thread_that_hangs_is_noticed(void **state)
