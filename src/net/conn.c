@@ -97,10 +97,37 @@ static void free_conn_user(struct http_conn *conn)
     conn->conn_user = NULL;
 }
 
+/* send(2) skips the file layer that write(2), which libuv uses, goes through. The library's send()
+ * keeps books for the cancellation of threads, which costs as much again and nobody needs;
+ * ThreadSanitizer knows only that one. */
+static ssize_t send_now(int fd, const void *bytes, size_t size)
+{
+    const int flags = MSG_NOSIGNAL | MSG_DONTWAIT;
+#ifdef __SANITIZE_THREAD__
+    return send(fd, bytes, size, flags);
+#else
+    return syscall(SYS_sendto, fd, bytes, size, flags, NULL, 0);
+#endif
+}
+
+/* Without this word a client cannot tell the end from a connection that somebody has cut. Not after
+ * a reply that is not out. */
+static void say_goodbye(struct http_conn *conn)
+{
+    if (!conn->tls || conn->is_writing || conn->out.len)
+        return;
+    tls_close(conn->tls);
+    tls_take(conn->tls, &conn->out);
+    if (conn->out.len)
+        send_now(conn->fd, conn->out.data, conn->out.len); /* if it does not go now, so be it */
+    buf_clear(&conn->out);
+}
+
 void conn_close(struct http_conn *conn)
 {
     if (conn->is_closing)
         return;
+    say_goodbye(conn);
     conn->is_closing = true;
     conn_unlist(conn);
     forget_conn(conn);
@@ -137,6 +164,7 @@ static void end(struct http_conn *conn)
         conn_close(conn);
         return;
     }
+    say_goodbye(conn);
     if (uv_shutdown(&conn->shutdown, &conn->stream, on_shut) != 0) {
         conn_close(conn);
         return;
@@ -204,19 +232,6 @@ static void write_later(struct http_conn *conn, size_t done)
     conn->is_writing = true;
     conn->mark = conn_undelivered(conn);
     conn_enter(conn, PHASE_WRITE);
-}
-
-/* send(2) skips the file layer that write(2), which libuv uses, goes through. The library's send()
- * keeps books for the cancellation of threads, which costs as much again and nobody needs;
- * ThreadSanitizer knows only that one. */
-static ssize_t send_now(int fd, const void *bytes, size_t size)
-{
-    const int flags = MSG_NOSIGNAL | MSG_DONTWAIT;
-#ifdef __SANITIZE_THREAD__
-    return send(fd, bytes, size, flags);
-#else
-    return syscall(SYS_sendto, fd, bytes, size, flags, NULL, 0);
-#endif
 }
 
 /* Hand everything to the socket in one write. */
