@@ -275,6 +275,9 @@ fuzz: venv ## every parser for FUZZ_SECONDS (60) under libFuzzer
 bench: all $(BENCHES) $(SLOW) venv $(BENCH_VENV) ## every bar of docs/benchmarks.md, one line each
 	@exec tests/bench/run
 
+image: all ## a container image of the release build (deploy/image)
+	@deploy/image
+
 venv: $(VENV)/.requirements
 $(VENV)/.requirements: tests/requirements.txt
 	@tools/bootstrap --test
@@ -336,7 +339,7 @@ help: ## this list
 	@echo "  SLIPWAY_BOOTSTRAP=no  install nothing, take the machine as it is"
 
 FORCE:
-.PHONY: all run demo install check test torture bench fuzz tidy format format-check clean help \
+.PHONY: all run demo install image check test torture bench fuzz tidy format format-check clean help \
     venv programs fuzz-programs clang-tidy compile_commands.json FORCE
 
 -include $(patsubst %.o,%.d,$(OBJECTS)) $(B)/src/main.d \
