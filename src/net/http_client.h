@@ -12,7 +12,7 @@
 
 #include "base/buf.h"
 #include "base/err.h"
-#include "net/http.h"
+#include "net/http_reply.h"
 
 /* PEM files of a client of TLS. */
 struct http_tls_client {
@@ -37,15 +37,9 @@ struct http_call {
     void *progress_arg;
 };
 
-struct http_result {
-    int status;
-    struct str content_type; /* in the arena given to http_call_run */
-    int header_count;
-    struct http_header headers[HTTP_HEADERS_MAX];
-    struct buf body; /* free with buf_done */
-};
-
-/* ERR_UNAVAILABLE when nobody answers at the address (the message names it), ERR_TIMEOUT,
+/* The result's body is freed with buf_done, its texts are in the arena.
+ *
+ * ERR_UNAVAILABLE when nobody answers at the address (the message names it), ERR_TIMEOUT,
  * ERR_LIMIT, ERR_INVALID for a bad URL or a reply that is not HTTP. A status >= 400 is a result. */
 enum err_code http_call_run(const struct http_call *call, struct arena *arena,
                             struct http_result *result, struct err *err);
