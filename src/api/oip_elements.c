@@ -1,25 +1,11 @@
 /* oip_elements.c - JSON values and binary bytes -> typed, row-major arrays. */
 #include "api/oip_elements.h"
 
-#include <math.h>
-
 #include "base/check.h"
 #include "base/tensor_element.h"
+#include "base/tensor_value.h"
 
 /* ---- JSON ---- */
-
-static bool nested_fits(yyjson_val *value, const int64_t *shape, int rank)
-{
-    size_t i, count;
-    yyjson_val *item;
-    if (rank == 0)
-        return !yyjson_is_ctn(value);
-    if (!yyjson_is_arr(value) || (int64_t)yyjson_arr_size(value) != shape[0])
-        return false;
-    yyjson_arr_foreach(value, i, count,
-                       item) if (!nested_fits(item, shape + 1, rank - 1)) return false;
-    return true;
-}
 
 static enum err_code wrong_count(const struct oip_input *input, struct err *err)
 {
@@ -35,36 +21,9 @@ static enum err_code wrong_count(const struct oip_input *input, struct err *err)
 static enum err_code check_form(const struct oip_input *input, bool *is_nested, struct err *err)
 {
     *is_nested = yyjson_is_arr(yyjson_arr_get_first(input->data));
-    bool fits = *is_nested ? nested_fits(input->data, input->shape, input->rank)
+    bool fits = *is_nested ? tensor_value_is_nested(input->data, input->shape, input->rank)
                            : (int64_t)yyjson_arr_size(input->data) == input->element_count;
     return fits ? ERR_OK : wrong_count(input, err);
-}
-
-/* What JSON cannot write as a number. */
-static bool float_of_text(yyjson_val *value, double *number)
-{
-    static const struct {
-        const char *text;
-        double number;
-    } words[] = {{"NaN", NAN}, {"Infinity", INFINITY}, {"-Infinity", -INFINITY}};
-    for (size_t i = 0; yyjson_is_str(value) && i < ARRAY_LEN(words); i++) {
-        if (!yyjson_equals_str(value, words[i].text))
-            continue;
-        *number = words[i].number;
-        return true;
-    }
-    return false;
-}
-
-static bool float_of(yyjson_val *value, double *number)
-{
-    if (yyjson_is_num(value))
-        *number = yyjson_get_num(value);
-    else if (yyjson_is_null(value))
-        *number = NAN;
-    else
-        return float_of_text(value, number);
-    return true;
 }
 
 static enum err_code wrong_element(const struct oip_input *input, int64_t index, yyjson_val *value,
@@ -81,7 +40,7 @@ static enum err_code read_f32_json(const struct oip_input *input, bool is_nested
     enum err_code rc = ERR_OK;
     yyjson_val *value = input->data + 1;
     for (int64_t i = 0; !rc && i < input->element_count; value++) {
-        if (float_of(value, &number))
+        if (tensor_value_number(value, &number))
             out[i++] = (float)number;
         else if (!is_nested || !yyjson_is_arr(value))
             rc = wrong_element(input, i, value, "a number", err);
@@ -89,51 +48,12 @@ static enum err_code read_f32_json(const struct oip_input *input, bool is_nested
     return rc;
 }
 
-static int bits_of(enum dtype dtype)
-{
-    return (int)dtype_bytes(dtype) * 8;
-}
-
-static bool is_unsigned(enum dtype dtype)
-{
-    return dtype >= DTYPE_U8 && dtype <= DTYPE_U64;
-}
-
-/* Little-endian: the lower bytes are the element. */
-static bool put_u64(void *data, enum dtype dtype, int64_t i, uint64_t number)
-{
-    int bits = bits_of(dtype) - !is_unsigned(dtype);
-    if (bits < 64 && number >> bits)
-        return false;
-    memcpy((char *)data + (size_t)i * dtype_bytes(dtype), &number, dtype_bytes(dtype));
-    return true;
-}
-
-static bool put_i64(void *data, enum dtype dtype, int64_t i, int64_t number)
-{
-    if (number >= 0)
-        return put_u64(data, dtype, i, (uint64_t)number);
-    if (is_unsigned(dtype) || number < -(INT64_C(1) << (bits_of(dtype) - 2)) * 2)
-        return false;
-    memcpy((char *)data + (size_t)i * dtype_bytes(dtype), &number, dtype_bytes(dtype));
-    return true;
-}
-
-static bool put_integer(void *data, enum dtype dtype, int64_t i, yyjson_val *value)
-{
-    if (yyjson_is_uint(value))
-        return put_u64(data, dtype, i, yyjson_get_uint(value));
-    if (yyjson_is_sint(value))
-        return put_i64(data, dtype, i, yyjson_get_sint(value));
-    return tensor_put_f64(data, dtype, i, yyjson_get_real(value));
-}
-
 static enum err_code read_integer(const struct oip_input *input, int64_t i, yyjson_val *value,
                                   void *data, struct err *err)
 {
     if (!yyjson_is_num(value))
         return wrong_element(input, i, value, "a whole number", err);
-    if (put_integer(data, input->dtype, i, value))
+    if (tensor_put_integer(data, input->dtype, i, value))
         return ERR_OK;
     return err_set(err, ERR_INVALID, "input '%.*s': element %lld: %.17g does not fit %s",
                    STR_ARG(input->name), (long long)i, yyjson_get_num(value),
@@ -153,7 +73,7 @@ static enum err_code read_bool(const struct oip_input *input, int64_t i, yyjson_
 static enum err_code read_f64(const struct oip_input *input, int64_t i, yyjson_val *value,
                               void *data, struct err *err)
 {
-    if (float_of(value, &((double *)data)[i]))
+    if (tensor_value_number(value, &((double *)data)[i]))
         return ERR_OK;
     return wrong_element(input, i, value, "a number", err);
 }

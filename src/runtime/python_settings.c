@@ -3,16 +3,15 @@
 
 #include "base/check.h"
 #include "base/yaml.h"
+#include "runtime/settings.h"
 
 enum { BATCH_ROWS_MAX = 1 << 20, CLASSES_MAX = 16384, THREADS_MAX = 256, JSON_BYTES_MAX = 1 << 24 };
 
 #define FILE_NAME PYTHON_SETTINGS_FILE
 
 struct reader {
-    yyjson_val *root;
-    struct arena *arena;
+    struct settings_file file;
     struct python_settings *settings;
-    struct err *err;
 };
 
 static const char *const forms[] = {"matrix", "dicts", "dataframe", "tensors"};
@@ -20,59 +19,6 @@ static const char *const forms[] = {"matrix", "dicts", "dataframe", "tensors"};
 enum form { FORM_MATRIX, FORM_DICTS, FORM_DATAFRAME, FORM_TENSORS, FORM_COUNT };
 
 /* ---- single values ---- */
-
-static enum err_code refuse(struct reader *r, const char *key, const char *expected)
-{
-    return err_set(r->err, ERR_INVALID, FILE_NAME ": '%s' must be %s", key, expected);
-}
-
-static enum err_code read_int(struct reader *r, const char *key, int64_t min, int64_t max, int *out)
-{
-    yyjson_val *value = yyjson_obj_get(r->root, key);
-    if (!value)
-        return ERR_OK;
-    if (!yyjson_is_int(value) || yyjson_get_sint(value) < min || yyjson_get_sint(value) > max)
-        return err_set(r->err, ERR_INVALID,
-                       FILE_NAME ": '%s' must be a whole number from %lld to "
-                                 "%lld",
-                       key, (long long)min, (long long)max);
-    *out = (int)yyjson_get_sint(value);
-    return ERR_OK;
-}
-
-static enum err_code read_size(struct reader *r, const char *key, uint64_t min, uint64_t max,
-                               size_t *out)
-{
-    yyjson_val *value = yyjson_obj_get(r->root, key);
-    uint64_t bytes = 0;
-    if (!value)
-        return ERR_OK;
-    bool is_size =
-        yyjson_is_str(value) ? str_to_size(json_str(value), &bytes) : yyjson_is_uint(value);
-    if (yyjson_is_uint(value))
-        bytes = yyjson_get_uint(value);
-    if (!is_size || bytes < min || bytes > max)
-        return err_set(r->err, ERR_INVALID,
-                       FILE_NAME ": '%s' must be a size such as 512M, from %lluM to %lluM", key,
-                       (unsigned long long)min >> 20, (unsigned long long)max >> 20);
-    *out = (size_t)bytes;
-    return ERR_OK;
-}
-
-static enum err_code read_time(struct reader *r, const char *key, int64_t max_ms, int64_t *out)
-{
-    yyjson_val *value = yyjson_obj_get(r->root, key);
-    int64_t us = 0;
-    if (!value)
-        return ERR_OK;
-    if (!yyjson_is_str(value) || !str_to_span_us(json_str(value), &us) || us < 1000 ||
-        us / 1000 > max_ms)
-        return err_set(r->err, ERR_INVALID,
-                       FILE_NAME ": '%s' must be a time such as 10s, at most %llds", key,
-                       (long long)max_ms / 1000);
-    *out = us / 1000;
-    return ERR_OK;
-}
 
 static enum err_code read_limits(struct reader *r)
 {
@@ -83,17 +29,17 @@ static enum err_code read_limits(struct reader *r)
     s->threads = 1;
     s->load_timeout_ms = 60 * 1000;
     s->hang_after_ms = 10 * 1000;
-    enum err_code rc = read_size(r, "memory", 64 << 20, (uint64_t)1 << 44, &s->memory_bytes);
+    enum err_code rc = settings_size(&r->file, "memory", 64 << 20, (uint64_t)1 << 44, &s->memory_bytes);
     if (!rc)
-        rc = read_size(r, "reply_max", 1 << 20, (uint64_t)4 << 30, &s->reply_bytes_max);
+        rc = settings_size(&r->file, "reply_max", 1 << 20, (uint64_t)4 << 30, &s->reply_bytes_max);
     if (!rc)
-        rc = read_size(r, "tmp", 1 << 20, (uint64_t)1 << 40, &s->tmp_bytes);
+        rc = settings_size(&r->file, "tmp", 1 << 20, (uint64_t)1 << 40, &s->tmp_bytes);
     if (!rc)
-        rc = read_int(r, "threads", 1, THREADS_MAX, &s->threads);
+        rc = settings_int(&r->file, "threads", 1, THREADS_MAX, &s->threads);
     if (!rc)
-        rc = read_time(r, "load_timeout", 3600 * 1000, &s->load_timeout_ms);
+        rc = settings_time(&r->file, "load_timeout", 3600 * 1000, &s->load_timeout_ms);
     if (!rc)
-        rc = read_time(r, "hang_after", 3600 * 1000, &s->hang_after_ms);
+        rc = settings_time(&r->file, "hang_after", 3600 * 1000, &s->hang_after_ms);
     return rc;
 }
 
@@ -128,32 +74,21 @@ static enum err_code read_texts(struct reader *r, struct str *entry)
 {
     struct str environment = {0};
     *entry = STR_LIT("model");
-    enum err_code rc = json_get_str_opt(r->root, FILE_NAME, "entry", entry, r->err);
+    enum err_code rc = json_get_str_opt(r->file.root, FILE_NAME, "entry", entry, r->file.err);
     if (!rc)
-        rc = json_get_str_opt(r->root, FILE_NAME, "environment", &environment, r->err);
+        rc = json_get_str_opt(r->file.root, FILE_NAME, "environment", &environment, r->file.err);
     if (rc)
         return rc;
     if (!is_entry(*entry))
-        return refuse(r, "entry", "a module, or module:name of a class or function in it");
+        return settings_refuse(&r->file, "entry", "a module, or module:name of a class or function in it");
     if (environment.ptr && !str_is_name(environment))
-        return refuse(r, "environment", "the name of one of --python-environments");
+        return settings_refuse(&r->file, "environment", "the name of one of --python-environments");
     r->settings->environment =
-        environment.ptr ? arena_copy(r->arena, environment.ptr, environment.len) : NULL;
+        environment.ptr ? arena_copy(r->file.arena, environment.ptr, environment.len) : NULL;
     return ERR_OK;
 }
 
 /* ---- names, tensors ---- */
-
-static bool is_name(yyjson_val *value)
-{
-    struct str name = json_str(value);
-    if (!yyjson_is_str(value) || name.len == 0 || name.len > PYTHON_NAME_BYTES_MAX)
-        return false;
-    for (size_t i = 0; i < name.len; i++)
-        if ((unsigned char)name.ptr[i] < 0x20)
-            return false;
-    return true;
-}
 
 static enum err_code read_features(struct reader *r, yyjson_val *list)
 {
@@ -161,15 +96,15 @@ static enum err_code read_features(struct reader *r, yyjson_val *list)
     size_t count = yyjson_arr_size(list), i, max;
     yyjson_val *name;
     if (!yyjson_is_arr(list) || count == 0 || count > PYTHON_FEATURES_MAX)
-        return refuse(r, "features", "a list of 1 to 65535 names");
-    const char **names = arena_calloc(r->arena, count, sizeof(*names));
-    struct signature_tensor *input = arena_calloc(r->arena, 1, sizeof(*input));
+        return settings_refuse(&r->file, "features", "a list of 1 to 65535 names");
+    const char **names = arena_calloc(r->file.arena, count, sizeof(*names));
+    struct signature_tensor *input = arena_calloc(r->file.arena, 1, sizeof(*input));
     if (!names || !input)
-        return err_set(r->err, ERR_LIMIT, FILE_NAME " has too many features");
+        return err_set(r->file.err, ERR_LIMIT, FILE_NAME " has too many features");
     yyjson_arr_foreach(list, i, max, name)
     {
-        if (!is_name(name))
-            return err_set(r->err, ERR_INVALID, FILE_NAME ": feature %zu is no name", i + 1);
+        if (!settings_is_name(name))
+            return err_set(r->file.err, ERR_INVALID, FILE_NAME ": feature %zu is no name", i + 1);
         names[i] = yyjson_get_str(name);
     }
     *input = (struct signature_tensor){
@@ -181,92 +116,26 @@ static enum err_code read_features(struct reader *r, yyjson_val *list)
     return ERR_OK;
 }
 
-static enum err_code read_shape(struct reader *r, yyjson_val *shape, const char *what,
-                                struct signature_tensor *tensor)
-{
-    size_t i, max;
-    yyjson_val *size;
-    if (!yyjson_is_arr(shape) || yyjson_arr_size(shape) > TENSOR_RANK_MAX)
-        return err_set(r->err, ERR_INVALID, FILE_NAME ": %s needs a shape such as [-1, 3]", what);
-    yyjson_arr_foreach(shape, i, max, size)
-    {
-        int64_t value = yyjson_is_int(size) ? yyjson_get_sint(size) : -2;
-        if (value < -1 || value > INT32_MAX)
-            return err_set(r->err, ERR_INVALID,
-                           FILE_NAME ": %s has no size at place %zu of its shape; -1 is any", what,
-                           i + 1);
-        tensor->shape[i] = value;
-    }
-    tensor->rank = (int)yyjson_arr_size(shape);
-    return ERR_OK;
-}
-
-static enum err_code read_tensor(struct reader *r, yyjson_val *item, const char *list,
-                                 struct signature_tensor *tensor)
-{
-    static const char *const keys[] = {"name", "dtype", "shape", "optional", NULL};
-    char what[80];
-    yyjson_val *name = yyjson_obj_get(item, "name");
-    snprintf(what, sizeof(what), "%.16s '%.48s'", list, is_name(name) ? yyjson_get_str(name) : "?");
-    if (!is_name(name))
-        return err_set(r->err, ERR_INVALID, FILE_NAME ": each of %s needs a name", list);
-    enum err_code rc = json_check_keys(item, FILE_NAME, keys, r->err);
-    if (rc)
-        return rc;
-    tensor->name = yyjson_get_str(name);
-    tensor->dtype = dtype_find(json_str(yyjson_obj_get(item, "dtype")));
-    if (tensor->dtype == DTYPE_COUNT)
-        return err_set(r->err, ERR_INVALID,
-                       FILE_NAME ": %s needs a dtype: BOOL, INT64, FP32, BYTES, ...", what);
-    rc = json_get_bool_opt(item, FILE_NAME, "optional", &tensor->is_optional, r->err);
-    return rc ? rc : read_shape(r, yyjson_obj_get(item, "shape"), what, tensor);
-}
-
-static enum err_code read_tensors(struct reader *r, yyjson_val *list, const char *key,
-                                  const struct signature_tensor **out, int *out_count)
-{
-    size_t count = yyjson_arr_size(list), i, max;
-    yyjson_val *item;
-    if (!yyjson_is_arr(list) || count == 0 || count > RUNTIME_TENSORS_MAX)
-        return refuse(r, key, "a list of 1 to 64 tensors: {name: x, dtype: FP32, shape: [-1, 3]}");
-    struct signature_tensor *tensors = arena_calloc(r->arena, count, sizeof(*tensors));
-    if (!tensors)
-        return err_set(r->err, ERR_LIMIT, FILE_NAME " has too many tensors");
-    yyjson_arr_foreach(list, i, max, item)
-    {
-        enum err_code rc = read_tensor(r, item, key, &tensors[i]);
-        if (rc)
-            return rc;
-        for (size_t k = 0; k < i; k++)
-            if (strcmp(tensors[k].name, tensors[i].name) == 0)
-                return err_set(r->err, ERR_INVALID, FILE_NAME ": two of %s are named '%s'", key,
-                               tensors[i].name);
-    }
-    *out = tensors;
-    *out_count = (int)count;
-    return ERR_OK;
-}
-
 static enum err_code read_inputs(struct reader *r)
 {
     struct signature *sig = &r->settings->signature;
-    yyjson_val *features = yyjson_obj_get(r->root, "features");
-    yyjson_val *inputs = yyjson_obj_get(r->root, "inputs");
+    yyjson_val *features = yyjson_obj_get(r->file.root, "features");
+    yyjson_val *inputs = yyjson_obj_get(r->file.root, "inputs");
     if (!features == !inputs) {
-        err_set(r->err, ERR_INVALID, FILE_NAME " needs either features or inputs");
-        return err_hint(r->err, "features: [age, income] for a table of numbers, or inputs: "
+        err_set(r->file.err, ERR_INVALID, FILE_NAME " needs either features or inputs");
+        return err_hint(r->file.err, "features: [age, income] for a table of numbers, or inputs: "
                                 "[{name: x, dtype: FP32, shape: [-1, 3]}]");
     }
     return features ? read_features(r, features)
-                    : read_tensors(r, inputs, "inputs", &sig->inputs, &sig->input_count);
+                    : settings_tensors(&r->file, inputs, "inputs", RUNTIME_TENSORS_MAX, &sig->inputs, &sig->input_count);
 }
 
 static enum err_code preset_output(struct reader *r)
 {
     struct signature *sig = &r->settings->signature;
-    struct signature_tensor *output = arena_calloc(r->arena, 1, sizeof(*output));
+    struct signature_tensor *output = arena_calloc(r->file.arena, 1, sizeof(*output));
     if (!output)
-        return err_set(r->err, ERR_LIMIT, FILE_NAME " is too large");
+        return err_set(r->file.err, ERR_LIMIT, FILE_NAME " is too large");
     *output =
         (struct signature_tensor){.name = "predict", .dtype = DTYPE_F32, .rank = 1, .shape = {-1}};
     if (sig->class_count > 2) {
@@ -290,7 +159,7 @@ static enum err_code check_classes(struct reader *r)
     else if (has_classes)
         is_ok = is_ok && first->rank == 2 && first->shape[1] == sig->class_count;
     if (has_classes && !is_ok)
-        return refuse(r, "outputs",
+        return settings_refuse(&r->file, "outputs",
                       "first the probabilities: FP32 [-1] of the second class, or "
                       "[-1, classes] of more than two");
     return ERR_OK;
@@ -299,11 +168,11 @@ static enum err_code check_classes(struct reader *r)
 static enum err_code read_outputs(struct reader *r)
 {
     struct signature *sig = &r->settings->signature;
-    yyjson_val *outputs = yyjson_obj_get(r->root, "outputs");
+    yyjson_val *outputs = yyjson_obj_get(r->file.root, "outputs");
     sig->class_count = 1;
-    enum err_code rc = read_int(r, "classes", 2, CLASSES_MAX, &sig->class_count);
+    enum err_code rc = settings_int(&r->file, "classes", 2, CLASSES_MAX, &sig->class_count);
     if (!rc)
-        rc = outputs ? read_tensors(r, outputs, "outputs", &sig->outputs, &sig->output_count)
+        rc = outputs ? settings_tensors(&r->file, outputs, "outputs", RUNTIME_TENSORS_MAX, &sig->outputs, &sig->output_count)
                      : preset_output(r);
     if (!rc)
         rc = check_classes(r);
@@ -316,13 +185,13 @@ static enum err_code read_form(struct reader *r, enum form *form)
     bool has_features = r->settings->signature.feature_count > 0;
     struct str text = {0};
     *form = has_features ? FORM_MATRIX : FORM_TENSORS;
-    enum err_code rc = json_get_str_opt(r->root, FILE_NAME, "form", &text, r->err);
+    enum err_code rc = json_get_str_opt(r->file.root, FILE_NAME, "form", &text, r->file.err);
     if (rc || !text.ptr)
         return rc;
     for (*form = 0; *form < FORM_COUNT && !str_equal_c(text, forms[*form]);)
         ++*form;
     if (*form == FORM_COUNT || (*form == FORM_MATRIX && !has_features))
-        return refuse(r, "form",
+        return settings_refuse(&r->file, "form",
                       has_features ? "matrix, dicts, dataframe or tensors"
                                    : "dicts, dataframe or tensors");
     return ERR_OK;
@@ -332,18 +201,15 @@ static enum err_code read_batch(struct reader *r)
 {
     struct signature *sig = &r->settings->signature;
     sig->batch_rows_max = 0; /* a call that hangs would take others along */
-    enum err_code rc = read_int(r, "batch_rows_max", 0, BATCH_ROWS_MAX, &sig->batch_rows_max);
+    enum err_code rc = settings_int(&r->file, "batch_rows_max", 0, BATCH_ROWS_MAX, &sig->batch_rows_max);
     if (rc || sig->batch_rows_max == 0)
         return rc;
-    for (int i = 0; i < sig->input_count + sig->output_count; i++) {
-        const struct signature_tensor *tensor =
-            i < sig->input_count ? &sig->inputs[i] : &sig->outputs[i - sig->input_count];
-        if (tensor->rank == 0 || tensor->shape[0] != -1)
-            return err_set(r->err, ERR_INVALID,
-                           FILE_NAME ": batch_rows_max needs -1 first in each shape; '%s' has not",
-                           tensor->name);
-    }
-    return ERR_OK;
+    const struct signature_tensor *other = NULL;
+    if (settings_can_batch(sig, &other))
+        return ERR_OK;
+    return err_set(r->file.err, ERR_INVALID,
+                   FILE_NAME ": batch_rows_max needs -1 first in each shape; '%s' has not",
+                   other->name);
 }
 
 /* ---- for the worker ---- */
@@ -386,10 +252,10 @@ static enum err_code write_json(struct reader *r, struct str entry, enum form fo
     put_tensors(&w, "inputs", sig->inputs, sig->input_count);
     put_tensors(&w, "outputs", sig->outputs, sig->output_count);
     json_end_object(&w);
-    char *copy = text.is_full ? NULL : arena_copy(r->arena, text.data, text.len);
+    char *copy = text.is_full ? NULL : arena_copy(r->file.arena, text.data, text.len);
     r->settings->json = (struct str){copy, text.len};
     buf_done(&text);
-    return copy ? ERR_OK : err_set(r->err, ERR_LIMIT, FILE_NAME " is too large");
+    return copy ? ERR_OK : err_set(r->file.err, ERR_LIMIT, FILE_NAME " is too large");
 }
 
 enum err_code python_settings_read(struct str yaml, struct arena *arena,
@@ -399,21 +265,21 @@ enum err_code python_settings_read(struct str yaml, struct arena *arena,
         "entry",          "features",   "inputs",        "outputs", "classes", "form",
         "environment",    "memory",     "reply_max",     "tmp",     "threads", "load_timeout",
         "batch_rows_max", "hang_after", "deterministic", NULL};
-    struct reader r = {.arena = arena, .err = err};
+    struct reader r = {.file = {.name = FILE_NAME, .arena = arena, .err = err}};
     struct str entry;
     enum form form;
     if (yaml.len > PYTHON_SETTINGS_BYTES_MAX)
         return err_set(err, ERR_LIMIT, FILE_NAME " is larger than %d bytes",
                        PYTHON_SETTINGS_BYTES_MAX);
-    enum err_code rc = yaml_read(yaml, arena, &r.root, err);
+    enum err_code rc = yaml_read(yaml, arena, &r.file.root, err);
     if (rc)
         return err_wrap(err, FILE_NAME);
     r.settings = arena_calloc(arena, 1, sizeof(*r.settings));
     if (!r.settings)
         return err_set(err, ERR_LIMIT, "no room for " FILE_NAME);
-    if (!yyjson_is_obj(r.root))
+    if (!yyjson_is_obj(r.file.root))
         return err_set(err, ERR_INVALID, FILE_NAME " is no mapping of keys");
-    rc = json_check_keys(r.root, FILE_NAME, keys, err);
+    rc = json_check_keys(r.file.root, FILE_NAME, keys, err);
     if (!rc)
         rc = read_texts(&r, &entry);
     if (!rc)

@@ -27,7 +27,6 @@
 enum {
     PYTHON_SETTINGS_BYTES_MAX = 4 * 1024 * 1024,
     PYTHON_FEATURES_MAX = 65535,
-    PYTHON_NAME_BYTES_MAX = 255, /* of a tensor or feature */
 };
 
 struct python_settings {
