@@ -4,14 +4,12 @@
 #include "runtime/linear.h"
 #include "runtime/onnx.h"
 #include "runtime/python.h"
+#include "runtime/remote.h"
 #include "runtime/runtime.h"
 #include "runtime/trees.h"
 
 const struct runtime_ops *const runtimes[] = {
-    &runtime_trees,
-    &runtime_linear,
-    &runtime_onnx, /* after those that take some of its files and are faster */
-    &runtime_python,
-    &runtime_echo,
-    NULL,
+    &runtime_trees,  &runtime_linear, &runtime_onnx, /* after those that take some of its files and
+                                                        are faster */
+    &runtime_python, &runtime_remote, &runtime_echo, NULL,
 };

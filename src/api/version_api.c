@@ -304,7 +304,10 @@ static enum err_code load_candidate(struct call *call, struct registration *reg,
         .thread_count = control_data_threads(call->node->control),
         .host = control_runtime_host(call->node->control),
     };
-    enum err_code rc = keep_blobs(blobs, version, err);
+    enum err_code rc = loaded_complete(blobs, &source, err);
+    version->artifact = source.artifact;
+    if (!rc)
+        rc = keep_blobs(blobs, version, err);
     if (!rc)
         rc = loaded_open(blobs, &source, &reg->loaded, err);
     if (rc)

@@ -117,11 +117,9 @@ static enum err_code send_call(struct http_link *link, const struct http_link_ca
     write_head(link, call, &head);
     pieces[0] = (struct iovec){head.data, head.len};
     for (int i = 0; i < call->body_count; i++)
-        pieces[i + 1] =
-            (struct iovec){(char *)(uintptr_t)call->body[i].ptr, call->body[i].len};
-    enum err_code rc = head.is_full
-                           ? err_set(err, ERR_LIMIT, "the request's headers are too long")
-                           : send_pieces(link, pieces, (int)count, err);
+        pieces[i + 1] = (struct iovec){(char *)(uintptr_t)call->body[i].ptr, call->body[i].len};
+    enum err_code rc = head.is_full ? err_set(err, ERR_LIMIT, "the request's headers are too long")
+                                    : send_pieces(link, pieces, (int)count, err);
     buf_done(&head);
     return rc;
 }

@@ -12,7 +12,7 @@
 #include "net/wire.h"
 
 enum {
-    HTTP_LINK_PIECES_MAX = 64, /* handed to the kernel at a time */
+    HTTP_LINK_PIECES_MAX = 64,          /* handed to the kernel at a time */
     HTTP_LINK_KEEP_BYTES = 1024 * 1024, /* of the reply's memory, between calls */
 };
 
@@ -37,9 +37,9 @@ void http_link_init(struct http_link *link, const struct http_site *site);
 void http_link_close(struct http_link *link); /* it can be used again */
 
 struct http_link_call {
-    const char *method;  /* "POST" */
-    struct str target;   /* behind the site's base, percent-encoded: "/v2/models/churn/infer" */
-    struct str headers;  /* whole lines, each ended by CR LF */
+    const char *method;     /* "POST" */
+    struct str target;      /* behind the site's base, percent-encoded: "/v2/models/churn/infer" */
+    struct str headers;     /* whole lines, each ended by CR LF */
     const struct str *body; /* [body_count] pieces, sent as they lie in memory */
     int body_count;
     int64_t deadline_ns;              /* by clock_monotonic_ns */

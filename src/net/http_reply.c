@@ -38,8 +38,8 @@ static int on_headers(llhttp_t *llhttp)
         return reply->interim_count++ < HTTP_REPLY_INTERIM_MAX ? 0 : -1;
     if (reply->is_head)
         return 1; /* no body follows */
-    reply->is_too_large =
-        (llhttp->flags & F_CONTENT_LENGTH) && llhttp->content_length > reply->result->body.bytes_max;
+    reply->is_too_large = (llhttp->flags & F_CONTENT_LENGTH) &&
+                          llhttp->content_length > reply->result->body.bytes_max;
     return reply->is_too_large ? -1 : 0;
 }
 
@@ -106,15 +106,17 @@ enum err_code http_reply_put(struct http_reply *reply, const char *bytes, size_t
     if (rc == HPE_OK)
         return ERR_OK;
     err_set(err, ERR_INVALID, "%s does not answer in HTTP", reply->where);
-    return err_hint(err, "%s", llhttp_get_error_reason(&reply->llhttp)
-                                   ? llhttp_get_error_reason(&reply->llhttp)
-                                   : llhttp_errno_name(rc));
+    return err_hint(err, "%s",
+                    llhttp_get_error_reason(&reply->llhttp)
+                        ? llhttp_get_error_reason(&reply->llhttp)
+                        : llhttp_errno_name(rc));
 }
 
 enum err_code http_reply_end(struct http_reply *reply, struct err *err)
 {
-    if (reply->is_done || (reply->has_begun && llhttp_finish(&reply->llhttp) == HPE_OK &&
-                           reply->is_done))
+    if (reply->has_begun && !reply->is_done)
+        llhttp_finish(&reply->llhttp); /* completes a reply that ends with its connection */
+    if (reply->is_done)
         return ERR_OK;
     return err_set(err, ERR_UNAVAILABLE, "%s closed the connection before its reply was whole",
                    reply->where);

@@ -15,6 +15,7 @@
 #include "runtime/golden.h"
 
 enum { LOADED_MAGIC = 0x4c4f4144, LOADED_ARENA_BYTES_MAX = 16 * 1024 * 1024 };
+enum { WHOLE_BYTES_MAX = 16 * 1024 * 1024 };
 
 static const struct {
     int status;
@@ -218,7 +219,8 @@ static enum err_code load_contract(struct loaded *loaded, struct blob_store *blo
 static enum err_code answer_golden(struct loaded *loaded, struct blob_store *blobs,
                                    const struct blob_digest *digest, struct err *err)
 {
-    if (!digest->hex[0])
+    bool is_known = loaded->number && loaded->ops->is_elsewhere; /* it has answered them before */
+    if (!digest->hex[0] || is_known)
         return ERR_OK;
     const void *bytes = NULL;
     size_t size = 0;
@@ -273,6 +275,40 @@ static size_t memory_bytes(const struct loaded *loaded)
     if (loaded->contract)
         bytes += arena_bytes(loaded->contract->arena);
     return bytes + arena_bytes(loaded->arena) + loaded->ops->memory_bytes(loaded->state);
+}
+
+static enum err_code put_whole(struct blob_store *blobs, const struct buf *whole,
+                               struct loaded_source *source, struct err *err)
+{
+    if (whole->is_full)
+        return err_set(err, ERR_LIMIT,
+                       "the artifact has more than %zu bytes with what it leaves "
+                       "open",
+                       whole->bytes_max);
+    return whole->len ? blob_put(blobs, whole->data, whole->len, &source->artifact, err) : ERR_OK;
+}
+
+enum err_code loaded_complete(struct blob_store *blobs, struct loaded_source *source,
+                              struct err *err)
+{
+    const void *bytes = NULL;
+    size_t size = 0;
+    struct buf whole;
+    enum err_code rc = blob_get(blobs, &source->artifact, &bytes, &size, err);
+    if (rc)
+        return explain(source, err);
+    const struct runtime_ops *ops =
+        source->runtime ? runtime_find(source->runtime) : runtime_recognise(bytes, size);
+    const struct runtime_file file = {bytes, size, source->artifact.hex, source->host,
+                                      source->model};
+    buf_init(&whole, WHOLE_BYTES_MAX);
+    if (ops && ops->complete)
+        rc = ops->complete(&file, &whole, err);
+    blob_release(blobs, bytes, size);
+    if (!rc)
+        rc = put_whole(blobs, &whole, source, err);
+    buf_done(&whole);
+    return rc ? explain(source, err) : ERR_OK;
 }
 
 enum err_code loaded_open(struct blob_store *blobs, const struct loaded_source *source,

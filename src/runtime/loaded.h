@@ -108,6 +108,11 @@ struct loaded_source {
 enum err_code loaded_open(struct blob_store *blobs, const struct loaded_source *source,
                           struct loaded **loaded, struct err *err);
 
+/* Before a version is registered: what its artifact leaves open is asked, kept, and from then on
+ * source->artifact names the whole artifact (source->number is 0). Slow. */
+enum err_code loaded_complete(struct blob_store *blobs, struct loaded_source *source,
+                              struct err *err);
+
 void loaded_ref(struct loaded *loaded);
 void loaded_unref(struct loaded *loaded); /* the last one frees; NULL is allowed */
 

@@ -29,7 +29,8 @@ static enum err_code read_limits(struct reader *r)
     s->threads = 1;
     s->load_timeout_ms = 60 * 1000;
     s->hang_after_ms = 10 * 1000;
-    enum err_code rc = settings_size(&r->file, "memory", 64 << 20, (uint64_t)1 << 44, &s->memory_bytes);
+    enum err_code rc =
+        settings_size(&r->file, "memory", 64 << 20, (uint64_t)1 << 44, &s->memory_bytes);
     if (!rc)
         rc = settings_size(&r->file, "reply_max", 1 << 20, (uint64_t)4 << 30, &s->reply_bytes_max);
     if (!rc)
@@ -80,7 +81,8 @@ static enum err_code read_texts(struct reader *r, struct str *entry)
     if (rc)
         return rc;
     if (!is_entry(*entry))
-        return settings_refuse(&r->file, "entry", "a module, or module:name of a class or function in it");
+        return settings_refuse(&r->file, "entry",
+                               "a module, or module:name of a class or function in it");
     if (environment.ptr && !str_is_name(environment))
         return settings_refuse(&r->file, "environment", "the name of one of --python-environments");
     r->settings->environment =
@@ -124,10 +126,11 @@ static enum err_code read_inputs(struct reader *r)
     if (!features == !inputs) {
         err_set(r->file.err, ERR_INVALID, FILE_NAME " needs either features or inputs");
         return err_hint(r->file.err, "features: [age, income] for a table of numbers, or inputs: "
-                                "[{name: x, dtype: FP32, shape: [-1, 3]}]");
+                                     "[{name: x, dtype: FP32, shape: [-1, 3]}]");
     }
     return features ? read_features(r, features)
-                    : settings_tensors(&r->file, inputs, "inputs", RUNTIME_TENSORS_MAX, &sig->inputs, &sig->input_count);
+                    : settings_tensors(&r->file, inputs, "inputs", RUNTIME_TENSORS_MAX,
+                                       &sig->inputs, &sig->input_count);
 }
 
 static enum err_code preset_output(struct reader *r)
@@ -160,8 +163,8 @@ static enum err_code check_classes(struct reader *r)
         is_ok = is_ok && first->rank == 2 && first->shape[1] == sig->class_count;
     if (has_classes && !is_ok)
         return settings_refuse(&r->file, "outputs",
-                      "first the probabilities: FP32 [-1] of the second class, or "
-                      "[-1, classes] of more than two");
+                               "first the probabilities: FP32 [-1] of the second class, or "
+                               "[-1, classes] of more than two");
     return ERR_OK;
 }
 
@@ -172,7 +175,8 @@ static enum err_code read_outputs(struct reader *r)
     sig->class_count = 1;
     enum err_code rc = settings_int(&r->file, "classes", 2, CLASSES_MAX, &sig->class_count);
     if (!rc)
-        rc = outputs ? settings_tensors(&r->file, outputs, "outputs", RUNTIME_TENSORS_MAX, &sig->outputs, &sig->output_count)
+        rc = outputs ? settings_tensors(&r->file, outputs, "outputs", RUNTIME_TENSORS_MAX,
+                                        &sig->outputs, &sig->output_count)
                      : preset_output(r);
     if (!rc)
         rc = check_classes(r);
@@ -192,8 +196,8 @@ static enum err_code read_form(struct reader *r, enum form *form)
         ++*form;
     if (*form == FORM_COUNT || (*form == FORM_MATRIX && !has_features))
         return settings_refuse(&r->file, "form",
-                      has_features ? "matrix, dicts, dataframe or tensors"
-                                   : "dicts, dataframe or tensors");
+                               has_features ? "matrix, dicts, dataframe or tensors"
+                                            : "dicts, dataframe or tensors");
     return ERR_OK;
 }
 
@@ -201,7 +205,8 @@ static enum err_code read_batch(struct reader *r)
 {
     struct signature *sig = &r->settings->signature;
     sig->batch_rows_max = 0; /* a call that hangs would take others along */
-    enum err_code rc = settings_int(&r->file, "batch_rows_max", 0, BATCH_ROWS_MAX, &sig->batch_rows_max);
+    enum err_code rc =
+        settings_int(&r->file, "batch_rows_max", 0, BATCH_ROWS_MAX, &sig->batch_rows_max);
     if (rc || sig->batch_rows_max == 0)
         return rc;
     const struct signature_tensor *other = NULL;

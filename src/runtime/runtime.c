@@ -24,6 +24,11 @@ const struct runtime_ops *runtime_recognise(const void *bytes, size_t size)
     return NULL;
 }
 
+static struct runtime_list list_of(const struct option_list *list)
+{
+    return (struct runtime_list){list->items, list->count};
+}
+
 struct runtime_host runtime_host_of(const struct options *options)
 {
     static const char *const sandboxes[] = {"require", "try", "off"};
@@ -38,6 +43,10 @@ struct runtime_host runtime_host_of(const struct options *options)
         .onnxruntime = options->onnxruntime_path,
         .onnx_threads = options->onnx_threads ? (int)options->onnx_threads : count,
         .thread_count = count,
+        .remote_endpoints = list_of(&options->remote_endpoints),
+        .remote_certificates = list_of(&options->remote_certificates),
+        .remote_tokens = list_of(&options->remote_tokens),
+        .remote_ca = options->remote_ca,
     };
 }
 

@@ -67,6 +67,12 @@ struct signature {
     const char *detail;    /* one line for people: "100 trees, depth 6, tier vbmi" */
 };
 
+/* A list of the options; the texts are the options'. */
+struct runtime_list {
+    const char *const *items;
+    int count;
+};
+
 /* What the machine offers to runtimes, from the options; constant after start. */
 struct runtime_host {
     const char *work_dir;                   /* in the data folder, for runtimes that need files; see
@@ -78,6 +84,10 @@ struct runtime_host {
     const char *onnxruntime;    /* the shared library; "": look in the usual places */
     int onnx_threads;           /* that one operator of an ONNX model may use; 1 and more */
     int thread_count;           /* cores that models may use */
+    struct runtime_list remote_endpoints;    /* "name=URL" of other servers */
+    struct runtime_list remote_certificates; /* "name=FILE" shown to them */
+    struct runtime_list remote_tokens;       /* "name=FILE" sent to them */
+    const char *remote_ca;                   /* who vouches for them; "": the system's roots */
 };
 
 /* An artifact. `bytes` stay valid only while it is loaded, `host` as long as the model. */
@@ -109,6 +119,9 @@ struct runtime_call {
                             past it */
     const _Atomic bool *is_cancelled; /* the client has left: ERR_CANCELLED is as good as an answer;
                                          NULL: nobody can leave. For runtimes that wait */
+    struct str request_id;            /* for runtimes that pass it on; empty: none, or joined from
+                                         several requests; traceparent too */
+    struct str traceparent;           /* with our own span as the parent */
     struct str parameters;            /* the request's, a JSON object, for runtimes that pass them
                                          on; empty: none */
     struct tensor *out;               /* out: room for signature->output_count */
@@ -123,6 +136,15 @@ struct runtime_ops {
 
     /* Could these first bytes of a file be ours? Decides `runtime` when the caller names none. */
     bool (*recognise)(const void *head, size_t size);
+
+    /* What the artifact leaves open and only another machine knows is asked once, when a version is
+     * registered: `out` gets the artifact as it is kept, or nothing when it is whole as it is.
+     * (optional) */
+    enum err_code (*complete)(const struct runtime_file *file, struct buf *out, struct err *err);
+
+    /* predict asks another machine, which may be down or slow while this one starts: golden rows are
+     * held against it when a version is registered, and not at every load after that. */
+    bool is_elsewhere;
 
     /* Read the artifact and make it ready. Called once per version, on a worker thread; may be
      * slow. On failure *model is untouched. */

@@ -17,9 +17,8 @@ enum err_code settings_int(struct settings_file *file, const char *key, int64_t 
     if (!value)
         return ERR_OK;
     if (!yyjson_is_int(value) || yyjson_get_sint(value) < min || yyjson_get_sint(value) > max)
-        return err_set(file->err, ERR_INVALID,
-                       "%s: '%s' must be a whole number from %lld to %lld", file->name, key,
-                       (long long)min, (long long)max);
+        return err_set(file->err, ERR_INVALID, "%s: '%s' must be a whole number from %lld to %lld",
+                       file->name, key, (long long)min, (long long)max);
     *out = (int)yyjson_get_sint(value);
     return ERR_OK;
 }

@@ -1,6 +1,7 @@
 /* hand_over.c - deadline, priority, the way to the lane and back. */
 #include "serve/hand_over.h"
 
+#include <endian.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -11,6 +12,8 @@
 
 /* What a waiting request holds besides its arena and its body: buffers of its connection. */
 enum { EXCHANGE_BYTES = 16 * 1024 };
+
+enum { TRACEPARENT_SPAN_AT = 36 }; /* 00-<32 hex>-<16 hex>-<2 hex> */
 
 #define TIMEOUT_HEADER "X-Request-Timeout"
 #define PRIORITY_HEADER "X-Request-Priority"
@@ -169,6 +172,28 @@ static struct hand_over *hand_over_new(struct request *req)
     return hand;
 }
 
+/* The caller's trace, with our own part of it as the parent. */
+static struct str own_traceparent(const struct request *req)
+{
+    struct str from = req->traceparent;
+    uint64_t span = htobe64(req->span_id);
+    char *text = from.len ? arena_copy(req->arena, from.ptr, from.len) : NULL;
+    if (!text)
+        return (struct str){0};
+    str_hex(&span, sizeof(span), text + TRACEPARENT_SPAN_AT);
+    return (struct str){text, from.len};
+}
+
+void request_tell_runtime(const struct request *req, struct runtime_call *call)
+{
+    if (req->dialect->parameters)
+        call->parameters = req->dialect->parameters(req);
+    if (!req->loaded->ops->is_elsewhere)
+        return;
+    call->request_id = req->id;
+    call->traceparent = own_traceparent(req);
+}
+
 static void fill_call(struct request *req, struct lane_task *task)
 {
     task->call.in = req->in;
@@ -177,8 +202,7 @@ static void fill_call(struct request *req, struct lane_task *task)
     task->call.arena = req->arena;
     task->call.is_cancelled = &task->is_cancelled;
     task->call.out = req->out;
-    if (req->dialect->parameters)
-        task->call.parameters = req->dialect->parameters(req);
+    request_tell_runtime(req, &task->call);
     task->memory_bytes = arena_bytes(req->arena) + req->exchange->request.body.len + EXCHANGE_BYTES;
 }
 

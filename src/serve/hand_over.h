@@ -33,6 +33,10 @@ static inline bool request_can_wait(const struct request *req)
  * it is late before it begins. ERR_INVALID: its timeout or priority cannot be read. */
 enum err_code request_hand_over(struct request *req, struct err *err);
 
+/* What a runtime that waits passes on: the request's parameters, and, to another server, its id and
+ * trace. */
+void request_tell_runtime(const struct request *req, struct runtime_call *call);
+
 /* Keep the snapshot until the request's memory is let go; once, however often it is asked for. */
 enum err_code request_hold_snapshot(struct request *req, struct err *err);
 

@@ -131,8 +131,8 @@ static enum err_code predict_here(struct request *req, struct err *err)
                                 .wanted = req->wanted,
                                 .arena = req->arena,
                                 .out = req->out};
-    if (req->loaded->signature->place == RUNTIME_LANE && req->dialect->parameters)
-        call.parameters = req->dialect->parameters(req);
+    if (req->loaded->signature->place == RUNTIME_LANE)
+        request_tell_runtime(req, &call);
     enum err_code rc = loaded_predict(req->loaded, &call, err);
     req->out_count = call.out_count;
     if (is_timed && !rc)
