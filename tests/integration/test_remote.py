@@ -169,7 +169,8 @@ def slowly(data, pause):
 WRONG = {
     "garbage": (b"\x00\x01\x02 no HTTP at all\r\n\r\n", 502, "does not answer in HTTP"),
     "closes": (None, 502, "closed the connection"),
-    "ends early": (b"HTTP/1.1 200 OK\r\nContent-Length: 500\r\n\r\n{", 502, "closed the connection"),
+    "ends early": (b"HTTP/1.1 200 OK\r\nContent-Length: 500\r\n\r\n{", 502,
+                   "closed the connection"),
     "no json": (reply(b"<html>hello</html>"), 502, "not JSON"),
     "no outputs": (reply({}), 502, "no list of outputs"),
     "an output less": (reply({"outputs": outputs([1, 2], ["a", "b"])["outputs"][:1]}), 502,
@@ -234,7 +235,7 @@ def test_who_is_slow_is_left_in_time(front, stub, name):
     front.api.register("sum", YAML)
     stub.infer = {
         "hangs": lambda request, connection: stub.is_over.wait(60) and None,
-        "drips": slowly(b"HTTP/1.1 200 OK\r\nContent-Length: 5000\r\n\r\n" + b" " * 5000, 0.05),
+        "drips": slowly(b"HTTP/1.1 200 OK\r\nContent-Length: 900\r\n\r\n" + b" " * 900, 0.05),
         "hangs in the body": lambda request, connection: (
             connection.sendall(right(request)[:-5]), stub.is_over.wait(60))[1] and None,
     }[name]
@@ -251,8 +252,9 @@ def test_odd_but_right_replies_are_read(front, stub):
     front.api.register("sum", YAML)
     content = json.dumps({**outputs([3.5, -1], ["a", "é"])}).encode()
     chunks = b"".join(b"1\r\n%c\r\n" % byte for byte in content) + b"0\r\n\r\n"
-    stub.infer = lambda *_: b"HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 103 Early Hints\r\nLink: x\r\n" \
-        b"\r\nHTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n" + chunks
+    interim = b"HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 103 Early Hints\r\nLink: x\r\n\r\n"
+    stub.infer = lambda *_: (
+        interim + b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n" + chunks)
     assert answer(infer(front.api)) == RIGHT
     more = outputs([3.5, -1], ["a", "é"])
     more["outputs"].insert(0, {"name": "other", "datatype": "ODD", "shape": "?", "data": {}})
@@ -435,7 +437,8 @@ def test_a_contract_stands_in_front(pair, protocol):
     there, here = pair
     there.api.register("plain", read("model.ubj"))  # without a contract of its own
     yaml = b"remote: 1\nendpoint: there\nmodel: plain\nclasses: 2\nprotocol: " + protocol.encode()
-    registered = here.api.register("triage", yaml + b"\n", read("contract.yaml"), read("golden.csv"))
+    registered = here.api.register("triage", yaml + b"\n", read("contract.yaml"),
+                                   read("golden.csv"))
     assert registered["golden_rows"] == 36
     rows, scores = golden_rows()
     for row, score in zip(rows[:5], scores[:5]):

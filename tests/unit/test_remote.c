@@ -312,15 +312,17 @@ static void replies_in_json_are_read(void **state)
     arena_free(arena);
 }
 
-static const char binary_head[] =
-    "{\"outputs\":["
-    "{\"name\":\"f\",\"datatype\":\"FP32\",\"shape\":[2],\"parameters\":{\"binary_data_size\":8}},"
-    "{\"name\":\"gone\",\"parameters\":{\"binary_data_size\":3}},"
-    "{\"name\":\"u\",\"datatype\":\"UINT64\",\"shape\":[2,2],\"data\":[1,2,3,4]},"
-    "{\"name\":\"h\",\"datatype\":\"FP16\",\"shape\":[2],\"parameters\":{\"binary_data_size\":4}},"
-    "{\"name\":\"t\",\"datatype\":\"BYTES\",\"shape\":[2],\"parameters\":{\"binary_data_size\":10}},"
-    "{\"name\":\"b\",\"datatype\":\"BOOL\",\"shape\":[2],\"parameters\":{\"binary_data_size\":2}}]}";
-static const char binary_blobs[] = "\0\0\x80\x3f\0\0\0\xc0" /* 1, -2 */ "xyz" /* nobody's */
+#define BINARY(name, datatype, shape, bytes)                                                       \
+    "{\"name\":\"" name "\",\"datatype\":\"" datatype "\",\"shape\":" shape                        \
+    ",\"parameters\":{\"binary_data_size\":" bytes "}}"
+static const char binary_head[] = "{\"outputs\":[" BINARY(
+    "f", "FP32", "[2]",
+    "8") ","
+         "{\"name\":\"gone\",\"parameters\":{\"binary_data_size\":3}},"
+         "{\"name\":\"u\",\"datatype\":\"UINT64\",\"shape\":[2,2],\"data\":[1,2,3,4]}," BINARY(
+             "h", "FP16", "[2]", "4") "," BINARY("t", "BYTES", "[2]",
+                                                 "10") "," BINARY("b", "BOOL", "[2]", "2") "]}";
+static const char binary_blobs[] = "\0\0\x80\x3f\0\0\0\xc0" /* 1, -2 */ "xyz" /* unasked */
                                    "\0\x3c\0\x40"                             /* 1, 2 */
                                    "\2\0\0\0\xff\0\0\0\0\0"                   /* two bytes, none */
                                    "\0\1";
