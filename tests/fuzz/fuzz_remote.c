@@ -51,12 +51,14 @@ static void read_settings(struct str yaml, struct arena *arena)
     buf_done(&written);
 }
 
+static volatile unsigned touched;
+
 /* Every byte of what was accepted can be read. */
 static void touch(const struct tensor *tensor)
 {
     int64_t count = tensor_elements(tensor->shape, tensor->rank);
     const unsigned char *bytes = tensor->data;
-    volatile unsigned sum = 0;
+    unsigned sum = 0;
     assert(count >= 0 && tensor->shape[0] == ROWS);
     for (size_t i = 0; i < (size_t)count * dtype_memory_bytes(tensor->dtype); i++)
         sum += bytes[i];
@@ -65,6 +67,7 @@ static void touch(const struct tensor *tensor)
             sum += (unsigned char)((const struct str *)tensor->data)[i].ptr[k];
     for (int64_t i = 0; tensor->dtype == DTYPE_BOOL && i < count; i++)
         assert(bytes[i] <= 1);
+    touched += sum;
 }
 
 static void read_reply(struct str body, struct arena *arena)
