@@ -48,7 +48,7 @@ static enum err_code read_deterministic(struct reader *r)
 {
     bool is_deterministic = true;
     enum err_code rc =
-        json_get_bool_opt(r->root, FILE_NAME, "deterministic", &is_deterministic, r->err);
+        json_get_bool_opt(r->file.root, FILE_NAME, "deterministic", &is_deterministic, r->file.err);
     r->settings->signature.varies = !is_deterministic;
     return rc;
 }

@@ -62,6 +62,16 @@ static bool shape_fits(const struct signature_tensor *declared, const struct ten
     return fits;
 }
 
+/* Some servers put a dimension of 1 behind a column, or leave it out: MLServer's NumpyCodec answers
+ * [N,1] where its metadata says [-1]. The elements are the same; the shape is as declared then. */
+static void adapt_column(const struct signature_tensor *declared, struct tensor *out)
+{
+    if (declared->rank == 1 && out->rank == 2 && out->shape[1] == 1)
+        out->rank = 1;
+    else if (declared->rank == 2 && declared->shape[1] == 1 && out->rank == 1)
+        out->shape[out->rank++] = 1;
+}
+
 /* Models with a batch dimension answer each row once. */
 static bool has_rows(const struct reader *r, const struct tensor *out)
 {
@@ -100,6 +110,7 @@ static enum err_code read_head(struct reader *r, yyjson_val *output,
                        datatype.ptr ? datatype.ptr : "of no datatype", dtype_name(declared->dtype));
     if (!read_shape(yyjson_obj_get(output, "shape"), out->shape, &out->rank))
         return refuse(r, declared->name, "has no shape of at most 8 sizes");
+    adapt_column(declared, out);
     if (!shape_fits(declared, out))
         return wrong_shape(r, declared, out);
     if (!has_rows(r, out))
@@ -137,13 +148,21 @@ static enum err_code wrong_value(struct reader *r, const struct tensor *out, int
                    out->name, (long long)i, dtype_name(out->dtype));
 }
 
+/* As the shape says, or as that of a column that was [N,1]. */
+static bool is_nested_as(yyjson_val *data, const struct tensor *out)
+{
+    const int64_t column[2] = {out->shape[0], 1};
+    return tensor_value_is_nested(data, out->shape, out->rank) ||
+           (out->rank == 1 && tensor_value_is_nested(data, column, 2));
+}
+
 /* Flat, or nested as the shape says; in a document a container's values stand behind it, so the
  * inner arrays' heads are skipped. */
 static enum err_code read_json(struct reader *r, yyjson_val *data, int64_t count,
                                struct tensor *out)
 {
-    bool is_nested = out->rank > 1 && yyjson_is_arr(yyjson_arr_get_first(data));
-    bool fits = is_nested ? tensor_value_is_nested(data, out->shape, out->rank)
+    bool is_nested = yyjson_is_arr(yyjson_arr_get_first(data));
+    bool fits = is_nested ? is_nested_as(data, out)
                           : yyjson_is_arr(data) && (int64_t)yyjson_arr_size(data) == count;
     if (!fits)
         return refuse(r, out->name, "does not have as many elements as its shape says");

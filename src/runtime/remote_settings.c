@@ -215,6 +215,7 @@ enum err_code remote_settings_finish(struct remote_settings *s, struct err *err)
     sig->batch_rows_max = s->batch_rows_max;
     sig->feature_count = is_table(sig) ? (int)sig->inputs[0].shape[1] : 0;
     sig->is_probability = sig->class_count > 1;
+    sig->varies = !s->version; /* another model may answer there tomorrow */
     sig->place = RUNTIME_LANE;
     sig->instances_max = s->connections;
     sig->platform = "remote";

@@ -179,7 +179,7 @@ WRONG = {
                         "there twice"),
     "wrong dtype": (total(datatype="FP32"), 502, "is FP32, expected FP64"),
     "unknown dtype": (total(datatype="COMPLEX"), 502, "is COMPLEX, expected FP64"),
-    "wrong rank": (total(shape=[2, 1]), 502, "has the shape [2,1], expected [-1]"),
+    "wrong rank": (total(shape=[1, 2]), 502, "has the shape [1,2], expected [-1]"),
     "wrong rows": (total(shape=[3], data=[1, 2, 3]), 502, "3 rows of 2"),
     "wrong count": (total(data=[1]), 502, "as many elements"),
     "negative shape": (total(shape=[-1]), 502, "no shape"),
@@ -256,6 +256,9 @@ def test_odd_but_right_replies_are_read(front, stub):
     stub.infer = lambda *_: (
         interim + b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n" + chunks)
     assert answer(infer(front.api)) == RIGHT
+    for data in ([3.5, -1], [[3.5], [-1]]):  # MLServer's NumpyCodec has columns of [N,1]
+        stub.infer = lambda *_: total(shape=[2, 1], data=data)
+        assert answer(infer(front.api)) == RIGHT
     more = outputs([3.5, -1], ["a", "é"])
     more["outputs"].insert(0, {"name": "other", "datatype": "ODD", "shape": "?", "data": {}})
     stub.infer = lambda *_: reply(more)
