@@ -84,8 +84,7 @@ static enum err_code parse_url(const struct http_call *call, struct wire_place *
 }
 
 static enum err_code open_wire(const struct http_call *call, struct wire *wire,
-                               const struct wire_place *place, SSL_CTX **tls,
-                               struct err *err)
+                               const struct wire_place *place, SSL_CTX **tls, struct err *err)
 {
     if (call->unix_path)
         return wire_open_unix(wire, call->unix_path, err);

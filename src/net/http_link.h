@@ -20,7 +20,7 @@ enum {
 struct http_site {
     const char *where; /* for messages */
     struct wire_place place;
-    struct ssl_ctx_st *tls; /* NULL when the place is not TLS */
+    SSL_CTX *tls;           /* NULL when the place is not TLS */
     int64_t connect_ns_max; /* of the call's time, for a new connection */
     size_t reply_bytes_max;
 };

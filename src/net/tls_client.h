@@ -1,4 +1,4 @@
-/* tls_client.h - the client's side of TLS: whom it trusts, what it shows. Inside net/ only. */
+/* tls_client.h - the client's side of TLS: whom it trusts, what it shows. */
 #ifndef SLIPWAY_NET_TLS_CLIENT_H
 #define SLIPWAY_NET_TLS_CLIENT_H
 

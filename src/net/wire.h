@@ -37,8 +37,8 @@ struct wire {
     const _Atomic bool *is_cancelled;                    /* (optional) */
 };
 
-/* `tls` (tls_client.h) is for places that are TLS. ERR_UNAVAILABLE when nobody answers there. After a failure the
- * wire may be half open: wire_close. */
+/* `tls` (tls_client.h) is for places that are TLS. ERR_UNAVAILABLE when nobody answers there. After
+ * a failure the wire may be half open: wire_close. */
 enum err_code wire_open(struct wire *wire, const struct wire_place *place, SSL_CTX *tls,
                         struct err *err);
 enum err_code wire_open_unix(struct wire *wire, const char *path, struct err *err);

@@ -1,10 +1,12 @@
 /* remote_endpoint.c - a name of the options -> address, certificates, token. */
 #include "runtime/remote_endpoint.h"
 
+#include <openssl/ssl.h>
 #include <stdio.h>
 
 #include "base/check.h"
 #include "base/file.h"
+#include "net/tls_client.h"
 
 /* The value of "name=value" in a list of the options; NULL when there is none. */
 static const char *find_value(const struct runtime_list *list, const char *name)
@@ -34,20 +36,23 @@ static enum err_code unknown_name(const struct runtime_host *host, const char *n
 
 static void free_tls(void *tls)
 {
-    wire_tls_free(tls);
+    SSL_CTX_free(tls);
 }
 
 static enum err_code open_tls(const struct runtime_host *host, struct remote_endpoint *endpoint,
                               struct arena *arena, struct err *err)
 {
     const char *ca = host->remote_ca && host->remote_ca[0] ? host->remote_ca : NULL;
-    const char *certificate = find_value(&host->remote_certificates, endpoint->name);
-    struct ssl_ctx_st *tls = NULL;
-    enum err_code rc = wire_tls_new(ca, certificate, &tls, err);
+    const struct http_tls_client config = {
+        .ca_path = ca,
+        .cert_path = find_value(&host->remote_certificates, endpoint->name),
+    };
+    SSL_CTX *tls = NULL;
+    enum err_code rc = tls_client_new(&config, &tls, err);
     if (rc)
         return err_wrap(err, "remote endpoint '%s'", endpoint->name);
     if (arena_defer(arena, free_tls, tls)) {
-        wire_tls_free(tls);
+        SSL_CTX_free(tls);
         return err_set(err, ERR_LIMIT, "no room for the remote endpoint");
     }
     endpoint->site.tls = tls;

@@ -14,6 +14,7 @@ enum {
     SCRATCH_BYTES_MAX = 1 << 30,
     HEADERS_BYTES_MAX = 32 * 1024,
     RETRY_AFTER_S_MAX = 3600,
+    DEADLINE_NEAR_NS = 50000000,
     TIMEOUT_NS_MIN = 1000000000, /* a call that had less and was late says nothing of the server */
 };
 
@@ -171,12 +172,14 @@ static void put_headers(struct buf *out, const struct remote_request *request,
     buf_str(out, authorization);
 }
 
-/* Nobody answers, or what answers is no such server. */
-static enum err_code broken_link(bool was_reached, int64_t had_ns, enum err_code rc,
-                                 enum remote_verdict *verdict, struct err *err)
+/* Nobody answers, or what answers is no such server. At a deadline the call is also cancelled, and
+ * either may be seen first. */
+static enum err_code broken_link(bool was_reached, int64_t had_ns, int64_t left_ns,
+                                 enum err_code rc, enum remote_verdict *verdict, struct err *err)
 {
+    bool is_late = rc == ERR_TIMEOUT || (rc == ERR_CANCELLED && left_ns < DEADLINE_NEAR_NS);
     *verdict = REMOTE_FAILS;
-    if (rc == ERR_CANCELLED || (rc == ERR_TIMEOUT && had_ns < TIMEOUT_NS_MIN))
+    if (is_late ? had_ns < TIMEOUT_NS_MIN : rc == ERR_CANCELLED)
         *verdict = REMOTE_SAYS_NOTHING;
     if (rc == ERR_CANCELLED || rc == ERR_TIMEOUT)
         return rc;
@@ -261,7 +264,8 @@ enum err_code remote_exchange(struct remote_slot *slot, const struct remote_sett
         return rc;
     rc = send_request(slot, &request, target, authorization, call, &result, &was_reached, err);
     if (rc)
-        rc = broken_link(was_reached, had_ns, rc, verdict, err);
+        rc = broken_link(was_reached, had_ns, call->deadline_ns - clock_monotonic_ns(), rc, verdict,
+                         err);
     else {
         *verdict = verdict_of(result.status);
         rc = read_result(slot, settings, &result, call, err);

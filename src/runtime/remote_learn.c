@@ -23,9 +23,14 @@ static enum err_code ask(struct learner *l, const char *target, struct err *err)
     if (!target)
         return err_set(err, ERR_LIMIT, "the model's name is too long");
     enum err_code rc = remote_get(&l->slot, &l->get, err);
+    if (!rc)
+        return ERR_OK;
     if (rc == ERR_TIMEOUT)
         err->code = ERR_UNAVAILABLE;
-    return rc ? err->code : ERR_OK;
+    if (l->slot.link.site->tls)
+        return err_hint(err,
+                        "--remote-ca and --remote-certificates say whom to trust, what to show");
+    return err_hint(err, "is it up, and at that address? see --remote-endpoints");
 }
 
 static enum err_code learn_tensors(struct learner *l, struct arena *arena,

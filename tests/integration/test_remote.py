@@ -15,6 +15,8 @@ import pytest
 from api import REQUEST, Api, golden_rows, read, register_triage
 from elsewhere import METADATA, Elsewhere, outputs, reply, right, texts
 from server import PATIENCE
+from test_monitor import send, wait_for_window
+from secure import Secure, needs_openssl
 
 YAML = b"remote: 1\nendpoint: stub\nmodel: sum\n"
 BINARY = ["binary_tensor_data"]
@@ -35,6 +37,7 @@ def answer(reply_json):
     return {output["name"]: output["data"] for output in reply_json["outputs"]}
 
 
+TRIAGE = b"remote: 1\nendpoint: there\nmodel: triage\nclasses: 2\n"
 RIGHT = {"total": [3.5, -1], "text": ["a", "é"]}
 
 
@@ -420,6 +423,45 @@ def test_a_token_is_sent_and_followed(make_server, stub, tmp_path):
 
 # ---- a Slipway in front of a Slipway ----
 
+@needs_openssl
+def test_over_tls_with_a_token(make_server, tmp_path):
+    """The other server has TLS and keys: its certificate is verified, the token follows its file,
+    and a wrong one is told in the operator's words."""
+    there = Secure(make_server, tmp_path)
+    token = tmp_path / "token"
+    token.write_text("wrong-token\n")
+    url = f"https://localhost:{there.server.port}"
+    api_there = Api(url, there.token)
+    api_there.session.verify = str(there.cert)
+    api_there.register("triage", read("model.ubj"))
+    options = ["--remote-endpoints", f"there={url}", "--remote-tokens", f"there={token}"]
+    stranger = Api(make_server(*options).url)
+    refused = stranger.register("triage", TRIAGE, expect=503)
+    assert "its certificate is not trusted" in refused["detail"]
+    assert "--remote-ca" in refused["hint"]
+    here = make_server(*options, "--remote-ca", there.cert)
+    here.api = Api(here.url)
+    refused = here.api.register("triage", TRIAGE, expect=502)
+    assert "answered 401" in refused["detail"] and "--remote-tokens" in refused["hint"]
+    token.write_text(there.token)
+    here.api.register("triage", TRIAGE, read("contract.yaml"), read("golden.csv"))
+    assert here.api.predict("triage", REQUEST)["predictions"][0]["label"] == "benign"
+    for text in (there.token, "wrong-token"):
+        assert text not in here.log_text()
+
+
+def test_a_remote_version_is_watched(make_server):
+    """Millimetres read as centimetres are seen in front of another server too."""
+    there = make_server()
+    Api(there.url).register("triage", read("model.ubj"))
+    here = make_server("--remote-endpoints", f"there={there.url}",
+                       "--monitor-window-rows", "600", "--monitor-window-ms", "100ms")
+    here.api = Api(here.url)
+    here.api.register("triage", TRIAGE, read("contract.yaml"))
+    send(here.api, 600, seed=1, mean_radius=10)
+    found = wait_for_window(here.api, 1)
+    assert found["windows"][0]["verdict"] == "alert"
+
 @pytest.fixture
 def pair(make_server):
     """`there` serves the example, `here` stands in front of it."""
@@ -429,9 +471,6 @@ def pair(make_server):
     here = make_server("--remote-endpoints", f"there={there.url}")
     here.api = Api(here.url)
     return there, here
-
-
-TRIAGE = b"remote: 1\nendpoint: there\nmodel: triage\nclasses: 2\n"
 
 
 @pytest.mark.parametrize("protocol", ["http", "http-binary"])
