@@ -16,7 +16,7 @@ from api import REQUEST, Api, golden_rows, read, register_triage
 from elsewhere import METADATA, Elsewhere, outputs, reply, right, texts
 from server import PATIENCE
 from test_monitor import send, wait_for_window
-from secure import Secure, needs_openssl
+from secure import Authority, Secure, needs_openssl
 
 YAML = b"remote: 1\nendpoint: stub\nmodel: sum\n"
 BINARY = ["binary_tensor_data"]
@@ -448,6 +448,28 @@ def test_over_tls_with_a_token(make_server, tmp_path):
     assert here.api.predict("triage", REQUEST)["predictions"][0]["label"] == "benign"
     for text in (there.token, "wrong-token"):
         assert text not in here.log_text()
+
+
+@needs_openssl
+def test_a_certificate_is_shown(make_server, tmp_path):
+    """Mutual TLS: who shows none, or one of another issuer, is told what to do."""
+    good, other = Authority(tmp_path, "good"), Authority(tmp_path, "other")
+    there = Secure(make_server, tmp_path, "--tls-client-ca", good.cert, client=good.issue("plain"))
+    token = tmp_path / "token"
+    token.write_text(there.token)
+    mine = tmp_path / "mine.pem"
+    mine.write_bytes(other.issue("us").read_bytes())
+    options = ["--remote-endpoints", f"there=https://localhost:{there.server.port}",
+               "--remote-ca", there.cert, "--remote-tokens", f"there={token}"]
+    yaml = (b"remote: 1\nendpoint: there\nmodel: m\n")
+    without = Api(make_server(*options).url).register("m", yaml, expect=503)
+    assert "TLS failed" in without["detail"] and "--remote-certificates" in without["hint"]
+    here = Api(make_server(*options, "--remote-certificates", f"there={mine}").url)
+    assert "TLS failed" in here.register("m", yaml, expect=503)["detail"]
+    mine.write_bytes(good.issue("we").read_bytes())
+    assert "answered 404" in here.register("m", yaml, expect=502)["detail"]  # in, but no model
+    mine.write_text("no certificate")
+    assert str(mine) in here.register("m", yaml, expect=400)["detail"]
 
 
 def test_a_remote_version_is_watched(make_server):
