@@ -6,6 +6,9 @@ request is that of the one in front alone. nginx passes bytes; Slipway reads the
 them as binary ones, reads the reply, checks it, writes it again. With the contract it also checks
 the rows, counts them into the monitors' sketches and records them.
 
+MLServer's lines are of a model of its own runtime interface, one row of numbers and texts, where
+build/venv-bench has it: there the answers through Slipway are compared with its own.
+
 Added latency is of one connection that asks again as soon as it is answered: the median through
 Slipway minus the median of asking directly, pair by pair.
 """
@@ -17,9 +20,11 @@ import sys
 import tempfile
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1]))
-from servers import (EXAMPLE, Server, bar, free_port, info, load, middle_half, request, serve,
+from servers import (EXAMPLE, ROOT, Server, bar, free_port, info, load, middle_half, request, serve,
                      slipway, write_request)
 
+HERE = pathlib.Path(__file__).resolve().parent
+MLSERVER = ROOT / "build/venv-bench/bin/mlserver"
 PAIRS = int(os.environ.get("BENCH_PAIRS", "11"))
 RATE = 4_000
 CONNECTIONS = 8
@@ -94,7 +99,7 @@ def turn_cpu(server, file):
 
 
 def turn_latency(server, file):
-    report = load(server.port, [file], connections=1, requests=TURN_REQUESTS)
+    report = load(server.port, [file], connections=1, requests=TURN_REQUESTS // 4)
     if report["failed"]:
         raise SystemExit(f"a turn failed: {report}")
     return report["p50_us"]
@@ -127,6 +132,47 @@ def compare_latency(label, front, there, file):
     return statistics.median(added)
 
 
+# --- MLServer --------------------------------------------------------------------------
+
+
+def start_mlserver(folder):
+    folder.mkdir()
+    port = free_port()
+    (folder / "settings.json").write_text(json.dumps({
+        "host": "127.0.0.1", "http_port": port, "grpc_port": free_port(),
+        "metrics_port": free_port(), "parallel_workers": 0}))
+    tensors = [{"name": name, "datatype": dtype, "shape": shape} for name, dtype, shape in
+               (("x", "FP32", [-1, 2]), ("s", "BYTES", [-1]), ("total", "FP64", [-1]),
+                ("text", "BYTES", [-1]))]
+    (folder / "model-settings.json").write_text(json.dumps({
+        "name": "sum", "implementation": "mlserver_sum.Sum", "inputs": tensors[:2],
+        "outputs": tensors[2:]}))
+    env = {"PYTHONPATH": str(HERE), "MLSERVER_LOGGING_SETTINGS": ""}
+    return Server([MLSERVER, "start", folder], port, env=env).wait("/v2/health/ready")
+
+
+def compare_mlserver(folder):
+    path = "/v2/models/sum/infer"
+    body = json.dumps({"inputs": [
+        {"name": "x", "datatype": "FP32", "shape": [2, 2], "data": [1, 2.5, 3, -4]},
+        {"name": "s", "datatype": "BYTES", "shape": [2], "data": ["a", "\u00e9"]}]}).encode()
+    file = write_request(folder / "sum", "POST", path, body, JSON_HEAD)
+    yaml = folder / "sum.yaml"
+    yaml.write_text("remote: 1\nendpoint: mlserver\nmodel: sum\n")
+    with start_mlserver(folder / "mlserver") as there, \
+            serve(folder / "sums", options=[
+                f"--remote-endpoints=mlserver=http://127.0.0.1:{there.port}"]).wait() as front:
+        slipway("model", "register", "sum", yaml, "--data", folder / "sums", "--owner",
+                "bench@example.org")
+        answers = [{o["name"]: o["data"] for o in json.loads(request(
+            s.port, "POST", path, body, {"Content-Type": "application/json"})[2])["outputs"]}
+            for s in (there, front)]
+        if answers[0] != answers[1]:
+            raise SystemExit(f"answers differ: {answers}")
+        info(f"MLServer's answer, and through Slipway: {answers[0]}")
+        compare_latency("one request to MLServer through Slipway", front, there, file)
+
+
 def main():
     with tempfile.TemporaryDirectory() as name:
         folder = pathlib.Path(name)
@@ -145,6 +191,8 @@ def main():
                 added = compare_latency("one request through it", plain, there, file)
                 bar("remote_added_latency", f"{added:.0f}us", "<=60us", added <= 60)
                 compare_latency("one request through nginx", nginx, there, file)
+        if MLSERVER.exists():
+            compare_mlserver(folder)
 
 
 if __name__ == "__main__":
