@@ -35,6 +35,7 @@ struct remote_peer {
     _Atomic bool is_closing;
     _Atomic(const char *) problem; /* NULL: ready */
     struct remote_slot look;       /* the lookout's */
+    size_t memory_bytes;           /* when it was made */
 
     pthread_mutex_t lock; /* of what follows */
     pthread_cond_t freed; /* on the monotonic clock */
@@ -101,7 +102,8 @@ struct remote_peer *remote_peer_new(const struct remote_settings *settings,
         peer->free[peer->free_count++] = i;
     }
     read_token(peer);
-    remote_lookout_add(peer);
+    peer->memory_bytes = sizeof(*peer) + arena_bytes(arena);
+    remote_lookout_add(peer); /* from here on the arena is the lock's */
     return peer;
 }
 
@@ -135,7 +137,7 @@ void remote_peer_free(struct remote_peer *peer)
 
 size_t remote_peer_memory_bytes(const struct remote_peer *peer)
 {
-    return sizeof(*peer) + arena_bytes(peer->arena);
+    return peer->memory_bytes;
 }
 
 /* ---- what is known of the other server; with the lock held ---- */
@@ -250,7 +252,7 @@ static enum err_code wait_for_slot(struct remote_peer *peer, const struct runtim
 {
     enum err_code rc = ERR_OK;
     peer->waiting++;
-    while (!peer->free_count && !rc) {
+    while (!peer->free_count && peer->breaker.state != BREAKER_OPEN && !rc) {
         int64_t left_ns = call->deadline_ns - clock_monotonic_ns();
         if (call->is_cancelled && atomic_load(call->is_cancelled))
             rc = err_set(err, ERR_CANCELLED, "the client has left");
@@ -281,7 +283,7 @@ static enum err_code take(struct remote_peer *peer, const struct runtime_call *c
     pthread_mutex_lock(&peer->lock);
     if (!peer->free_count)
         rc = wait_for_slot(peer, call, err);
-    if (!rc && !breaker_take(&peer->breaker))
+    if (!rc && !breaker_take(&peer->breaker)) /* else a connection is free */
         rc = refuse_call(peer, err);
     if (!rc) {
         struct buf *lines = &peer->authorization;

@@ -72,12 +72,21 @@ static void adapt_column(const struct signature_tensor *declared, struct tensor 
         out->shape[out->rank++] = 1;
 }
 
+/* Of the first input that was given. */
+static int64_t rows_asked(const struct reader *r)
+{
+    for (int i = 0; i < r->call->in_count; i++)
+        if (r->call->in[i].rank > 0)
+            return r->call->in[i].shape[0];
+    return 0;
+}
+
 /* Models with a batch dimension answer each row once. */
 static bool has_rows(const struct reader *r, const struct tensor *out)
 {
     const struct signature *sig = r->signature;
     return (sig->batch_rows_max == 0 && sig->feature_count == 0) ||
-           (out->rank > 0 && out->shape[0] == r->call->in[0].shape[0]);
+           (out->rank > 0 && out->shape[0] == rows_asked(r));
 }
 
 static void shape_text(const int64_t *shape, int rank, char *out, size_t size)
@@ -115,8 +124,7 @@ static enum err_code read_head(struct reader *r, yyjson_val *output,
         return wrong_shape(r, declared, out);
     if (!has_rows(r, out))
         return err_set(r->err, ERR_UPSTREAM, "the endpoint answered %lld rows of %lld in '%s'",
-                       (long long)out->shape[0], (long long)r->call->in[0].shape[0],
-                       declared->name);
+                       (long long)out->shape[0], (long long)rows_asked(r), declared->name);
     return ERR_OK;
 }
 
