@@ -3,7 +3,8 @@
  *
  *     {"instances": [row, ...]}  -> {"predictions": [one a row]}
  *     {"inputs": {columns}}      -> {"outputs": columns}          TensorFlow Serving
- *     {"inputs": [row, ...]}     -> {"predictions": [...]}        KServe
+ *     {"inputs": [row, ...]}     -> {"predictions": [...]}        KServe; {"outputs": ...} when
+ *                                   the model's serving file says that its `inputs` are columns
  *     {"examples": [{feature: value}], "context": {feature: value}} -> {"result": [...]}
  */
 #include "api/v1_api.h"
@@ -17,7 +18,8 @@
 
 struct v1_request {
     struct table table;
-    bool is_columnar; /* the reply is, too */
+    bool is_columnar; /* and so is the reply */
+    bool is_list;     /* `inputs` is a list: what that means is a setting of the model */
 };
 
 static struct str find_key(const struct request *req, const char *name)
@@ -64,7 +66,8 @@ static enum err_code decode(struct request *req, struct err *err)
     }
     if (instances)
         return table_of_rows(instances, "instances", &v1->table, err);
-    if (!yyjson_is_obj(inputs))
+    v1->is_list = !yyjson_is_obj(inputs);
+    if (v1->is_list)
         return table_of_rows(inputs, "inputs", &v1->table, err);
     v1->is_columnar = true;
     return table_of_columns(inputs, "inputs", &v1->table, err);
@@ -115,7 +118,8 @@ static enum err_code encode(struct request *req, struct err *err)
     enum nan_policy nan = req->endpoint->serving->nan;
     const struct v1_request *v1 = req->decoded;
     struct buf *out = &req->exchange->response.body;
-    if (!v1->is_columnar) {
+    bool is_column = v1->is_list && req->endpoint->serving->v1_inputs == V1_COLUMNS;
+    if (!v1->is_columnar && !is_column) {
         buf_lit(out, "{\"predictions\":");
         v1_put_predictions(out, req);
     } else {

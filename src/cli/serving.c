@@ -33,6 +33,7 @@ static void print_settings(struct cli *cli, yyjson_val *root, struct buf *out)
     buf_printf(out, "priority    %s\n", cli_text(cli, root, "priority"));
     buf_printf(out, "nan         %s\n", cli_text(cli, root, "nan"));
     print_cache(cli, yyjson_obj_get(root, "cache"), out);
+    buf_printf(out, "v1 inputs   %s\n", cli_text(cli, yyjson_obj_get(root, "v1"), "inputs"));
     if (yyjson_get_sint(yyjson_obj_get(root, "revision")) == 0)
         buf_printf(out, "these are the presets; set them: slipway model serving %s --file FILE\n",
                    cli_text(cli, root, "model"));

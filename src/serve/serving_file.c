@@ -187,6 +187,28 @@ static enum err_code parse_nan(yyjson_val *value, struct serving *serving, struc
     return err_set(err, ERR_INVALID, "nan: expected null, string, bare or reject");
 }
 
+/* ---- dialects ---- */
+
+static const char *const v1_inputs_names[] = {[V1_ROWS] = "rows", [V1_COLUMNS] = "columns"};
+
+static enum err_code parse_v1(yyjson_val *value, struct serving *serving, struct err *err)
+{
+    static const char *const keys[] = {"inputs", NULL};
+    if (!yyjson_is_obj(value))
+        return err_set(err, ERR_INVALID, "v1: expected inputs");
+    yyjson_val *inputs = yyjson_obj_get(value, "inputs");
+    enum err_code rc = json_check_keys(value, "v1", keys, err);
+    if (rc || !inputs)
+        return rc;
+    for (size_t i = 0; i < ARRAY_LEN(v1_inputs_names); i++)
+        if (yyjson_equals_str(inputs, v1_inputs_names[i])) {
+            serving->v1_inputs = (enum v1_inputs)i;
+            return ERR_OK;
+        }
+    err_set(err, ERR_INVALID, "v1.inputs: expected rows or columns");
+    return err_hint(err, "columns is what TensorFlow Serving takes a list for");
+}
+
 static const struct {
     const char *key;
     enum err_code (*parse)(yyjson_val *value, struct serving *serving, struct err *err);
@@ -194,6 +216,7 @@ static const struct {
     {"instances", parse_instances}, {"batching", parse_batching}, {"queue", parse_queue},
     {"priority", parse_priority},   {"memory", parse_memory},     {"nan", parse_nan},
     {"cache", parse_cache},
+    {"v1", parse_v1},
 };
 
 static enum err_code check_keys(yyjson_val *root, struct err *err)
@@ -290,4 +313,8 @@ void serving_write(struct json_writer *w, const struct serving *serving)
     json_end_object(w);
     json_member_text(w, "nan", nan_policy_name(serving->nan));
     write_cache(w, serving);
+    json_key(w, "v1");
+    json_begin_object(w);
+    json_member_text(w, "inputs", v1_inputs_names[serving->v1_inputs]);
+    json_end_object(w);
 }

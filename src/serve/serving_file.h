@@ -14,6 +14,8 @@
  *       max_bytes: 16M           of answers that are given again when the same is asked; off: none
  *       ttl: 5m                  an older answer is computed anew; 0: as long as there is room
  *     nan: "null"                in JSON replies: "null", string, bare or reject
+ *     v1:
+ *       inputs: rows             what a list under `inputs` of /v1 is: rows or columns
  *
  * Every key may be left out and has its preset then. A file that is taken is immutable and lives in
  * the arena it was parsed into.
@@ -35,6 +37,12 @@ enum {
     SERVING_PRIORITY_LAST = 9,
 };
 
+/* A list under `inputs` of the V1 dialect. */
+enum v1_inputs {
+    V1_ROWS,    /* rows, answered with `predictions`: KServe, MLflow */
+    V1_COLUMNS, /* the one input of the model, answered with `outputs`: TensorFlow Serving */
+};
+
 struct serving {
     int64_t revision;   /* the store's; 0: the model has no file */
     int instances;      /* 0: as many as help */
@@ -47,6 +55,7 @@ struct serving {
     enum nan_policy nan;
     size_t cache_bytes;   /* of the response cache; 0: there is none */
     int64_t cache_ttl_us; /* 0: answers do not grow old */
+    enum v1_inputs v1_inputs;
 };
 
 /* What holds for a model without a file. */

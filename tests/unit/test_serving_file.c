@@ -47,7 +47,8 @@ static void every_key_is_read(void **state)
                                           "batching: {max_rows: 128, max_delay: 500us}\n"
                                           "queue: {max_requests: 20, timeout: 250ms}\n"
                                           "priority: 3\n"
-                                          "cache: {max_bytes: 16M, ttl: 5m}\n");
+                                          "cache: {max_bytes: 16M, ttl: 5m}\n"
+                                          "v1: {inputs: columns}\n");
     assert_int_equal(serving->instances, 2);
     assert_int_equal(serving->batch_rows_max, 128);
     assert_int_equal(serving->batch_delay_us, 500);
@@ -56,6 +57,7 @@ static void every_key_is_read(void **state)
     assert_int_equal(serving->priority, 3);
     assert_int_equal(serving->cache_bytes, 16 * 1024 * 1024);
     assert_int_equal(serving->cache_ttl_us, 300 * 1000 * 1000);
+    assert_int_equal(serving->v1_inputs, V1_COLUMNS);
 }
 
 static void what_is_left_out_has_its_preset(void **state)
@@ -97,6 +99,9 @@ static void bad_values_are_named(void **state)
     expect_error("cache: {max_bytes: -1}", "cache.max_bytes");
     expect_error("cache: {max_bytes: 1M, ttl: 25h}", "cache.ttl: expected a time from 0ms to 24h");
     expect_error("cache: {max_bytes: 1M, size: 2}", "size");
+    expect_error("v1: columns", "v1: expected inputs");
+    expect_error("v1: {input: rows}", "input");
+    expect_error("v1: {inputs: 1}", "v1.inputs: expected rows or columns");
     expect_error("priority: 10", "priority: expected a whole number from 1 to 9");
 }
 
