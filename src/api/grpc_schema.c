@@ -97,18 +97,47 @@ static const struct schema_message inference_messages[] = {
     {"ModelConfig", FIELDS(
         {"name", 1, SCHEMA_STRING, NULL, SCHEMA_ONE},
         {"platform", 2, SCHEMA_STRING, NULL, SCHEMA_ONE},
+        {"version_policy", 3, SCHEMA_MESSAGE, "ModelVersionPolicy", SCHEMA_ONE},
         {"max_batch_size", 4, SCHEMA_INT32, NULL, SCHEMA_ONE},
         {"input", 5, SCHEMA_MESSAGE, "ModelInput", SCHEMA_MANY},
         {"output", 6, SCHEMA_MESSAGE, "ModelOutput", SCHEMA_MANY},
-        {"backend", 17, SCHEMA_STRING, NULL, SCHEMA_ONE})},
+        {"instance_group", 7, SCHEMA_MESSAGE, "ModelInstanceGroup", SCHEMA_MANY},
+        {"dynamic_batching", 11, SCHEMA_MESSAGE, "ModelDynamicBatching", SCHEMA_ONE},
+        {"backend", 17, SCHEMA_STRING, NULL, SCHEMA_ONE},
+        {"model_transaction_policy", 19, SCHEMA_MESSAGE, "ModelTransactionPolicy", SCHEMA_ONE})},
+    {"ModelVersionPolicy", FIELDS(
+        {"specific", 3, SCHEMA_MESSAGE, "ModelVersionPolicy.Specific", SCHEMA_CHOICE})},
+    {"ModelVersionPolicy.Specific", FIELDS(
+        {"versions", 1, SCHEMA_INT64, NULL, SCHEMA_MANY})},
+    {"ModelTensorReshape", FIELDS(
+        {"shape", 1, SCHEMA_INT64, NULL, SCHEMA_MANY})},
     {"ModelInput", FIELDS(
         {"name", 1, SCHEMA_STRING, NULL, SCHEMA_ONE},
         {"data_type", 2, SCHEMA_ENUM, "DataType", SCHEMA_ONE},
-        {"dims", 4, SCHEMA_INT64, NULL, SCHEMA_MANY})},
+        {"dims", 4, SCHEMA_INT64, NULL, SCHEMA_MANY},
+        {"reshape", 5, SCHEMA_MESSAGE, "ModelTensorReshape", SCHEMA_ONE},
+        {"optional", 8, SCHEMA_BOOL, NULL, SCHEMA_ONE})},
     {"ModelOutput", FIELDS(
         {"name", 1, SCHEMA_STRING, NULL, SCHEMA_ONE},
         {"data_type", 2, SCHEMA_ENUM, "DataType", SCHEMA_ONE},
-        {"dims", 3, SCHEMA_INT64, NULL, SCHEMA_MANY})},
+        {"dims", 3, SCHEMA_INT64, NULL, SCHEMA_MANY},
+        {"reshape", 5, SCHEMA_MESSAGE, "ModelTensorReshape", SCHEMA_ONE})},
+    {"ModelInstanceGroup", FIELDS(
+        {"name", 1, SCHEMA_STRING, NULL, SCHEMA_ONE},
+        {"count", 2, SCHEMA_INT32, NULL, SCHEMA_ONE},
+        {"kind", 4, SCHEMA_ENUM, "ModelInstanceGroup.Kind", SCHEMA_ONE})},
+    {"ModelQueuePolicy", FIELDS(
+        {"default_timeout_microseconds", 2, SCHEMA_UINT64, NULL, SCHEMA_ONE},
+        {"allow_timeout_override", 3, SCHEMA_BOOL, NULL, SCHEMA_ONE},
+        {"max_queue_size", 4, SCHEMA_UINT32, NULL, SCHEMA_ONE})},
+    {"ModelDynamicBatching", FIELDS(
+        {"preferred_batch_size", 1, SCHEMA_INT32, NULL, SCHEMA_MANY},
+        {"max_queue_delay_microseconds", 2, SCHEMA_UINT64, NULL, SCHEMA_ONE},
+        {"priority_levels", 4, SCHEMA_UINT64, NULL, SCHEMA_ONE},
+        {"default_priority_level", 5, SCHEMA_UINT64, NULL, SCHEMA_ONE},
+        {"default_queue_policy", 6, SCHEMA_MESSAGE, "ModelQueuePolicy", SCHEMA_ONE})},
+    {"ModelTransactionPolicy", FIELDS(
+        {"decoupled", 1, SCHEMA_BOOL, NULL, SCHEMA_ONE})},
     {"ModelStatisticsRequest", FIELDS(
         {"name", 1, SCHEMA_STRING, NULL, SCHEMA_ONE},
         {"version", 2, SCHEMA_STRING, NULL, SCHEMA_ONE})},
@@ -117,13 +146,39 @@ static const struct schema_message inference_messages[] = {
         {"ns", 2, SCHEMA_UINT64, NULL, SCHEMA_ONE})},
     {"InferStatistics", FIELDS(
         {"success", 1, SCHEMA_MESSAGE, "StatisticDuration", SCHEMA_ONE},
-        {"fail", 2, SCHEMA_MESSAGE, "StatisticDuration", SCHEMA_ONE})},
+        {"fail", 2, SCHEMA_MESSAGE, "StatisticDuration", SCHEMA_ONE},
+        {"queue", 3, SCHEMA_MESSAGE, "StatisticDuration", SCHEMA_ONE},
+        {"compute_input", 4, SCHEMA_MESSAGE, "StatisticDuration", SCHEMA_ONE},
+        {"compute_infer", 5, SCHEMA_MESSAGE, "StatisticDuration", SCHEMA_ONE},
+        {"compute_output", 6, SCHEMA_MESSAGE, "StatisticDuration", SCHEMA_ONE},
+        {"cache_hit", 7, SCHEMA_MESSAGE, "StatisticDuration", SCHEMA_ONE},
+        {"cache_miss", 8, SCHEMA_MESSAGE, "StatisticDuration", SCHEMA_ONE})},
+    {"InferResponseStatistics", FIELDS(
+        {"compute_infer", 1, SCHEMA_MESSAGE, "StatisticDuration", SCHEMA_ONE},
+        {"compute_output", 2, SCHEMA_MESSAGE, "StatisticDuration", SCHEMA_ONE},
+        {"success", 3, SCHEMA_MESSAGE, "StatisticDuration", SCHEMA_ONE},
+        {"fail", 4, SCHEMA_MESSAGE, "StatisticDuration", SCHEMA_ONE},
+        {"empty_response", 5, SCHEMA_MESSAGE, "StatisticDuration", SCHEMA_ONE},
+        {"cancel", 6, SCHEMA_MESSAGE, "StatisticDuration", SCHEMA_ONE})},
+    {"InferBatchStatistics", FIELDS(
+        {"batch_size", 1, SCHEMA_UINT64, NULL, SCHEMA_ONE},
+        {"compute_input", 2, SCHEMA_MESSAGE, "StatisticDuration", SCHEMA_ONE},
+        {"compute_infer", 3, SCHEMA_MESSAGE, "StatisticDuration", SCHEMA_ONE},
+        {"compute_output", 4, SCHEMA_MESSAGE, "StatisticDuration", SCHEMA_ONE})},
+    {"MemoryUsage", FIELDS(
+        {"type", 1, SCHEMA_STRING, NULL, SCHEMA_ONE},
+        {"id", 2, SCHEMA_INT64, NULL, SCHEMA_ONE},
+        {"byte_size", 3, SCHEMA_UINT64, NULL, SCHEMA_ONE})},
     {"ModelStatistics", FIELDS(
         {"name", 1, SCHEMA_STRING, NULL, SCHEMA_ONE},
         {"version", 2, SCHEMA_STRING, NULL, SCHEMA_ONE},
+        {"last_inference", 3, SCHEMA_UINT64, NULL, SCHEMA_ONE},
         {"inference_count", 4, SCHEMA_UINT64, NULL, SCHEMA_ONE},
         {"execution_count", 5, SCHEMA_UINT64, NULL, SCHEMA_ONE},
-        {"inference_stats", 6, SCHEMA_MESSAGE, "InferStatistics", SCHEMA_ONE})},
+        {"inference_stats", 6, SCHEMA_MESSAGE, "InferStatistics", SCHEMA_ONE},
+        {"batch_stats", 7, SCHEMA_MESSAGE, "InferBatchStatistics", SCHEMA_MANY},
+        {"memory_usage", 8, SCHEMA_MESSAGE, "MemoryUsage", SCHEMA_MANY},
+        {"response_stats", 9, SCHEMA_MESSAGE, "InferResponseStatistics", SCHEMA_MAP})},
     {"ModelStatisticsResponse", FIELDS(
         {"model_stats", 1, SCHEMA_MESSAGE, "ModelStatistics", SCHEMA_MANY})},
     {"RepositoryIndexRequest", FIELDS(
@@ -151,6 +206,27 @@ static const struct schema_message inference_messages[] = {
         {"model_name", 2, SCHEMA_STRING, NULL, SCHEMA_ONE},
         {"parameters", 3, SCHEMA_MESSAGE, "ModelRepositoryParameter", SCHEMA_MAP})},
     {"RepositoryModelUnloadResponse", NULL},
+    {"TraceSettingRequest", FIELDS(
+        {"settings", 1, SCHEMA_MESSAGE, "TraceSettingRequest.SettingValue", SCHEMA_MAP},
+        {"model_name", 2, SCHEMA_STRING, NULL, SCHEMA_ONE})},
+    {"TraceSettingRequest.SettingValue", FIELDS(
+        {"value", 1, SCHEMA_STRING, NULL, SCHEMA_MANY})},
+    {"TraceSettingResponse", FIELDS(
+        {"settings", 1, SCHEMA_MESSAGE, "TraceSettingResponse.SettingValue", SCHEMA_MAP})},
+    {"TraceSettingResponse.SettingValue", FIELDS(
+        {"value", 1, SCHEMA_STRING, NULL, SCHEMA_MANY})},
+    {"LogSettingsRequest", FIELDS(
+        {"settings", 1, SCHEMA_MESSAGE, "LogSettingsRequest.SettingValue", SCHEMA_MAP})},
+    {"LogSettingsRequest.SettingValue", FIELDS(
+        {"bool_param", 1, SCHEMA_BOOL, NULL, SCHEMA_CHOICE},
+        {"uint32_param", 2, SCHEMA_UINT32, NULL, SCHEMA_CHOICE},
+        {"string_param", 3, SCHEMA_STRING, NULL, SCHEMA_CHOICE})},
+    {"LogSettingsResponse", FIELDS(
+        {"settings", 1, SCHEMA_MESSAGE, "LogSettingsResponse.SettingValue", SCHEMA_MAP})},
+    {"LogSettingsResponse.SettingValue", FIELDS(
+        {"bool_param", 1, SCHEMA_BOOL, NULL, SCHEMA_CHOICE},
+        {"uint32_param", 2, SCHEMA_UINT32, NULL, SCHEMA_CHOICE},
+        {"string_param", 3, SCHEMA_STRING, NULL, SCHEMA_CHOICE})},
     END,
 };
 
@@ -161,7 +237,11 @@ static const struct schema_value data_types[] = {
     {"TYPE_FP64", 12}, {"TYPE_STRING", 13}, {"TYPE_BF16", 14}, END,
 };
 
-static const struct schema_enum inference_enums[] = {{"DataType", data_types}, END};
+static const struct schema_value instance_kinds[] = {
+    {"KIND_AUTO", 0}, {"KIND_GPU", 1}, {"KIND_CPU", 2}, {"KIND_MODEL", 3}, END};
+
+static const struct schema_enum inference_enums[] = {
+    {"DataType", data_types}, {"ModelInstanceGroup.Kind", instance_kinds}, END};
 
 static const struct schema_method inference_methods[] = {
     {"ServerLive", "ServerLiveRequest", "ServerLiveResponse", false, false},
@@ -178,6 +258,8 @@ static const struct schema_method inference_methods[] = {
      false},
     {"RepositoryModelUnload", "RepositoryModelUnloadRequest", "RepositoryModelUnloadResponse",
      false, false},
+    {"TraceSetting", "TraceSettingRequest", "TraceSettingResponse", false, false},
+    {"LogSettings", "LogSettingsRequest", "LogSettingsResponse", false, false},
     END,
 };
 

@@ -29,6 +29,13 @@ handler_fn webhooks_get;                                          /* webhook_api
 handler_fn alerts_get, alert_rules_get, silences_get;             /* alert_api.c */
 handler_fn silence_post, silence_delete;                          /* alert_api.c */
 
+/* Triton's extensions: configuration, statistics, logging, trace */
+handler_fn oip_config_get, oip_statistics_get;       /* oip_config_api.c, oip_statistics_api.c */
+handler_fn oip_logging_get, oip_logging_post;        /* oip_settings_api.c */
+handler_fn oip_trace_get, oip_trace_post;            /* oip_settings_api.c */
+handler_fn grpc_model_config, grpc_model_statistics; /* grpc_config.c, grpc_statistics.c */
+handler_fn grpc_log_settings, grpc_trace_setting;    /* grpc_settings.c */
+
 /* WebSocket */
 handler_fn socket_predict, socket_infer; /* socket_api.c */
 
@@ -37,8 +44,7 @@ handler_fn grpc_model_infer;                             /* grpc_infer.c */
 handler_fn grpc_model_stream_infer;                      /* grpc_stream_infer.c */
 handler_fn grpc_server_live, grpc_server_ready;          /* grpc_service.c */
 handler_fn grpc_model_ready, grpc_server_metadata;       /* grpc_service.c */
-handler_fn grpc_model_metadata, grpc_model_config;       /* grpc_service.c */
-handler_fn grpc_repository_index, grpc_model_statistics; /* grpc_service.c */
+handler_fn grpc_model_metadata, grpc_repository_index;   /* grpc_service.c */
 handler_fn grpc_repository_load, grpc_repository_unload; /* grpc_service.c */
 
 /* Bring a model into memory; may be slow. repository_api.c */

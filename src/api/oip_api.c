@@ -1,5 +1,8 @@
 /* oip_api.c - Open Inference Protocol v2 over REST: infer, metadata, health. */
+#include "api/oip_api.h"
+
 #include "api/handlers.h"
+#include "api/oip_config.h"
 #include "api/oip_fill.h"
 #include "api/oip_reply.h"
 #include "api/routing_key.h"
@@ -157,97 +160,60 @@ static void put_number(struct json_writer *w, int64_t number)
     json_put_str(w, (struct str){text, str_from_i64(number, text)});
 }
 
-static bool is_listed_before(const struct endpoint *endpoint, int index, int64_t number)
-{
-    for (int i = 0; i < index; i++)
-        if (endpoint->aliases[i].loaded && endpoint->aliases[i].version == number)
-            return true;
-    return false;
-}
-
 static void put_versions(struct json_writer *w, const struct endpoint *endpoint)
 {
-    int64_t previous = endpoint->previous ? endpoint->previous->number : 0;
+    struct loaded *versions[ENDPOINT_LOADED_MAX];
+    int count = endpoint_each_loaded(endpoint, versions);
     json_key(w, "versions");
     json_begin_array(w);
-    for (int i = 0; i < endpoint->alias_count; i++) {
-        const struct endpoint_alias *alias = &endpoint->aliases[i];
-        if (alias->loaded && !is_listed_before(endpoint, i, alias->version))
-            put_number(w, alias->version);
-    }
-    if (previous && !is_listed_before(endpoint, endpoint->alias_count, previous))
-        put_number(w, previous);
+    for (int i = 0; i < count; i++)
+        put_number(w, versions[i]->number);
     json_end_array(w);
 }
 
-static void put_tensor(struct json_writer *w, const char *name, enum dtype dtype,
-                       const int64_t *shape, int rank)
+static void put_tensor(void *arg, const struct oip_tensor *tensor)
 {
+    struct json_writer *w = arg;
     json_begin_object(w);
-    json_key(w, "name");
-    json_put_text(w, name);
-    json_key(w, "datatype");
-    json_put_text(w, dtype_name(dtype));
+    json_member_text(w, "name", tensor->name);
+    json_member_text(w, "datatype", dtype_name(tensor->dtype));
     json_key(w, "shape");
     json_begin_array(w);
-    for (int i = 0; i < rank; i++)
-        json_put_i64(w, shape[i]);
+    for (int i = 0; i < tensor->rank; i++)
+        json_put_i64(w, tensor->shape[i]);
     json_end_array(w);
     json_end_object(w);
 }
 
-static void put_signature_tensor(struct json_writer *w, const struct signature_tensor *tensor)
+enum err_code oip_find_in_memory(struct call *call, const struct endpoint **endpoint,
+                                 struct loaded **loaded, struct err *err)
 {
-    put_tensor(w, tensor->name, tensor->dtype, tensor->shape, tensor->rank);
-}
-
-static void put_inputs(struct json_writer *w, const struct loaded *loaded)
-{
-    const int64_t column[2] = {-1, 1};
-    json_key(w, "inputs");
-    json_begin_array(w);
-    if (loaded->matrix) {
-        put_signature_tensor(w, loaded->matrix);
-    } else if (!loaded->contract) {
-        for (int i = 0; i < loaded->signature->input_count; i++)
-            put_signature_tensor(w, &loaded->signature->inputs[i]);
-    } else {
-        for (int i = 0; i < loaded->contract->field_count; i++) {
-            const struct contract_field *field = &loaded->contract->fields[i];
-            if (field->column >= 0)
-                put_tensor(w, field->name, oip_field_dtype(field), column, 2);
-        }
-    }
-    json_end_array(w);
-}
-
-static void put_outputs(struct json_writer *w, const struct loaded *loaded)
-{
-    json_key(w, "outputs");
-    json_begin_array(w);
-    for (int i = 0; i < loaded->signature->output_count; i++)
-        put_signature_tensor(w, &loaded->signature->outputs[i]);
-    json_end_array(w);
+    enum err_code rc = find_version(call, endpoint, loaded, err);
+    if (rc == ERR_UNAVAILABLE && endpoint_is_cold(*endpoint, call->params[1]))
+        rc = call_wait_for_model(call, call->params[0], call->params[1], err);
+    return rc;
 }
 
 enum err_code oip_model(struct call *call, struct err *err)
 {
     const struct endpoint *endpoint;
     struct loaded *loaded;
-    enum err_code rc = find_version(call, &endpoint, &loaded, err);
-    if (rc == ERR_UNAVAILABLE && endpoint_is_cold(endpoint, call->params[1]))
-        rc = call_wait_for_model(call, call->params[0], call->params[1], err);
+    enum err_code rc = oip_find_in_memory(call, &endpoint, &loaded, err);
     if (rc || call->is_waiting)
         return rc;
     struct json_writer w = call_json(call, 200);
     json_begin_object(&w);
-    json_key(&w, "name");
-    json_put_text(&w, endpoint->name);
+    json_member_text(&w, "name", endpoint->name);
     put_versions(&w, endpoint);
-    json_key(&w, "platform");
-    json_put_text(&w, loaded->signature->platform);
-    put_inputs(&w, loaded);
-    put_outputs(&w, loaded);
+    json_member_text(&w, "platform", loaded->signature->platform);
+    json_key(&w, "inputs");
+    json_begin_array(&w);
+    oip_each_input(loaded, put_tensor, &w);
+    json_end_array(&w);
+    json_key(&w, "outputs");
+    json_begin_array(&w);
+    oip_each_output(loaded, put_tensor, &w);
+    json_end_array(&w);
     json_end_object(&w);
     return ERR_OK;
 }
@@ -289,8 +255,17 @@ enum err_code oip_model_ready(struct call *call, struct err *err)
     return ERR_OK;
 }
 
-static const char *const extensions[] = {"classification", "model_repository", "binary_tensor_data",
-                                         "parameters"};
+const char *const oip_extensions[] = {"classification",
+                                      "sequence",
+                                      "model_repository",
+                                      "schedule_policy",
+                                      "model_configuration",
+                                      "binary_tensor_data",
+                                      "parameters",
+                                      "statistics",
+                                      "trace",
+                                      "logging",
+                                      NULL};
 
 enum err_code oip_server(struct call *call, struct err *err)
 {
@@ -303,8 +278,8 @@ enum err_code oip_server(struct call *call, struct err *err)
     json_put_text(&w, SLIPWAY_VERSION);
     json_key(&w, "extensions");
     json_begin_array(&w);
-    for (size_t i = 0; i < ARRAY_LEN(extensions); i++)
-        json_put_text(&w, extensions[i]);
+    for (int i = 0; oip_extensions[i]; i++)
+        json_put_text(&w, oip_extensions[i]);
     json_end_array(&w);
     json_end_object(&w);
     return ERR_OK;

@@ -33,6 +33,7 @@ struct tracer {
     char *origin, *target; /* owned */
     pthread_t thread;
     struct rand rand; /* the recorder's */
+    _Atomic double ratio;
     _Atomic uint64_t sent, dropped;
     _Atomic bool is_cancelled; /* a call that runs when the program ends */
 
@@ -62,11 +63,21 @@ static void add(struct tracer *tracer, const struct span *span)
     pthread_mutex_unlock(&tracer->lock);
 }
 
+double tracer_ratio(const struct tracer *tracer)
+{
+    return atomic_load_explicit(&tracer->ratio, memory_order_relaxed);
+}
+
+void tracer_set_ratio(struct tracer *tracer, double ratio)
+{
+    atomic_store_explicit(&tracer->ratio, ratio, memory_order_relaxed);
+}
+
 static void take(void *arg, const struct record *record)
 {
     struct tracer *tracer = arg;
     struct span span;
-    if (!span_is_wanted(record, tracer->config.ratio, &tracer->rand))
+    if (!span_is_wanted(record, tracer_ratio(tracer), &tracer->rand))
         return;
     span_from(record, &tracer->rand, &span);
     add(tracer, &span);
@@ -319,6 +330,7 @@ enum err_code tracer_new(const struct tracer_config *config, struct tracer **tra
         return rc;
     }
     fresh->config = *config;
+    tracer_set_ratio(fresh, config->ratio);
     rand_seed_from_os(&fresh->rand);
     start_thread(fresh);
     *tracer = fresh;

@@ -31,6 +31,10 @@ enum err_code tracer_new(const struct tracer_config *config, struct tracer **tra
 
 struct record_sink tracer_sink(struct tracer *tracer);
 
+/* The ratio of its config, and another one from now on. Any thread. */
+double tracer_ratio(const struct tracer *tracer);
+void tracer_set_ratio(struct tracer *tracer, double ratio);
+
 /* After the recorder has stopped: one last attempt, a second at most. NULL is allowed. */
 void tracer_free(struct tracer *tracer);
 

@@ -16,7 +16,20 @@
 #include "runtime/runtime.h"
 #include "store/blob.h"
 
-enum { LOADED_STATUS_COUNT = 17 };
+enum { LOADED_STATUS_COUNT = 17, LOADED_SIZES = 12 };
+
+/* Calls of the model by their rows: 1, 2, 3..4, 5..8, ..., 513..1024, more. */
+static inline int loaded_size(int64_t rows)
+{
+    int size = rows > 1 ? 64 - __builtin_clzll((uint64_t)rows - 1) : 0;
+    return size < LOADED_SIZES ? size : LOADED_SIZES - 1;
+}
+
+/* Where the time of requests went. */
+struct stage_times {
+    _Atomic uint64_t count;                         /* answered requests */
+    _Atomic uint64_t input_ns, infer_ns, output_ns; /* checking and tensors, the model, the reply */
+};
 
 /* What the response cache of its model (serve/response_cache.h) did for an answered request. */
 enum cache_result {
@@ -34,8 +47,12 @@ struct version_stats {
     _Atomic uint64_t row_count;
     _Atomic uint64_t suspect_row_count;
     _Atomic uint64_t violation_count[RULE_COUNT];
-    struct histogram latency; /* seconds from head complete to reply written */
-    _Atomic int64_t used_ns;  /* monotonic, when it last answered; 0: never */
+    struct histogram latency;               /* seconds from head complete to reply written */
+    _Atomic int64_t used_ns;                /* monotonic, when it last answered; 0: never */
+    _Atomic uint64_t failed_ns, left_ns;    /* of `latency`: not answered; the client had left */
+    struct stage_times sizes[LOADED_SIZES]; /* requests that were computed at once, by rows */
+    struct stage_times waited;              /* requests that were in the lane */
+    _Atomic uint64_t queue_ns;              /* of these, until they were computed */
     _Atomic uint64_t cache_count[CACHE_RESULT_COUNT]; /* requests */
     _Atomic uint64_t cache_ns[CACHE_RESULT_COUNT];    /* time that looking up and keeping took */
     _Atomic uint64_t cached_row_count;                /* of hits */

@@ -56,6 +56,7 @@ struct lane_task {
     /* the answer, when `done` is called */
     enum err_code rc;
     struct err err;
+    int64_t waited_ns, infer_ns; /* until its batch was taken; what that took */
 
     /* the batcher's and the lane's own */
     struct lane_task *next, *previous, *next_in_batch;

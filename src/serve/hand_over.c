@@ -125,6 +125,8 @@ static void come_back(struct loop_message *message)
     req->out_count = hand->task.call.out_count;
     req->reply_parameters = hand->task.call.reply_parameters;
     req->is_fallback = hand->task.call.is_fallback;
+    req->waited_ns = hand->task.waited_ns;
+    req->infer_ns = hand->task.infer_ns;
     if (atomic_load_explicit(&hand->task.is_cancelled, memory_order_relaxed))
         rc = err_set(err, ERR_CANCELLED, "the client has left");
     else if (rc == ERR_TIMEOUT)

@@ -58,8 +58,8 @@ struct lane {
     _Atomic int starts; /* threads asked of the starter */
     struct lane *next_start;
     _Atomic(struct lane_work *) work;
-    _Atomic uint64_t batches[CLOSE_COUNT], sizes[LANE_SIZES], requests, rows, refused, late,
-        cancelled, failed, split, predicted_ns, off_ns;
+    _Atomic uint64_t batches[CLOSE_COUNT], sizes[LANE_SIZES], size_ns[LANE_SIZES], requests, rows,
+        refused, late, cancelled, failed, split, predicted_ns, off_ns;
 };
 
 struct lanes {
@@ -273,23 +273,17 @@ static void drain_inbox(struct lane *lane, struct lane_work *work)
     }
 }
 
-static int size_of(int64_t rows)
-{
-    int size = 0;
-    while (size < LANE_SIZES - 1 && rows > lane_size_bound(size))
-        size++;
-    return size;
-}
-
 static void count_batch(struct lane *lane, struct lane_work *work, const struct batch *batch,
                         int64_t now_ns)
 {
     count(&lane->batches[batch->close], 1);
-    count(&lane->sizes[size_of(batch->rows)], 1);
+    count(&lane->sizes[loaded_size(batch->rows)], 1);
     count(&lane->requests, (uint64_t)batch->count);
     count(&lane->rows, (uint64_t)batch->rows);
-    for (const struct lane_task *task = batch->first; task; task = task->next_in_batch)
-        histogram_record(&work->queue, now_ns - task->queued_ns);
+    for (struct lane_task *task = batch->first; task; task = task->next_in_batch) {
+        task->waited_ns = now_ns - task->queued_ns;
+        histogram_record(&work->queue, task->waited_ns);
+    }
 }
 
 static int count_list(const struct lane_task *task)
@@ -366,6 +360,9 @@ static void run_batch(struct lane *lane, struct lane_work *work, struct batch *b
     int64_t start_ns = clock_monotonic_ns();
     joined_run(lane->loaded, batch, audience, scratch, &was_split);
     int64_t took_ns = clock_monotonic_ns() - start_ns;
+    count(&lane->size_ns[loaded_size(batch->rows)], (uint64_t)took_ns);
+    for (struct lane_task *task = batch->first; task; task = task->next_in_batch)
+        task->infer_ns = took_ns;
     if (was_split)
         count(&lane->split, 1);
     else if (batch->first->rc == ERR_OK)
@@ -605,6 +602,15 @@ void lane_free(struct lane *lane)
 int lane_size_bound(int size)
 {
     return size < LANE_SIZES - 1 ? 1 << size : 0;
+}
+
+void lane_read_sizes(const struct lane *lane, uint64_t counts[LANE_SIZES],
+                     uint64_t infer_ns[LANE_SIZES])
+{
+    for (int i = 0; i < LANE_SIZES; i++) {
+        counts[i] = read_count(&lane->sizes[i]);
+        infer_ns[i] = read_count(&lane->size_ns[i]);
+    }
 }
 
 void lane_read(struct lane *lane, struct lane_stats *stats)

@@ -15,7 +15,7 @@
 #include "base/histogram.h"
 #include "serve/batcher.h"
 
-enum { LANE_IDLE_MS = 10 * 1000, LANE_SIZES = 12 };
+enum { LANE_IDLE_MS = 10 * 1000, LANE_SIZES = LOADED_SIZES };
 
 struct lane;
 struct lanes;
@@ -56,6 +56,10 @@ struct lane_stats {
     struct histogram_sum queue, compute;
 };
 void lane_read(struct lane *lane, struct lane_stats *stats);
+
+/* Only how many batches of each size there were, and how long they took. */
+void lane_read_sizes(const struct lane *lane, uint64_t counts[LANE_SIZES],
+                     uint64_t infer_ns[LANE_SIZES]);
 
 /* Upper bound of a size's rows; 0: no bound. */
 int lane_size_bound(int size);

@@ -14,7 +14,10 @@
 #include "serve/request_record.h"
 #include "serve/request_sketch.h"
 
-enum { COST_ROWS_MIN = 32 }; /* of a batch that is always timed */
+enum {
+    COST_ROWS_MIN = 32, /* of a batch that is always timed */
+    STATUS_LEFT = 499,  /* the client had left */
+};
 
 typedef enum err_code step_fn(struct request *req, struct err *err);
 
@@ -111,6 +114,7 @@ static enum err_code take_rows(struct request *req, struct err *err)
 
 static enum err_code check_contract(struct request *req, struct err *err)
 {
+    req->check_ns = clock_monotonic_ns();
     enum err_code rc = req->dialect->fill(req, err);
     if (!rc && req->has_rows)
         rc = rows_check(&req->rows, err);
@@ -125,7 +129,6 @@ static enum err_code check_contract(struct request *req, struct err *err)
 static enum err_code predict_here(struct request *req, struct err *err)
 {
     bool is_timed = req->row_count >= COST_ROWS_MIN;
-    int64_t start_ns = is_timed ? clock_monotonic_ns() : 0;
     struct runtime_call call = {.in = req->in,
                                 .in_count = req->in_count,
                                 .wanted = req->wanted,
@@ -136,7 +139,7 @@ static enum err_code predict_here(struct request *req, struct err *err)
     enum err_code rc = loaded_predict(req->loaded, &call, err);
     req->out_count = call.out_count;
     if (is_timed && !rc)
-        cost_add(&req->loaded->cost, req->row_count, clock_monotonic_ns() - start_ns);
+        cost_add(&req->loaded->cost, req->row_count, clock_monotonic_ns() - req->predict_ns);
     req->reply_parameters = call.reply_parameters;
     req->is_fallback = call.is_fallback;
     return rc;
@@ -145,6 +148,7 @@ static enum err_code predict_here(struct request *req, struct err *err)
 static enum err_code predict(struct request *req, struct err *err)
 {
     size_t outputs = (size_t)req->loaded->signature->output_count;
+    req->predict_ns = clock_monotonic_ns();
     req->out = arena_alloc(req->arena, outputs * sizeof(*req->out));
     if (!req->out)
         return err_set(err, ERR_LIMIT, "no room for %zu output tensors", outputs);
@@ -170,6 +174,7 @@ static void count_violations(struct version_stats *stats, const struct rows *row
 static enum err_code observe(struct request *req, struct err *err)
 {
     struct version_stats *stats = &req->loaded->stats[req->thread->index];
+    req->answered_ns = clock_monotonic_ns();
     counter_add(&stats->row_count, (uint64_t)req->row_count);
     if (req->cache_plan != CACHE_OFF)
         request_cache_end(req);
@@ -297,6 +302,22 @@ const char *pipeline_step_name(int step)
     return steps[step].name;
 }
 
+static void count_times(const struct request *req, struct version_stats *stats, int64_t now_ns)
+{
+    bool has_waited = req->hand_over != NULL;
+    if (req->is_cached)
+        return; /* the response cache counts it */
+    int64_t infer_ns = has_waited ? req->infer_ns : req->answered_ns - req->predict_ns;
+    struct stage_times *times =
+        has_waited ? &stats->waited : &stats->sizes[loaded_size(req->row_count)];
+    counter_add(&times->count, 1);
+    counter_add(&times->input_ns, (uint64_t)(req->predict_ns - req->check_ns));
+    counter_add(&times->infer_ns, (uint64_t)infer_ns);
+    counter_add(&times->output_ns, (uint64_t)(now_ns - req->answered_ns));
+    if (has_waited)
+        counter_add(&stats->queue_ns, (uint64_t)req->waited_ns);
+}
+
 void pipeline_count(const struct request *req, int status)
 {
     if (!req->loaded)
@@ -307,6 +328,11 @@ void pipeline_count(const struct request *req, int status)
         count_violations(stats, &req->rows);
     counter_add(&stats->request_count[loaded_status_slot(status)], 1);
     histogram_record(&stats->latency, now_ns - req->exchange->start_ns);
+    if (status < 300 && req->answered_ns)
+        count_times(req, stats, now_ns);
+    else
+        counter_add(status == STATUS_LEFT ? &stats->left_ns : &stats->failed_ns,
+                    (uint64_t)(now_ns - req->exchange->start_ns));
     atomic_store_explicit(&stats->used_ns, now_ns, memory_order_relaxed);
     if (req->thread->records && req->loaded->record_schema)
         request_record(req, status, now_ns);

@@ -135,6 +135,8 @@ struct request {
     bool has_left;     /* the client, while it waited */
     bool is_waiting;   /* predict: in the lane */
     struct hand_over *hand_over;     /* predict: the way there and back */
+    int64_t check_ns, predict_ns, answered_ns; /* when check_contract, predict and observe began */
+    int64_t waited_ns, infer_ns;     /* predict; in the lane: until it was computed, and computing */
     struct str reply_parameters;     /* predict: a JSON object for the reply; empty: none */
     enum cache_plan cache_plan;      /* check_contract: what the response cache may do with it */
     uint64_t cache_digest[2];        /* check_contract: of what is asked */

@@ -226,7 +226,7 @@ def test_reflection_says_what_tritons_own_description_says(channel):
     pool = DescriptorPool(database)
     service = pool.FindServiceByName("inference.GRPCInferenceService")
     theirs = service_pb2.DESCRIPTOR.services_by_name["GRPCInferenceService"]
-    assert len(service.methods) == 12
+    assert len(service.methods) == 14
     for method in service.methods:
         other = theirs.methods_by_name[method.name]
         assert method.input_type.full_name == other.input_type.full_name
