@@ -13,8 +13,9 @@ LINK = re.compile(r"\]\(([^)#\s]+)(?:#[^)]*)?\)")
 
 
 def pages(root):
-    folders = [root, *(root / name for name in ("docs", "docs/decisions", "examples/triage"))]
-    return [page for folder in folders for page in sorted(folder.glob("*.md"))]
+    folders = [root, root / "examples/triage"]
+    return [*(page for folder in folders for page in sorted(folder.glob("*.md"))),
+            *sorted((root / "docs").rglob("*.md"))]
 
 
 def test_every_link_leads_somewhere(root):
