@@ -27,9 +27,9 @@ struct model_stats {
     int64_t last_ms;                         /* when it last was asked, since 1970; 0: never */
     uint64_t rows, executions;               /* rows that were computed, calls of the model */
     struct model_time success, fail, cancel; /* whole requests; cancel: the client had left */
-    struct model_time queue;                       /* of those in `success` */
-    struct model_time input, infer, output;        /* of those that no response cache answered */
-    struct model_time cache_hit, cache_miss;       /* looking up; looking up and keeping */
+    struct model_time queue;                 /* of those in `success` */
+    struct model_time input, infer, output;  /* of those that no response cache answered */
+    struct model_time cache_hit, cache_miss; /* looking up; looking up and keeping */
     int batch_count;
     struct model_batches batches[LOADED_SIZES]; /* [batch_count] that there were */
     size_t memory_bytes;

@@ -134,16 +134,16 @@ struct request {
     bool has_snapshot; /* it holds a reference of its own */
     bool has_left;     /* the client, while it waited */
     bool is_waiting;   /* predict: in the lane */
-    struct hand_over *hand_over;     /* predict: the way there and back */
+    struct hand_over *hand_over;               /* predict: the way there and back */
     int64_t check_ns, predict_ns, answered_ns; /* when check_contract, predict and observe began */
-    int64_t waited_ns, infer_ns;     /* predict; in the lane: until it was computed, and computing */
-    struct str reply_parameters;     /* predict: a JSON object for the reply; empty: none */
-    enum cache_plan cache_plan;      /* check_contract: what the response cache may do with it */
-    uint64_t cache_digest[2];        /* check_contract: of what is asked */
-    int64_t cache_since_ns;          /* check_contract: an older answer is none */
-    int64_t cache_ns;                /* time that went into looking up and keeping */
-    bool is_cached;                  /* predict: the answer was kept from an earlier request */
-    bool is_fallback;                /* predict: the answer holds for this request alone */
+    int64_t waited_ns, infer_ns; /* predict; in the lane: until it was computed, and computing */
+    struct str reply_parameters; /* predict: a JSON object for the reply; empty: none */
+    enum cache_plan cache_plan;  /* check_contract: what the response cache may do with it */
+    uint64_t cache_digest[2];    /* check_contract: of what is asked */
+    int64_t cache_since_ns;      /* check_contract: an older answer is none */
+    int64_t cache_ns;            /* time that went into looking up and keeping */
+    bool is_cached;              /* predict: the answer was kept from an earlier request */
+    bool is_fallback;            /* predict: the answer holds for this request alone */
     const struct review_match *held; /* observe: [row_count] with a rule where a person decides
                                         before the answer goes out; NULL: it goes out now */
 };

@@ -213,14 +213,10 @@ static const struct {
     const char *key;
     enum err_code (*parse)(yyjson_val *value, struct serving *serving, struct err *err);
 } sections[] = {
-    {"instances", parse_instances},
-    {"batching", parse_batching},
-    {"queue", parse_queue},
-    {"priority", parse_priority},
-    {"memory", parse_memory},
-    {"nan", parse_nan},
-    {"cache", parse_cache},
-    {"v1", parse_v1},
+    {"instances", parse_instances}, {"batching", parse_batching},
+    {"queue", parse_queue},         {"priority", parse_priority},
+    {"memory", parse_memory},       {"nan", parse_nan},
+    {"cache", parse_cache},         {"v1", parse_v1},
 };
 
 static enum err_code check_keys(yyjson_val *root, struct err *err)
