@@ -205,6 +205,7 @@ static void finish_grpc(struct call *call)
         buf_clear(&response->body);
         grpc_put_error(response, &call->err, call);
     } else if (!call->rc) {
+        grpc_pack_reply(call);
         grpc_put_ok(response);
     }
     response->content_type = "application/grpc";

@@ -6,22 +6,24 @@
 
 #include "api/stream.h"
 #include "base/check.h"
-#include "net/http_encoding.h"
 
 enum { DETAILS_BYTES_MAX = 2048, SECOND_US = 1000 * 1000 };
 
 /* ---- messages ---- */
 
+static enum http_coding coding_of(struct str name)
+{
+    if (str_equal(name, STR_LIT("gzip")))
+        return HTTP_CODING_GZIP;
+    return str_equal(name, STR_LIT("deflate")) ? HTTP_CODING_DEFLATE : HTTP_CODING_IDENTITY;
+}
+
 static enum err_code unpack(const struct http_request *request, struct str packed, size_t bytes_max,
                             struct arena *arena, struct str *message, struct err *err)
 {
     struct str name = http_find_header(request, "grpc-encoding");
-    enum http_coding coding = HTTP_CODING_IDENTITY;
+    enum http_coding coding = coding_of(name);
     struct buf out;
-    if (str_equal(name, STR_LIT("gzip")))
-        coding = HTTP_CODING_GZIP;
-    else if (str_equal(name, STR_LIT("deflate")))
-        coding = HTTP_CODING_DEFLATE;
     if (coding == HTTP_CODING_IDENTITY) {
         err_set(err, name.ptr ? ERR_UNSUPPORTED : ERR_INVALID,
                 "a message is compressed, and grpc-encoding is '%.*s'", STR_ARG(name));
@@ -97,6 +99,55 @@ void grpc_end(struct buf *body, size_t mark)
         return; /* dispatch says so */
     uint32_t size = htonl((uint32_t)(body->len - mark - GRPC_PREFIX_BYTES));
     memcpy(body->data + mark + 1, &size, sizeof(size));
+}
+
+/* ---- packing ---- */
+
+enum http_coding grpc_reply_coding(const struct http_request *request)
+{
+    struct str name = http_find_header(request, "grpc-encoding"), item;
+    struct str accepted = http_find_header(request, "grpc-accept-encoding");
+    enum http_coding coding = coding_of(name);
+    while (coding != HTTP_CODING_IDENTITY && str_split(&accepted, ',', &item))
+        if (str_equal(str_trim(item), name))
+            return coding;
+    return HTTP_CODING_IDENTITY;
+}
+
+struct str grpc_coding_name(enum http_coding coding)
+{
+    return coding == HTTP_CODING_GZIP      ? STR_LIT("gzip")
+           : coding == HTTP_CODING_DEFLATE ? STR_LIT("deflate")
+                                           : STR_LIT("identity");
+}
+
+bool grpc_pack(struct buf *body, size_t mark, enum http_coding coding, size_t bytes_min)
+{
+    size_t begin = mark + GRPC_PREFIX_BYTES;
+    if (coding == HTTP_CODING_IDENTITY || body->is_full || body->len < begin ||
+        body->len - begin < bytes_min || body->data[mark] != 0)
+        return false;
+    struct str message = {body->data + begin, body->len - begin};
+    struct buf packed;
+    buf_init(&packed, message.len);
+    bool is_smaller = http_deflate(coding, message, &packed);
+    if (is_smaller) {
+        body->len = begin;
+        buf_append(body, packed.data, packed.len);
+        body->data[mark] = 1;
+        grpc_end(body, mark);
+    }
+    buf_done(&packed);
+    return is_smaller;
+}
+
+void grpc_pack_reply(struct call *call)
+{
+    struct http_response *response = &call->x->response;
+    enum http_coding coding = grpc_reply_coding(&call->x->request);
+    size_t bytes_min = call->node->options->http_compress_bytes_min;
+    if (!call->stream && grpc_pack(&response->body, 0, coding, bytes_min))
+        http_add_header(response, "grpc-encoding", grpc_coding_name(coding));
 }
 
 /* ---- the head ---- */

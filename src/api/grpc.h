@@ -14,6 +14,7 @@
 
 #include "api/api.h"
 #include "base/protobuf.h"
+#include "net/http_encoding.h"
 
 enum {
     GRPC_PREFIX_BYTES = 5,
@@ -37,6 +38,20 @@ enum err_code grpc_message(struct call *call, struct str *message, struct err *e
 /* A message of the reply is what is written to the body between these two. */
 size_t grpc_begin(struct buf *body);
 void grpc_end(struct buf *body, size_t mark);
+
+/* How the messages of a reply may be packed: as those of the request are, when the caller takes that
+ * back. All clients say what they can unpack; only those that pack have said that they want it. */
+enum http_coding grpc_reply_coding(const struct http_request *request);
+
+/* What that is called in grpc-encoding. */
+struct str grpc_coding_name(enum http_coding coding);
+
+/* Pack the message that ends the body and began at `mark`, if it has bytes_min and becomes smaller.
+ * False: it stays as it is. */
+bool grpc_pack(struct buf *body, size_t mark, enum http_coding coding, size_t bytes_min);
+
+/* The one message of a unary call's reply, and the header that says so. */
+void grpc_pack_reply(struct call *call);
 
 /* The time that the caller gives, in microseconds; 0: it names none. */
 enum err_code grpc_timeout(const struct http_request *request, int64_t *timeout_us,

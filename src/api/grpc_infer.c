@@ -41,6 +41,8 @@ static enum err_code encode(struct request *req, struct err *err)
     size_t mark = grpc_begin(&response->body);
     enum err_code rc = grpc_write_infer(req, &response->body, err);
     grpc_end(&response->body, mark);
+    if (!rc && req->is_large) /* this is a bulk thread; dispatch packs the others */
+        grpc_pack_reply(req->exchange->user);
     return rc;
 }
 

@@ -28,9 +28,11 @@ static void put_response(struct buf *out, const struct call *call)
 
 static void answer(const struct call *call, struct buf *out)
 {
+    enum http_coding coding = grpc_reply_coding(&call->x->request);
     size_t mark = grpc_begin(out);
     put_response(out, call);
     grpc_end(out, mark);
+    grpc_pack(out, mark, coding, call->node->options->http_compress_bytes_min);
 }
 
 static enum err_code handle(struct call *call, struct str message, struct err *err)
@@ -41,5 +43,8 @@ static enum err_code handle(struct call *call, struct str message, struct err *e
 enum err_code grpc_model_stream_infer(struct call *call, struct err *err)
 {
     static const struct stream_calls_ops ops = {grpc_stream_next, handle, answer};
+    enum http_coding coding = grpc_reply_coding(&call->x->request);
+    if (coding != HTTP_CODING_IDENTITY) /* each message says whether it is packed */
+        http_add_header(&call->x->response, "grpc-encoding", grpc_coding_name(coding));
     return stream_calls_begin(call, &ops, err);
 }

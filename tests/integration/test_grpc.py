@@ -184,6 +184,27 @@ def test_large_answers_wait_for_the_client(client, golden):
     client.stop_stream()
 
 
+@pytest.mark.parametrize("algorithm", ["Gzip", "Deflate"])
+def test_answers_are_packed_as_requests_are(triage, stub, golden, algorithm):
+    """8,000 equal rows: 32 KB of one number, which pack to almost nothing."""
+    rows = request(np.repeat(golden[0][:1], 8000, axis=0))
+    sent = []
+    for compression in [grpc.Compression.NoCompression, getattr(grpc.Compression, algorithm)]:
+        before = bytes_out(triage)
+        answer = stub.ModelInfer(rows, compression=compression)
+        np.testing.assert_array_equal(answer.outputs[0].contents.fp32_contents,
+                                      np.repeat(golden[1][:1], 8000))
+        (streamed,) = stub.ModelStreamInfer(iter([rows]), compression=compression)
+        assert streamed.infer_response.outputs == answer.outputs
+        sent.append(bytes_out(triage) - before)
+    assert sent[0] - sent[1] > 31000
+
+
+def bytes_out(server):
+    return next(float(line.rsplit(" ", 1)[1]) for line in server.get("/metrics")[1].splitlines()
+                if line.startswith("slipway_http_sent_bytes_total "))
+
+
 def test_health(channel):
     health = health_pb2_grpc.HealthStub(channel)
     serving = health_pb2.HealthCheckResponse.SERVING

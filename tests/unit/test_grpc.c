@@ -87,6 +87,50 @@ static void wrong_prefixes_are_refused(void **state)
                      ERR_UNSUPPORTED);
 }
 
+/* ---- packing ---- */
+
+static enum http_coding coding_for(const char *encoding, const char *accepted)
+{
+    struct http_request request = {.header_count = 2};
+    request.headers[0] = (struct http_header){STR_LIT("grpc-encoding"), str_of(encoding)};
+    request.headers[1] = (struct http_header){STR_LIT("grpc-accept-encoding"), str_of(accepted)};
+    return grpc_reply_coding(&request);
+}
+
+static void replies_are_packed_as_requests_are(void **state)
+{
+    (void)state;
+    assert_int_equal(coding_for("gzip", "identity, deflate, gzip"), HTTP_CODING_GZIP);
+    assert_int_equal(coding_for("deflate", "deflate"), HTTP_CODING_DEFLATE);
+    assert_int_equal(coding_for("identity", "identity,gzip"), HTTP_CODING_IDENTITY);
+    assert_int_equal(coding_for("gzip", "identity, gzippy"), HTTP_CODING_IDENTITY);
+    assert_int_equal(coding_for("zstd", "zstd"), HTTP_CODING_IDENTITY);
+}
+
+static void a_packed_message_is_read_again(void **state)
+{
+    struct fixture *f = *state;
+    struct http_request request;
+    struct str message;
+    size_t taken;
+    char bytes[4000];
+    memset(bytes, 'a', sizeof(bytes));
+    buf_lit(&f->message, "before");
+    size_t mark = grpc_begin(&f->message);
+    buf_append(&f->message, bytes, sizeof(bytes));
+    grpc_end(&f->message, mark);
+    assert_false(grpc_pack(&f->message, mark, HTTP_CODING_GZIP, sizeof(bytes) + 1));
+    assert_true(grpc_pack(&f->message, mark, HTTP_CODING_GZIP, sizeof(bytes)));
+    assert_false(grpc_pack(&f->message, mark, HTTP_CODING_GZIP, 0)); /* it is already */
+    assert_true(f->message.len < 200);
+    with_header(&request, "grpc-encoding", "gzip");
+    struct str packed = {f->message.data + mark, f->message.len - mark};
+    assert_int_equal(
+        grpc_next(&request, packed, sizeof(bytes), f->arena, &message, &taken, &f->err), ERR_OK);
+    assert_int_equal(taken, packed.len);
+    assert_true(str_equal(message, (struct str){bytes, sizeof(bytes)}));
+}
+
 static void times_have_units(void **state)
 {
     static const struct {
@@ -321,6 +365,8 @@ int main(void)
     const struct CMUnitTest tests[] = {
         TEST(messages_are_found_by_their_prefix),
         TEST(wrong_prefixes_are_refused),
+        TEST(replies_are_packed_as_requests_are),
+        TEST(a_packed_message_is_read_again),
         TEST(times_have_units),
         TEST(errors_are_statuses_in_trailers),
         TEST(raw_contents_stay_where_they_are),
