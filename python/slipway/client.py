@@ -5,7 +5,7 @@ import os
 import pathlib
 import uuid
 
-from . import export, oip
+from . import export, memory, oip
 from .errors import Held, SlipwayError
 from .times import to_time
 from .transport import Transport, query, quote, to_json
@@ -88,15 +88,24 @@ class Client:
         """Tensors by the Open Inference Protocol.
 
         inputs: {"name": nested lists or a NumPy array}. {"name": nested lists} comes back.
+        outputs: names; or {"name": region.room(...)}, what comes back is in the region then.
         """
         path = f"/v2/models/{quote(model)}" + (f"/versions/{quote(version)}" if version else "")
-        body = {"inputs": [oip.to_tensor(name, value) for name, value in inputs.items()]}
+        rooms = outputs if isinstance(outputs, dict) else {}
+        body = {"inputs": [value.to_tensor(name) if isinstance(value, memory.Placed) else
+                           oip.to_tensor(name, value) for name, value in inputs.items()]}
         if outputs:
-            body["outputs"] = [{"name": name} for name in outputs]
+            body["outputs"] = [rooms[name].to_output(name) if rooms.get(name) else {"name": name}
+                               for name in outputs]
         if parameters:
             body["parameters"] = parameters
         reply = self.call("POST", path + "/infer", body)
-        return {tensor["name"]: oip.nested(tensor) for tensor in reply["outputs"]}
+        return {tensor["name"]: rooms[tensor["name"]].view(tensor) if rooms.get(tensor["name"])
+                else oip.nested(tensor) for tensor in reply["outputs"]}
+
+    def region(self, size, name=None):
+        """Shared memory for tensors of infer, for this thread; memory.py."""
+        return memory.Region(self.transport, size, name or f"region-{uuid.uuid4()}")
 
     # ---- what came true ----
 

@@ -19,11 +19,21 @@ class UnixConnection(http.client.HTTPConnection):
     def __init__(self, path, timeout):
         super().__init__("localhost", timeout=timeout)
         self.path = path
+        self.fd = None
 
     def connect(self):
         self.sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
         self.sock.settimeout(self.timeout)
         self.sock.connect(self.path)
+
+    def send(self, data):
+        """The next bytes take `fd` along, when there is one."""
+        if self.sock is None:
+            self.connect()
+        fd, self.fd = self.fd, None
+        if fd is not None:
+            data = data[socket.send_fds(self.sock, [data], [fd]):]
+        super().send(data)
 
 
 def is_private(url):
@@ -71,29 +81,32 @@ class Transport:
         if connection:
             connection.close()
 
-    def _send(self, method, path, body, headers):
+    def _send(self, method, path, body, headers, fd=None):
         connection = getattr(self.local, "connection", None)
         if connection is None or not is_alive(connection):
             self.close()
             connection = self.local.connection = self._connect()
+        if fd is not None:
+            connection.fd = fd
         connection.request(method, self.url.path.rstrip("/") * (self.url.scheme != "unix") + path,
                            body, headers)
         return connection.getresponse()
 
-    def open(self, method, path, body=None, headers=None):
+    def open(self, method, path, body=None, headers=None, fd=None):
         """The reply, its body unread. What changes nothing is tried again on a new connection."""
         headers = {**self.headers, **(headers or {})}
         for is_last in ([False, True] if method in SAFE_METHODS else [True]):
             try:
-                return self._send(method, path, body, headers)
+                return self._send(method, path, body, headers, fd)
             except (OSError, http.client.HTTPException) as error:
                 self.close()
                 if is_last or isinstance(error, TimeoutError):
                     raise ConnectionFailed(self.server, error or type(error).__name__) from error
 
-    def request(self, method, path, body=None, headers=None):
-        """(status, headers, bytes); a status of 400 and more is raised."""
-        reply = self.open(method, path, body, headers)
+    def request(self, method, path, body=None, headers=None, fd=None):
+        """(status, headers, bytes); a status of 400 and more is raised. `fd` goes along, over a
+        Unix socket."""
+        reply = self.open(method, path, body, headers, fd)
         data = self.read(reply)
         if reply.status >= 400:
             raise SlipwayError.of_reply(reply.status, data, reply.headers.get("X-Request-Id"))

@@ -11,14 +11,16 @@
 #include <stdlib.h>
 #include <unistd.h>
 
+#include "api/regions.h"
 #include "base/check.h"
 #include "base/clock.h"
 
 enum { ALL_SCOPES = 0x3f, PASSWD_BYTES = 4096 };
 
-/* What a connection remembers. */
+/* What a connection remembers: its key, and its regions. */
 struct known_key {
-    int64_t generation; /* of the snapshot it was found in */
+    struct regions *regions; /* NULL: none */
+    int64_t generation;      /* of the snapshot it was found in */
     unsigned scopes;
     int64_t expires_us;
     char name[STR_NAME_BYTES_MAX + 8]; /* "key:ci" */
@@ -28,7 +30,33 @@ struct known_key {
 
 void caller_conn_free(void *conn_user)
 {
-    free(conn_user);
+    struct known_key *known = conn_user;
+    if (known)
+        regions_free(known->regions);
+    free(known);
+}
+
+static struct known_key *need_known(struct http_exchange *x)
+{
+    if (!x->conn_user)
+        x->conn_user = calloc(1, sizeof(struct known_key));
+    if (!x->conn_user)
+        abort();
+    return x->conn_user;
+}
+
+struct regions *caller_regions(const struct http_exchange *x)
+{
+    const struct known_key *known = x->conn_user;
+    return known ? known->regions : NULL;
+}
+
+struct regions *caller_need_regions(struct http_exchange *x)
+{
+    struct known_key *known = need_known(x);
+    if (!known->regions)
+        known->regions = regions_new();
+    return known->regions;
 }
 
 /* ---- Host and Origin ---- */
@@ -164,13 +192,7 @@ static bool is_remembered(const struct known_key *known, const struct call *call
 
 static struct known_key *remember(struct call *call, const struct auth_key *key, struct str token)
 {
-    struct known_key *known = call->x->conn_user;
-    if (!known) {
-        known = calloc(1, sizeof(*known));
-        if (!known)
-            abort();
-        call->x->conn_user = known;
-    }
+    struct known_key *known = need_known(call->x);
     known->generation = call->snapshot->generation;
     known->scopes = key->scopes;
     known->expires_us = key->expires_us;

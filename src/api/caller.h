@@ -12,7 +12,13 @@ enum err_code caller_check_host(const struct call *call, struct err *err);
  * ERR_DENIED. */
 enum err_code caller_authenticate(struct call *call, struct err *err);
 
-/* Frees what caller_authenticate keeps in exchange->conn_user. */
+/* The regions of shared memory that the connection of `x` has registered; NULL: none. The second
+ * makes room for the first one. */
+struct regions;
+struct regions *caller_regions(const struct http_exchange *x);
+struct regions *caller_need_regions(struct http_exchange *x);
+
+/* Frees what the functions above keep in exchange->conn_user. */
 void caller_conn_free(void *conn_user);
 
 /* "uid:1000(alice)" in `arena`. */

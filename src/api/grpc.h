@@ -39,8 +39,9 @@ enum err_code grpc_message(struct call *call, struct str *message, struct err *e
 size_t grpc_begin(struct buf *body);
 void grpc_end(struct buf *body, size_t mark);
 
-/* How the messages of a reply may be packed: as those of the request are, when the caller takes that
- * back. All clients say what they can unpack; only those that pack have said that they want it. */
+/* How the messages of a reply may be packed: as those of the request are, when the caller takes
+ * that back. All clients say what they can unpack; only those that pack have said that they want
+ * it. */
 enum http_coding grpc_reply_coding(const struct http_request *request);
 
 /* What that is called in grpc-encoding. */

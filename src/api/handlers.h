@@ -9,6 +9,7 @@ handler_fn oip_infer, oip_live, oip_ready, oip_server; /* oip_api.c */
 handler_fn oip_models, oip_model, oip_model_ready;     /* oip_api.c */
 /* oip_memory_api.c */
 handler_fn oip_memory_status, oip_memory_register, oip_memory_unregister;
+handler_fn oip_cuda_status, oip_cuda_register, oip_cuda_unregister;
 handler_fn repository_index, repository_load, repository_unload;  /* repository_api.c */
 handler_fn v1_predict, v1_classify, v1_regress;                   /* v1_api.c */
 handler_fn v1_alive, v1_model, v1_metadata;                       /* v1_model_api.c */

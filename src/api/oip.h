@@ -26,6 +26,12 @@ enum {
     OIP_CLASSES_MAX = 1000 * 1000, /* best classes that may be asked for */
 };
 
+/* Part of a region of shared memory (oip_memory.h) that a tensor is in, or is to be put into. */
+struct oip_region {
+    struct str name; /* ptr NULL: none */
+    uint64_t offset, size;
+};
+
 struct oip_input {
     struct str name;
     enum dtype dtype;
@@ -34,12 +40,14 @@ struct oip_input {
     int64_t element_count;
     yyjson_val *data; /* JSON form; NULL when binary */
     float *floats;    /* [element_count], 64-byte aligned, when oip_scan has read them; else NULL */
-    struct str binary; /* binary form */
+    struct str binary;        /* binary form */
+    struct oip_region region; /* where that has to be read from */
 };
 
 struct oip_output {
     struct str name;
     bool is_binary;
+    struct oip_region region; /* where it goes instead of the reply */
     int class_count; /* parameters.classification: the best classes as texts; 0: the tensor itself
                       */
 };
@@ -61,6 +69,9 @@ struct oip_request {
  * and what was expected. */
 enum err_code oip_parse(struct str body, struct str header_length, struct arena *arena,
                         struct oip_request *request, struct err *err);
+
+/* Has the binary form the size that shape and datatype need? */
+enum err_code oip_check_binary(const struct oip_input *input, struct err *err);
 
 /* The usual request, read in one pass: one FP32 input with flat data, perhaps an id. False:
  * something is not as usual (or wrong), *request is void, and oip_parse has to read it. Agrees with

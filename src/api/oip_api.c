@@ -4,6 +4,7 @@
 #include "api/handlers.h"
 #include "api/oip_config.h"
 #include "api/oip_fill.h"
+#include "api/oip_memory.h"
 #include "api/oip_reply.h"
 #include "api/routing_key.h"
 #include "base/check.h"
@@ -24,7 +25,8 @@ static enum err_code decode(struct request *req, struct err *err)
     struct str json_bytes = http->known.inference_header_content_length;
     if (!json_bytes.ptr && oip_scan(http->body, req->arena, oip))
         return ERR_OK;
-    return oip_parse(http->body, json_bytes, req->arena, oip, err);
+    enum err_code rc = oip_parse(http->body, json_bytes, req->arena, oip, err);
+    return rc ? rc : oip_memory_read(oip, req, err);
 }
 
 static struct str find_parameter(const struct request *req, const char *name)

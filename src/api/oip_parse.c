@@ -45,7 +45,7 @@ static enum err_code read_shape(yyjson_val *shape, struct oip_input *input, stru
     return ERR_OK;
 }
 
-static enum err_code check_binary_size(const struct oip_input *input, struct err *err)
+enum err_code oip_check_binary(const struct oip_input *input, struct err *err)
 {
     size_t width = dtype_bytes(input->dtype), need;
     if (width == 0)
@@ -71,16 +71,25 @@ static enum err_code take_binary(struct oip_input *input, uint64_t size, struct 
     }
     input->binary = (struct str){rest->ptr, (size_t)size};
     *rest = (struct str){rest->ptr + size, rest->len - (size_t)size};
-    return check_binary_size(input, err);
+    return oip_check_binary(input, err);
 }
 
-static enum err_code refuse_shared_memory(const char *what, struct err *err)
+/* parameters.shared_memory_region, _offset and _byte_size, of an input or an output. */
+static enum err_code read_region(yyjson_val *parameters, const char *what,
+                                 struct oip_region *region, struct err *err)
 {
-    err_set(err, ERR_UNSUPPORTED,
-            "%s in shared memory: regions are not offered, for who names one "
-            "makes the server read and write memory of others",
-            what);
-    return err_hint(err, "send the tensor in the request; binary tensors are not parsed");
+    yyjson_val *name = yyjson_obj_get(parameters, "shared_memory_region");
+    yyjson_val *offset = yyjson_obj_get(parameters, "shared_memory_offset");
+    yyjson_val *size = yyjson_obj_get(parameters, "shared_memory_byte_size");
+    if (!name)
+        return ERR_OK;
+    if (!yyjson_is_str(name) || !yyjson_is_uint(size) || (offset && !yyjson_is_uint(offset)))
+        return err_set(err, ERR_INVALID,
+                       "%s in shared memory: expected 'shared_memory_region', a text, and "
+                       "'shared_memory_byte_size' and 'shared_memory_offset', whole numbers",
+                       what);
+    *region = (struct oip_region){json_str(name), yyjson_get_uint(offset), yyjson_get_uint(size)};
+    return ERR_OK;
 }
 
 static enum err_code locate_data(yyjson_val *object, struct oip_input *input, bool has_header,
@@ -89,13 +98,16 @@ static enum err_code locate_data(yyjson_val *object, struct oip_input *input, bo
     yyjson_val *parameters = yyjson_obj_get(object, "parameters");
     yyjson_val *size = yyjson_obj_get(parameters, "binary_data_size");
     yyjson_val *data = yyjson_obj_get(object, "data");
-    if (yyjson_obj_get(parameters, "shared_memory_region"))
-        return refuse_shared_memory("an input", err);
-    if ((size != NULL) == (data != NULL))
+    if (read_region(parameters, "an input", &input->region, err))
+        return err->code;
+    bool has_region = input->region.name.ptr;
+    if (has_region + (size != NULL) + (data != NULL) != 1)
         return err_set(err, ERR_INVALID,
                        "Input '%.*s' must set only one of the following fields: 'data', "
-                       "'binary_data_size'",
+                       "'binary_data_size', 'shared_memory_region'",
                        STR_ARG(input->name));
+    if (has_region)
+        return ERR_OK;
     if (!size) {
         if (!yyjson_is_arr(data))
             return err_set(err, ERR_INVALID, "input '%.*s': 'data' must be an array",
@@ -181,9 +193,9 @@ static enum err_code read_output(yyjson_val *object, bool is_binary_default,
     bool has_form = false;
     yyjson_val *parameters = yyjson_obj_get(object, "parameters");
     output->is_binary = is_binary_default;
-    if (yyjson_obj_get(parameters, "shared_memory_region"))
-        return refuse_shared_memory("an output", err);
-    enum err_code rc = read_class_count(parameters, output, err);
+    enum err_code rc = read_region(parameters, "an output", &output->region, err);
+    if (!rc)
+        rc = read_class_count(parameters, output, err);
     if (rc)
         return rc;
     yyjson_val *binary = yyjson_obj_get(parameters, "binary_data");

@@ -2,6 +2,7 @@
 #include "api/oip_reply.h"
 
 #include "api/oip_classes.h"
+#include "api/oip_memory.h"
 #include "api/tensor_json.h"
 #include "base/check.h"
 #include "base/tensor_element.h"
@@ -17,7 +18,14 @@ static const struct oip_output *asked_for(const struct oip_request *oip, const s
 static bool is_binary(const struct oip_request *oip, const struct tensor *out)
 {
     const struct oip_output *asked = asked_for(oip, out);
-    return asked ? asked->is_binary : oip->is_binary_default;
+    return asked ? asked->is_binary || asked->region.name.ptr : oip->is_binary_default;
+}
+
+/* Where the output goes instead of the reply; NULL: into the reply. */
+static const struct oip_output *in_memory(const struct oip_request *oip, const struct tensor *out)
+{
+    const struct oip_output *asked = asked_for(oip, out);
+    return asked && asked->region.name.ptr ? asked : NULL;
 }
 
 /* ---- JSON ---- */
@@ -31,8 +39,20 @@ static void write_shape(struct buf *body, const int64_t *shape, int rank)
     }
 }
 
+static void write_region(struct buf *body, const struct oip_region *region,
+                         const struct tensor *out)
+{
+    buf_lit(body, "],\"parameters\":{\"shared_memory_region\":");
+    buf_json_str(body, region->name);
+    buf_lit(body, ",\"shared_memory_offset\":");
+    buf_u64(body, region->offset);
+    buf_lit(body, ",\"shared_memory_byte_size\":");
+    buf_u64(body, tensor_wire_bytes(out));
+    buf_lit(body, "}}");
+}
+
 static void write_output(struct buf *body, const struct tensor *out, bool binary,
-                         enum nan_policy nan)
+                         const struct oip_output *memory, enum nan_policy nan)
 {
     buf_lit(body, "{\"name\":");
     buf_json_str(body, str_of(out->name));
@@ -40,6 +60,10 @@ static void write_output(struct buf *body, const struct tensor *out, bool binary
     buf_text(body, dtype_name(out->dtype));
     buf_lit(body, "\",\"shape\":[");
     write_shape(body, out->shape, out->rank);
+    if (memory) {
+        write_region(body, &memory->region, out);
+        return;
+    }
     if (binary) {
         buf_lit(body, "],\"parameters\":{\"binary_data_size\":");
         buf_u64(body, tensor_wire_bytes(out));
@@ -98,7 +122,7 @@ static void append_blobs(struct request *req, const struct oip_request *oip,
     http_add_header(response, "Inference-Header-Content-Length", (struct str){length, digits});
     response->content_type = "application/octet-stream";
     for (int i = 0; i < req->out_count; i++)
-        if (is_binary(oip, &sent[i]))
+        if (is_binary(oip, &sent[i]) && !in_memory(oip, &sent[i]))
             tensor_put_wire(&response->body, &sent[i]);
 }
 
@@ -171,11 +195,15 @@ enum err_code oip_reply(const struct oip_request *oip, struct request *req, stru
     req->exchange->response.content_type = "application/json";
     write_head(body, oip, req);
     for (int i = 0; i < req->out_count; i++) {
+        const struct oip_output *memory = in_memory(oip, &sent[i]);
         bool binary = is_binary(oip, &sent[i]);
         if (i)
             buf_char(body, ',');
-        write_output(body, &sent[i], binary, req->endpoint->serving->nan);
-        has_binary = has_binary || binary;
+        rc = memory ? oip_memory_write(memory, &sent[i], req, err) : ERR_OK;
+        if (rc)
+            return rc;
+        write_output(body, &sent[i], binary, memory, req->endpoint->serving->nan);
+        has_binary = has_binary || (binary && !memory);
     }
     buf_lit(body, "]}");
     if (has_binary)

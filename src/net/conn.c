@@ -146,6 +146,7 @@ void conn_close(struct http_conn *conn)
     conn->held = NULL;
     if (!conn->kept_count)
         free_conn_user(conn);
+    passed_fd_close(conn);
     uv_close(&conn->handle, on_closed);
 }
 
@@ -833,6 +834,8 @@ static void on_read(uv_stream_t *stream, ssize_t size, const uv_buf_t *buf)
         return;
     }
     counter_add(&conn->thread->stats.bytes_in, (uint64_t)size);
+    if (conn->peer.is_unix)
+        passed_fd_receive(conn);
     if (conn->phase == PHASE_LINGER)
         return;
     if (conn->is_waiting) {
@@ -857,6 +860,7 @@ static struct http_conn *conn_new(struct http_thread *thread)
         abort();
     conn->thread = thread;
     conn->phase = conn->listed = PHASE_NONE;
+    conn->passed_fd = -1;
     http_parser_init(&conn->parser, limits, &thread->heads);
     buf_init(&conn->out, SIZE_MAX / 2); /* bounded by is_output_full and by each reply's limit */
     buf_init(&conn->writing, SIZE_MAX / 2);
@@ -899,7 +903,7 @@ void conn_accept(struct http_thread *thread, uv_stream_t *listener, bool is_unix
     struct http_conn *conn = conn_new(thread);
     uv_loop_t *loop = loop_uv(thread->loop);
     if (is_unix)
-        uv_pipe_init(loop, &conn->pipe, 0);
+        uv_pipe_init(loop, &conn->pipe, 1); /* descriptors may come along: passed_fd.c */
     else
         uv_tcp_init(loop, &conn->tcp);
     if (uv_accept(listener, &conn->stream) != 0) {

@@ -157,7 +157,20 @@ struct http_conn {
     struct http_conn *previous, *next; /* in thread->conns */
     struct http_peer peer;
     void *conn_user;
+    int passed_fd; /* came over a Unix socket with what was read; -1: none */
 };
+
+/* ---- passed_fd.c ---- */
+
+union passed_pipe {
+    uv_handle_t handle;
+    uv_stream_t stream;
+    uv_pipe_t pipe;
+};
+
+/* After each read of a Unix socket, and at the end. */
+void passed_fd_receive(struct http_conn *conn);
+void passed_fd_close(struct http_conn *conn);
 
 /* ---- recycle.c ---- */
 

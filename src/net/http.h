@@ -139,6 +139,10 @@ void http_send(struct http_exchange *x);
 /* Bytes of the response that the client has not taken yet. */
 size_t http_unsent(const struct http_exchange *x);
 
+/* The file descriptor that came with the request over a Unix socket, by HTTP/1; the caller's from
+ * here on. -1: none did. */
+int http_take_fd(struct http_exchange *x);
+
 /* Write the response now, but leave the exchange's memory alone: somebody else still uses it. From
  * a handler that answers later only; http_reply() follows, on the same thread, and sends nothing.
  * The exchange's peer may be gone from here on. */

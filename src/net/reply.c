@@ -30,7 +30,8 @@ static enum http_coding pack(const struct box *box, struct buf *packed)
     const struct http_response *response = &box->x.response;
     struct str accept = box->message.request->known.accept_encoding;
     struct str type = box->message.request->known.content_type;
-    if (!accept.ptr || str_starts_with(type, STR_LIT("application/grpc")) || response->body.len < box->thread->config->limits.compress_bytes_min)
+    if (!accept.ptr || str_starts_with(type, STR_LIT("application/grpc")) ||
+        response->body.len < box->thread->config->limits.compress_bytes_min)
         return HTTP_CODING_IDENTITY;
     enum http_coding coding = http_choose_coding(accept);
     if (coding == HTTP_CODING_IDENTITY || http_find_header(&box->x.request, "Range").ptr)
