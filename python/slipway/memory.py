@@ -1,12 +1,13 @@
 """Shared memory of a program and its server: tensors that are in it are not sent.
 
-    with slipway.Client("unix:slipway-data/slipway.sock") as client, client.region(1 << 20) as region:
+    client = slipway.Client("unix:slipway-data/slipway.sock")
+    with client.region(1 << 20) as region:
         x = region.put(array)                       # where it is, for infer
         answer = client.infer("net", {"input": x}, {"predict": region.room(4096, offset=1 << 19)})
         answer["predict"]                           # a memoryview of the region
 
-The memory is a sealed memfd that is handed to the server by its descriptor, over the Unix socket. It
-belongs to the connection, that is to the thread that made it.
+The memory is a sealed memfd that is handed to the server by its descriptor, over the Unix socket.
+It belongs to the connection, that is to the thread that made it.
 """
 import dataclasses
 import fcntl
@@ -69,7 +70,7 @@ class Region:
 
     def __init__(self, transport, size, name):
         if transport.url.scheme != "unix":
-            raise ValueError("memory can be handed over on a Unix socket only: Client(\"unix:...\")")
+            raise ValueError("memory is handed over on a Unix socket only: Client('unix:...')")
         self.transport = transport
         self.name = name
         self.fd = os.memfd_create(name, os.MFD_CLOEXEC | os.MFD_ALLOW_SEALING)

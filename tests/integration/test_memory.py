@@ -1,8 +1,8 @@
-"""Tensors in shared memory that a client hands over by descriptor (python/slipway), and what must not
-go through.
+"""Tensors in shared memory that a client hands over by descriptor (python/slipway), and what must
+not go through.
 
-What could break: a region of somebody else, bytes outside of one, memory that is cut off while it is
-read, bytes that pass the contract and are others when they are scored, descriptors that pile up.
+What could break: a region of somebody else, bytes outside of one, memory that is cut off while it
+is read, bytes that pass the contract and are others when they are scored, descriptors that pile up.
 """
 import fcntl
 import http.client

@@ -1,4 +1,4 @@
-"""Requests in the pages on protocols and the guides, sent as they stand: the reply is the printed one.
+"""Requests in the pages on protocols and the guides, sent as they stand: replies are as printed.
 
 What could break: a page that shows what the program does not say. Only replies that are shown whole
 are compared; ids and times are not.
