@@ -24,7 +24,8 @@ struct known_key {
     unsigned scopes;
     int64_t expires_us;
     char name[STR_NAME_BYTES_MAX + 8]; /* "key:ci" */
-    size_t token_bytes;                /* 0: it is the certificate's */
+    char id[AUTH_ID_BYTES + 1];
+    size_t token_bytes; /* 0: it is the certificate's */
     char token[AUTH_KEY_BYTES_MAX];
 };
 
@@ -161,14 +162,17 @@ static enum err_code check_scope(const struct call *call, unsigned scopes, struc
 
 /* A worker may still read the name when the connection, and its cache with it, is gone; over HTTP/2
  * another request may have put another key there. */
-static void name_actor(struct call *call, const char *name, const char *via)
+static void name_actor(struct call *call, const char *name, const char *key_id, const char *via)
 {
     bool is_borrowed = call->route->run != RUN_DATA || call->x->peer->is_http2;
     const char *copy = is_borrowed ? arena_copy(call->arena, name, strlen(name)) : name;
+    if (key_id && is_borrowed)
+        key_id = arena_copy(call->arena, key_id, strlen(key_id));
     struct str id = call->request_id;
     call->actor = (struct actor){
         .name = copy ? copy : "unnamed",
         .via = via,
+        .key_id = key_id,
         .request_id = is_borrowed ? arena_copy(call->arena, id.ptr, id.len) : NULL,
     };
 }
@@ -176,7 +180,7 @@ static void name_actor(struct call *call, const char *name, const char *via)
 static enum err_code accept_peer(struct call *call, struct err *err)
 {
     uid_t uid = call->x->peer->uid;
-    name_actor(call, caller_uid_name(uid, call->arena), "unix");
+    name_actor(call, caller_uid_name(uid, call->arena), NULL, "unix");
     if (uid != 0 && uid != geteuid())
         return err_set(err, ERR_DENIED, "%s is not the user this server runs as", call->actor.name);
     return ERR_OK;
@@ -200,6 +204,7 @@ static struct known_key *remember(struct call *call, const struct auth_key *key,
     if (token.len)
         memcpy(known->token, token.ptr, token.len);
     snprintf(known->name, sizeof(known->name), "key:%s", key->name);
+    snprintf(known->id, sizeof(known->id), "%s", key->id);
     return known;
 }
 
@@ -222,7 +227,7 @@ static enum err_code accept_key(struct call *call, struct str token, struct err 
         }
         known = remember(call, key, token);
     }
-    name_actor(call, known->name, "http");
+    name_actor(call, known->name, known->id, "http");
     call->scopes = known->scopes;
     return check_scope(call, known->scopes, err);
 }
@@ -256,7 +261,7 @@ static enum err_code accept_certificate(struct call *call, struct err *err)
             return refuse_certificate(call, certificate, err);
         known = remember(call, key, (struct str){"", 0});
     }
-    name_actor(call, known->name, "http");
+    name_actor(call, known->name, known->id, "http");
     call->scopes = known->scopes;
     return check_scope(call, known->scopes, err);
 }
@@ -270,7 +275,7 @@ static bool is_open(const struct call *call)
 
 enum err_code caller_authenticate(struct call *call, struct err *err)
 {
-    name_actor(call, "anonymous", "http");
+    name_actor(call, "anonymous", NULL, "http");
     call->scopes = ALL_SCOPES;
     if (call->route->scope & SCOPE_PUBLIC)
         return ERR_OK;

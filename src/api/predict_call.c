@@ -38,7 +38,9 @@ static enum err_code hold_later(struct call *call, struct err *err)
     const char *name = call->actor.name; /* the connection's, which may end meanwhile */
     call->actor.name = arena_copy(call->arena, name, strlen(name));
     call->actor.request_id = arena_copy(call->arena, id.ptr, id.len);
-    if (!call->actor.name)
+    const char *key_id = call->actor.key_id;
+    call->actor.key_id = key_id ? arena_copy(call->arena, key_id, strlen(key_id)) : NULL;
+    if (!call->actor.name || (key_id && !call->actor.key_id))
         return err_set(err, ERR_LIMIT, "the request does not fit its memory");
     snapshot_ref(snapshot);
     if (arena_defer(call->arena, release_snapshot, snapshot)) {

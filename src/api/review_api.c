@@ -184,8 +184,9 @@ static void write_held(struct call *call, const char *id, const struct review_it
 /* Who waits for it; and who may read review items. */
 static bool may_ask(const struct call *call, const struct review_item *item)
 {
+    const char *asker = review_asker(&call->actor, call->arena);
     return call_may(call, SCOPE_REVIEW_OR_OPERATE) ||
-           (item->asked_by[0] && strcmp(item->asked_by, call->actor.name) == 0);
+           (asker && item->asked_by[0] && strcmp(item->asked_by, asker) == 0);
 }
 
 /* Of the items those that are held and that the caller may ask about. */

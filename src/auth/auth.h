@@ -37,7 +37,12 @@ enum err_code scope_parse(struct str text, unsigned *scopes, struct err *err);
 /* bits -> "predict,observe" */
 const char *scope_format(unsigned scopes, struct arena *arena);
 
-enum { AUTH_KEY_BYTES_MAX = 160, AUTH_KEYS_MAX = 10000, AUTH_CERTIFICATE_BYTES_MAX = 255 };
+enum {
+    AUTH_KEY_BYTES_MAX = 160,
+    AUTH_KEYS_MAX = 10000,
+    AUTH_CERTIFICATE_BYTES_MAX = 255,
+    AUTH_ID_BYTES = 16, /* hex digits */
+};
 
 struct auth_key {
     const char *id;   /* 16 hex digits, public */

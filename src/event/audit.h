@@ -35,6 +35,7 @@ struct actor {
     const char *name;
     const char *via;        /* "http", "unix", "cli" */
     const char *request_id; /* of the request he makes; or NULL */
+    const char *key_id;     /* of the API key he has; NULL: none */
 };
 
 struct audit_event {

@@ -243,6 +243,13 @@ static bool take_rule(const struct review_rules *rules, const struct review_matc
     return item->rule != NULL;
 }
 
+const char *review_asker(const struct actor *actor, struct arena *arena)
+{
+    const char *name = actor->name;
+    return actor->key_id ? arena_printf(arena, "key:%s", actor->key_id)
+                         : arena_copy(arena, name, strlen(name));
+}
+
 enum err_code review_item_make(const struct record *record, int64_t row,
                                const struct review_rules *rules, const struct review_match *match,
                                struct arena *arena, struct review_item *item, struct err *err)

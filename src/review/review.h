@@ -79,7 +79,7 @@ struct review_item {
     const char *label;          /* DECIDED: the label; else "" */
     int64_t closed_us;          /* 0 while open */
     const char *gold_label;     /* the known answer; "" when it is none */
-    const char *asked_by;       /* HOLD: the actor who waits for the answer; else "" */
+    const char *asked_by;       /* HOLD: who waits for the answer, see review_asker; else "" */
 };
 
 /* ---- rules ---- */
@@ -104,6 +104,10 @@ enum err_code review_rules_load(struct store *store, const char *model, struct a
                                 struct review_rules **rules, struct err *err);
 
 /* ---- items ---- */
+
+/* Who asks, for ever: a key by its id, as another one may get its name; others by their name. In
+ * `arena`. */
+const char *review_asker(const struct actor *actor, struct arena *arena);
 
 /* Row `row` of an answered record as an open item that `match` wants, in `arena`; ERR_LIMIT when it
  * is too large. `rules` says what is hidden (may be NULL). */

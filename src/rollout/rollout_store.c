@@ -23,6 +23,7 @@
     "UPDATE rollouts SET state = ?3, revision = revision + 1, step = ?4, weight_ppm = ?5, "        \
     "step_started_us = ?6, reason = ?7, ended_us = ?8, warm_until_us = ?9 "                        \
     "WHERE id = ?1 AND revision = ?2"
+#define SQL_SALT "UPDATE rollouts SET salt = ?2 WHERE id = ?1"
 #define SQL_GET "SELECT " COLUMNS " FROM rollouts WHERE id = ?1"
 #define SQL_ACTIVE "SELECT " COLUMNS " FROM rollouts WHERE model = ?1 AND ended_us = 0"
 #define SQL_NEWEST "SELECT " COLUMNS " FROM rollouts WHERE model = ?1 ORDER BY id DESC LIMIT 1"
@@ -44,6 +45,7 @@ struct list_context {
     struct arena *arena;
     struct rollout *list;
     int count;
+    bool is_lenient; /* salt and state may say anything: zeros, and running */
 };
 
 static enum err_code no_room(struct err *err)
@@ -60,7 +62,10 @@ static enum err_code refuse_row(struct store_rows *rows, int column, const char 
             "rollout %lld of model '%.*s' has the %s '%.*s', which says nothing",
             (long long)store_i64(rows, 0), STR_ARG(store_text(rows, 1)), what,
             (int)(text.len < 40 ? text.len : 40), text.ptr ? text.ptr : "");
-    return err_hint(err, "a newer slipway may have written it; the champion answers alone");
+    return err_hint(err,
+                    "a newer slipway may have written it; the champion answers alone; end it: "
+                    "slipway rollout abort %.*s",
+                    STR_ARG(store_text(rows, 1)));
 }
 
 static enum err_code read_rollout(struct store_rows *rows, void *arg, struct err *err)
@@ -90,9 +95,12 @@ static enum err_code read_rollout(struct store_rows *rows, void *arg, struct err
         .ended_us = store_i64(rows, 17),
         .warm_until_us = store_i64(rows, 18),
     };
-    if (!str_unhex(store_text(rows, 8), r->salt, sizeof(r->salt)))
-        return refuse_row(rows, 8, "salt", err);
-    if (!rollout_state_parse(store_text(rows, 11), &r->state))
+    if (!str_unhex(store_text(rows, 8), r->salt, sizeof(r->salt))) {
+        memset(r->salt, 0, sizeof(r->salt));
+        if (!c->is_lenient)
+            return refuse_row(rows, 8, "salt", err);
+    }
+    if (!rollout_state_parse(store_text(rows, 11), &r->state) && !c->is_lenient)
         return refuse_row(rows, 11, "state", err);
     return is_full ? no_room(err) : ERR_OK;
 }
@@ -461,6 +469,46 @@ static enum err_code check_approval(struct store *store, const struct rollout *r
     return rc ? rc : rollout_check_approver(rollout, spec, actor->name, version.created_by, err);
 }
 
+static enum err_code mend_salt(struct store *store, const struct rollout *rollout, struct err *err)
+{
+    char salt[2 * sizeof(rollout->salt)];
+    str_hex(rollout->salt, sizeof(rollout->salt), salt);
+    const struct store_value row[] = {STORE_INT(rollout->id),
+                                      STORE_STR(((struct str){salt, sizeof(salt)}))};
+    return store_exec(store, SQL_SALT, row, ARRAY_LEN(row), NULL, err);
+}
+
+/* One that cannot be read shares no traffic, but it stands in the way of the next one: it can be
+ * ended. What it was is not known, so the event has no state before. */
+static enum err_code end_unread(struct store *store, const struct rollout_act *act,
+                                const struct actor *actor, struct arena *arena,
+                                struct rollout *rollout, struct err *err)
+{
+    const struct store_value params[] = {STORE_CSTR(act->model)};
+    struct list_context c = {.arena = arena, .is_lenient = true};
+    const struct rollout_change change = {.action = ACT_ABORT,
+                                          .state = ROLLOUT_ABORTED,
+                                          .cause = act->cause,
+                                          .reason = act->reason,
+                                          .evidence = act->evidence};
+    int64_t now_us = clock_wall_us();
+    *err = (struct err){0};
+    if (registry_each_row(store, SQL_ACTIVE, params, 1, read_rollout, &c, err))
+        return err->code;
+    if (c.count == 0)
+        return refuse_absent(act->model, err);
+    struct rollout next = c.list[0];
+    take_change(&next, &change, now_us);
+    enum err_code rc = update_row(store, &next, err);
+    if (!rc)
+        rc = mend_salt(store, &next, err);
+    if (!rc)
+        rc = record(store, &next, &change, true, actor, now_us, err);
+    if (!rc)
+        *rollout = next;
+    return rc;
+}
+
 enum err_code rollout_act(struct store *store, const struct rollout_act *act,
                           const struct actor *actor, struct arena *arena, struct rollout *rollout,
                           struct err *err)
@@ -474,12 +522,16 @@ enum err_code rollout_act(struct store *store, const struct rollout_act *act,
         rc = registry_check_text("the reason", act->reason, REASON_BYTES_MAX, err);
     if (!rc)
         rc = rollout_find(store, act->model, arena, rollout, &is_there, err);
+    if (rc == ERR_UNSUPPORTED && act->action == ACT_ABORT)
+        return end_unread(store, act, actor, arena, rollout, err);
     if (!rc && !is_there)
         return refuse_absent(act->model, err);
     if (!rc && act->revision && act->revision != rollout->revision)
         return err_set(err, ERR_CONFLICT, "rollout %lld changed meanwhile", (long long)rollout->id);
     if (!rc)
         rc = rollout_file_parse(str_of(rollout->file), arena, &spec, err);
+    if (rc && is_there && act->action == ACT_ABORT)
+        return end_unread(store, act, actor, arena, rollout, err);
     if (!rc)
         rc = rollout_next(rollout, spec, act->action, &change, err);
     if (!rc && act->action == ACT_APPROVE)

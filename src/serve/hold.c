@@ -70,8 +70,9 @@ struct hold {
 static enum err_code make_items(struct hold *hold, struct err *err)
 {
     const struct request *req = hold->req;
+    const char *asked_by = review_asker(hold->actor, req->arena);
     hold->items = arena_calloc(req->arena, REVIEW_BATCH_MAX, sizeof(*hold->items));
-    if (!hold->items)
+    if (!hold->items || !asked_by)
         return err_set(err, ERR_LIMIT, "the request does not fit its memory");
     for (int64_t row = 0; row < req->row_count; row++) {
         if (!req->held[row].rule)
@@ -81,7 +82,7 @@ static enum err_code make_items(struct hold *hold, struct err *err)
                                             &req->held[row], req->arena, item, err);
         if (rc)
             return rc;
-        item->asked_by = hold->actor->name;
+        item->asked_by = asked_by;
     }
     return ERR_OK;
 }

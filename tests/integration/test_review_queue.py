@@ -139,10 +139,11 @@ def test_what_is_held_for_one_caller_is_told_to_no_other(server):
     for api in (shop, desk):
         assert api.get(url).json()["predictions"][0]["label"] == "benign"
     bank.get(url, 404)
-    # A key is replaced by one of the same name.
+    # Another key of the same name is another caller.
     server.cli("key", "revoke", "shop")
     again = server.cli("key", "create", "shop", "--scope", "predict", "--json").json["key"]
-    assert Api(server.url, again).get(url).json()["state"] == "done"
+    Api(server.url, again).get(url, 404)
+    assert desk.get(url).json()["state"] == "done"
 
 
 def test_what_is_acknowledged_survives_a_kill(queue):

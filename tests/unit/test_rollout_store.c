@@ -198,6 +198,48 @@ static void a_row_that_cannot_be_read_is_named_and_hides_no_other(void **state)
     assert_int_equal(count, 0);
 }
 
+/* Whatever it is that cannot be read: it is ended, the next one can start, and it is readable. */
+static void a_row_that_cannot_be_read_can_be_ended(void **state)
+{
+    struct fixture *f = *state;
+    static const char *const broken[] = {"state = 'levitating'", "salt = 'none'",
+                                         "file = 'model: [', weight_ppm = 500000"};
+    for (int64_t i = 0; i < (int64_t)ARRAY_LEN(broken); i++) {
+        char sql[128];
+        struct rollout rollout, *list;
+        struct rollout_event_row *decisions;
+        int count = 0;
+        assert_ok(f, start(f, &rollout));
+        snprintf(sql, sizeof(sql), "UPDATE rollouts SET %s WHERE ended_us = 0", broken[i]);
+        assert_ok(f, store_exec(f->store, sql, NULL, 0, NULL, &f->err));
+        rollout = do_it(f, ACT_ABORT);
+        assert_int_equal(rollout.state, ROLLOUT_ABORTED);
+        assert_int_equal(rollout.weight_ppm, 0);
+        assert_int_equal(rollout.ended_us, START);
+        assert_ok(f, rollout_list(f->store, NULL, false, 10, f->arena, &list, &count, &f->err));
+        assert_int_equal(count, i + 1);
+        assert_int_equal(list[0].state, ROLLOUT_ABORTED);
+        assert_ok(f,
+                  rollout_decisions(f->store, rollout.id, f->arena, &decisions, &count, &f->err));
+        assert_string_equal(decisions[count - 1].action, "abort");
+    }
+}
+
+/* Others than abort say what is wrong and how it ends. */
+static void what_cannot_be_read_is_not_paused(void **state)
+{
+    struct fixture *f = *state;
+    struct rollout rollout;
+    const struct rollout_act act = {
+        .model = "churn", .action = ACT_PAUSE, .cause = "test", .reason = "r", .evidence = "{}"};
+    assert_ok(f, start(f, &rollout));
+    assert_ok(f, store_exec(f->store, "UPDATE rollouts SET state = 'levitating'", NULL, 0, NULL,
+                            &f->err));
+    assert_fails(f, rollout_act(f->store, &act, &tester, f->arena, &rollout, &f->err),
+                 ERR_UNSUPPORTED, "levitating");
+    assert_non_null(strstr(f->err.hint, "slipway rollout abort churn"));
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -211,6 +253,9 @@ int main(void)
         cmocka_unit_test_setup_teardown(a_logged_rollback_is_folded, setup_model, end_model),
         cmocka_unit_test_setup_teardown(a_row_that_cannot_be_read_is_named_and_hides_no_other,
                                         setup_model, end_model),
+        cmocka_unit_test_setup_teardown(a_row_that_cannot_be_read_can_be_ended, setup_model,
+                                        end_model),
+        cmocka_unit_test_setup_teardown(what_cannot_be_read_is_not_paused, setup_model, end_model),
         cmocka_unit_test_setup_teardown(versions_cool_down_when_their_time_is_over, setup_model,
                                         end_model),
     };
