@@ -62,15 +62,26 @@ struct regions *caller_need_regions(struct http_exchange *x)
 
 /* ---- Host and Origin ---- */
 
-/* "host:port" or "[v6]:port" without the port. */
+static bool is_port(struct str text)
+{
+    for (size_t i = 1; i < text.len; i++)
+        if (text.ptr[i] < '0' || text.ptr[i] > '9')
+            return false;
+    return text.len == 0 || text.ptr[0] == ':';
+}
+
+/* "host:port" or "[v6]:port" without the port; all of it when what follows is none, as in
+ * "localhost:1@evil.example". */
 static struct str without_port(struct str host)
 {
-    if (host.len && host.ptr[0] == '[') {
-        const char *end = memchr(host.ptr, ']', host.len);
-        return end ? (struct str){host.ptr, (size_t)(end - host.ptr) + 1} : host;
-    }
-    const char *colon = host.len ? memchr(host.ptr, ':', host.len) : NULL;
-    return colon ? (struct str){host.ptr, (size_t)(colon - host.ptr)} : host;
+    bool is_v6 = host.len && host.ptr[0] == '[';
+    const char *end = host.len ? memchr(host.ptr, is_v6 ? ']' : ':', host.len) : NULL;
+    if (!end)
+        return host;
+    size_t length = (size_t)(end - host.ptr) + is_v6;
+    return is_port((struct str){host.ptr + length, host.len - length})
+               ? (struct str){host.ptr, length}
+               : host;
 }
 
 static bool is_listed(struct str value, const struct option_list *list)

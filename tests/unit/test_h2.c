@@ -96,9 +96,24 @@ static void hang_up(struct http_exchange *x)
     http_reply(x);
 }
 
+static _Atomic int smuggled_count; /* heads that came here and would be two, or others, in HTTP/1 */
+
+static bool is_smuggled(const struct http_header *header)
+{
+    static const char *const ours[] = {"transfer-encoding", "connection", "upgrade"};
+    for (size_t i = 0; i < ARRAY_LEN(ours); i++)
+        if (str_equal_nocase(header->name, str_of(ours[i])))
+            return true;
+    return header->name.len == 0 || memchr(header->name.ptr, ':', header->name.len) ||
+           memchr(header->name.ptr, '\n', header->name.len) ||
+           (header->value.len && memchr(header->value.ptr, '\n', header->value.len));
+}
+
 static void handle(struct http_exchange *x)
 {
     struct buf *body = &x->response.body;
+    for (int i = 0; i < x->request.header_count; i++)
+        smuggled_count += is_smuggled(&x->request.headers[i]);
     x->response.content_type = "text/plain";
     if (str_equal(x->request.path, STR_LIT("/later"))) {
         answer_later(x);
@@ -470,30 +485,53 @@ static int goaway_code(const struct buf *frames)
     return -1;
 }
 
-/* Send frames that no client would, and expect to be told so: read as bytes, for such a client
+/* Is there an answer to stream 1 among these frames: a head, a reset? */
+static bool has_answer(const struct buf *frames)
+{
+    const uint8_t *bytes = (const uint8_t *)frames->data;
+    for (size_t at = 0; at + 9 <= frames->len;
+         at += 9 + ((size_t)bytes[at] << 16 | (size_t)bytes[at + 1] << 8 | bytes[at + 2]))
+        if (bytes[at + 8] == 1 &&
+            (bytes[at + 3] == NGHTTP2_HEADERS || bytes[at + 3] == NGHTTP2_RST_STREAM))
+            return true;
+    return goaway_code(frames) >= 0;
+}
+
+static bool is_told_off(const struct buf *frames)
+{
+    return goaway_code(frames) >= 0;
+}
+
+/* Send frames that no client would, until the answers are enough: read as bytes, for such a client
  * would not understand its own answers either. */
-static void expect_too_much(const struct buf *frames)
+static void talk(const struct buf *frames, bool (*is_enough)(const struct buf *replies),
+                 struct buf *replies)
 {
     static char bytes[65536];
     struct h2_client *client = h2_dial(port);
     struct pollfd wait = {.fd = client->fd, .events = POLLIN | POLLOUT};
-    struct buf replies;
     size_t at = 0;
-    buf_init(&replies, 1 << 24);
+    buf_init(replies, 1 << 24);
     h2_send(client);
-    while (goaway_code(&replies) < 0 && poll(&wait, 1, H2_WAIT_MS) > 0) {
+    while (!is_enough(replies) && poll(&wait, 1, H2_WAIT_MS) > 0) {
         ssize_t n = recv(client->fd, bytes, sizeof(bytes), MSG_DONTWAIT);
         if (n == 0 || (n < 0 && errno != EAGAIN))
             break;
-        buf_append(&replies, bytes, n > 0 ? (size_t)n : 0);
+        buf_append(replies, bytes, n > 0 ? (size_t)n : 0);
         size_t step = frames->len - at < 4096 ? frames->len - at : 4096;
         n = send(client->fd, frames->data + at, step, MSG_NOSIGNAL | MSG_DONTWAIT);
         at += n > 0 ? (size_t)n : 0;
         wait.events = at < frames->len ? POLLIN | POLLOUT : POLLIN;
     }
+    h2_hang_up(client);
+}
+
+static void expect_too_much(const struct buf *frames)
+{
+    struct buf replies;
+    talk(frames, is_told_off, &replies);
     assert_int_equal(goaway_code(&replies), NGHTTP2_ENHANCE_YOUR_CALM);
     buf_done(&replies);
-    h2_hang_up(client);
     expect_alive();
 }
 
@@ -559,6 +597,47 @@ static void rapid_resets_are_ended(void **state)
     assert_true(later_count <= 16);
     may_answer = true;
     buf_done(&frames);
+}
+
+/* Heads that mean another thing once they are written as HTTP/1: none reaches a handler. */
+static void heads_that_would_be_another_request_in_http_1_are_refused(void **state)
+{
+    static const struct {
+        const char *name, *value;
+    } heads[] = {
+        {"transfer-encoding", "chunked"},
+        {"connection", "keep-alive"},
+        {"x", "a\r\nhost: evil.example"},
+        {"x", "a\nb"},
+        {"x\r\ny", "a"},
+        {"x: y", "a"},
+        {"X-Upper", "a"},
+        {"content-length", "5"},
+        {"upgrade", "websocket"},
+        {"", "a"},
+    };
+    (void)state;
+    for (size_t i = 0; i < ARRAY_LEN(heads); i++) {
+        struct buf frames, replies;
+        uint8_t head[128] = {0x83, 0x86, 0x84, 0x01, 0x01, 'x'};
+        size_t at = 6, name = strlen(heads[i].name), value = strlen(heads[i].value);
+        head[at++] = 0x00; /* literal, not indexed */
+        head[at++] = (uint8_t)name;
+        memcpy(head + at, heads[i].name, name);
+        at += name;
+        head[at++] = (uint8_t)value;
+        memcpy(head + at, heads[i].value, value);
+        at += value;
+        buf_init(&frames, 4096);
+        put_frame(&frames, NGHTTP2_HEADERS, NGHTTP2_FLAG_END_HEADERS | NGHTTP2_FLAG_END_STREAM, 1,
+                  head, at);
+        talk(&frames, has_answer, &replies);
+        assert_true(has_answer(&replies));
+        buf_done(&replies);
+        buf_done(&frames);
+    }
+    assert_int_equal(smuggled_count, 0);
+    expect_alive();
 }
 
 static void bytes_that_are_no_frames_end_the_connection(void **state)
@@ -634,6 +713,7 @@ int main(void)
         TEST(floods_are_ended),
         TEST(a_head_in_many_pieces_is_ended),
         TEST(rapid_resets_are_ended),
+        TEST(heads_that_would_be_another_request_in_http_1_are_refused),
         TEST(bytes_that_are_no_frames_end_the_connection),
         TEST(a_drain_answers_what_has_begun),
     };

@@ -202,16 +202,17 @@ static void a_row_that_cannot_be_read_is_named_and_hides_no_other(void **state)
 static void a_row_that_cannot_be_read_can_be_ended(void **state)
 {
     struct fixture *f = *state;
-    static const char *const broken[] = {"state = 'levitating'", "salt = 'none'",
-                                         "file = 'model: [', weight_ppm = 500000"};
-    for (int64_t i = 0; i < (int64_t)ARRAY_LEN(broken); i++) {
-        char sql[128];
+    static const char *const breaks[] = {
+        "UPDATE rollouts SET state = 'levitating' WHERE ended_us = 0",
+        "UPDATE rollouts SET salt = 'none' WHERE ended_us = 0",
+        "UPDATE rollouts SET file = 'model: [', weight_ppm = 500000 WHERE ended_us = 0",
+    };
+    for (int64_t i = 0; i < (int64_t)ARRAY_LEN(breaks); i++) {
         struct rollout rollout, *list;
         struct rollout_event_row *decisions;
         int count = 0;
         assert_ok(f, start(f, &rollout));
-        snprintf(sql, sizeof(sql), "UPDATE rollouts SET %s WHERE ended_us = 0", broken[i]);
-        assert_ok(f, store_exec(f->store, sql, NULL, 0, NULL, &f->err));
+        assert_ok(f, store_exec(f->store, breaks[i], NULL, 0, NULL, &f->err));
         rollout = do_it(f, ACT_ABORT);
         assert_int_equal(rollout.state, ROLLOUT_ABORTED);
         assert_int_equal(rollout.weight_ppm, 0);
