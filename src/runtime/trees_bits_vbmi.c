@@ -348,11 +348,11 @@ union level_bits {
     __m256i rows[RANKS_DEPTH_MAX];
 };
 
-/* The last five levels as numbers 0 ... 31, for 64 rows. */
-INLINE __m512i leaf_numbers(const union level_bits *bits, int depth, int word)
+/* The last `count` levels as numbers 0 ... 2^count - 1, for 64 rows. */
+INLINE __m512i leaf_numbers(const union level_bits *bits, int depth, int count, int word)
 {
     __m512i number = _mm512_setzero_si512();
-    for (int i = 0; i < 5; i++) {
+    for (int i = 0; i < count; i++) {
         __mmask64 right = bits->words[depth - 1 - i][word];
         number = _mm512_mask_add_epi8(number, right, number, _mm512_set1_epi8((char)(1 << i)));
     }
@@ -382,7 +382,7 @@ INLINE void add_leaves(const float *tree_leaves, const union level_bits *bits, i
         leaves[i][1] = _mm512_load_ps(tree_leaves + LANES);
     }
     for (int w = 0; w < words; w++) {
-        __m512i numbers = leaf_numbers(bits, depth, w);
+        __m512i numbers = leaf_numbers(bits, depth, 5, w);
         for (int group = 4 * w; group < 4 * w + 4; group++) {
             __m512i number = _mm512_cvtepu8_epi32(_mm512_castsi512_si128(numbers));
             __m512 leaf = look_up_leaves(leaves, number, bits, group, depth);
@@ -392,9 +392,28 @@ INLINE void add_leaves(const float *tree_leaves, const union level_bits *bits, i
     }
 }
 
+/* Doubles are too wide for registers. */
+INLINE void add_wide_leaves(const double *tree_leaves, const union level_bits *bits, int depth,
+                            int words, double *sums)
+{
+    uint8_t numbers[RANKS_BATCH] __attribute__((aligned(64)));
+    for (int w = 0; w < words; w++)
+        _mm512_store_si512(numbers + 64 * (size_t)w, leaf_numbers(bits, depth, depth, w));
+    for (int r = 0; r < 64 * words; r++)
+        sums[r] += tree_leaves[numbers[r]];
+}
+
 /* --- all of it ------------------------------------------------------------------------------- */
 
-INLINE void add_trees(const struct batch *b, int tree, int end, int depth, float (*sums)[LANES])
+/* An output's margins of a batch, as float or double. */
+union sums {
+    float floats[GROUPS][LANES];
+    double doubles[RANKS_BATCH];
+    char aligned __attribute__((aligned(64)));
+};
+
+INLINE void add_trees(const struct batch *b, int tree, int end, int depth, bool is_double,
+                      union sums *sums)
 {
     const size_t width = (size_t)1 << depth;
     const int words = (b->row_count + 63) / 64;
@@ -404,36 +423,74 @@ INLINE void add_trees(const struct batch *b, int tree, int end, int depth, float
         resolve_levels(b->splits, b->m->predicates + (size_t)tree * width, depth, level);
         for (int l = 0; l < depth; l++)
             bits.rows[l] = level[l];
-        add_leaves(b->m->leaves + (size_t)tree * width, &bits, depth, words, sums);
+        if (is_double)
+            add_wide_leaves((const double *)b->m->leaves + (size_t)tree * width, &bits, depth,
+                            words, sums->doubles);
+        else
+            add_leaves((const float *)b->m->leaves + (size_t)tree * width, &bits, depth, words,
+                       sums->floats);
     }
 }
 
-/* The trees of one output in one chunk; its margins are gathered into one array meanwhile. */
-APART void add_output(const struct batch *b, int output, int tree, int end, float *margins)
+APART void add_floats(const struct batch *b, int tree, int end, union sums *sums)
 {
-    float sums[GROUPS][LANES] __attribute__((aligned(64))) = {0};
-    float *sum = sums[0];
-    size_t outputs = (size_t)b->m->output_count;
-    for (int r = 0; r < b->row_count; r++)
-        sum[r] = margins[(size_t)r * outputs + (size_t)output];
     if (b->m->is_deep)
-        add_trees(b, tree, end, RANKS_DEPTH_MAX, sums);
+        add_trees(b, tree, end, RANKS_DEPTH_MAX, false, sums);
     else
-        add_trees(b, tree, end, RANKS_DEPTH_UPPER, sums);
-    for (int r = 0; r < b->row_count; r++)
-        margins[(size_t)r * outputs + (size_t)output] = sum[r];
+        add_trees(b, tree, end, RANKS_DEPTH_UPPER, false, sums);
 }
 
-void ranks_score_batch(const struct ranks *m, const float *rows, int row_count, float *margins)
+APART void add_doubles(const struct batch *b, int tree, int end, union sums *sums)
+{
+    if (b->m->is_deep)
+        add_trees(b, tree, end, RANKS_DEPTH_MAX, true, sums);
+    else
+        add_trees(b, tree, end, RANKS_DEPTH_UPPER, true, sums);
+}
+
+/* The trees of one output in one chunk; its margins are gathered into one array meanwhile. */
+static void add_output(const struct batch *b, int output, int tree, int end, float *margins)
+{
+    union sums sums = {0};
+    size_t stride = (size_t)b->m->output_count;
+    margins += output;
+    for (size_t r = 0; r < (size_t)b->row_count; r++)
+        sums.floats[r / LANES][r % LANES] = margins[r * stride];
+    add_floats(b, tree, end, &sums);
+    for (size_t r = 0; r < (size_t)b->row_count; r++)
+        margins[r * stride] = sums.floats[r / LANES][r % LANES];
+}
+
+static void add_wide_output(const struct batch *b, int output, int tree, int end, double *margins)
+{
+    union sums sums = {0};
+    size_t stride = (size_t)b->m->output_count;
+    margins += output;
+    for (size_t r = 0; r < (size_t)b->row_count; r++)
+        sums.doubles[r] = margins[r * stride];
+    add_doubles(b, tree, end, &sums);
+    for (size_t r = 0; r < (size_t)b->row_count; r++)
+        margins[r * stride] = sums.doubles[r];
+}
+
+static void begin_margins(const struct batch *b, void *margins)
+{
+    size_t outputs = (size_t)b->m->output_count, count = (size_t)b->row_count * outputs;
+    for (size_t at = 0; at < count; at += outputs)
+        for (size_t o = 0; o < outputs; o++)
+            if (b->m->is_double)
+                ((double *)margins)[at + o] = (double)b->m->base[o];
+            else
+                ((float *)margins)[at + o] = b->m->base[o];
+}
+
+void ranks_score_batch(const struct ranks *m, const float *rows, int row_count, void *margins)
 {
     struct ranked features[RANKS_USED_MAX] __attribute__((aligned(64)));
     __m256i splits[RANKS_PREDICATES_MAX + 1];
     struct batch b = {m, row_count, features, splits};
     _Static_assert(sizeof(features) + sizeof(splits) <= TIER_SCRATCH_BYTES, "stack");
-    size_t outputs = (size_t)m->output_count;
-    for (size_t r = 0; r < (size_t)row_count; r++)
-        for (size_t o = 0; o < outputs; o++)
-            margins[r * outputs + o] = m->base[o];
+    begin_margins(&b, margins);
     make_ranks(&b, rows);
     int output = 0;
     for (const struct ranks_chunk *c = m->chunks; c < m->chunks + m->chunk_count; c++) {
@@ -443,7 +500,10 @@ void ranks_score_batch(const struct ranks *m, const float *rows, int row_count, 
                 output++;
             int end =
                 m->first_tree[output + 1] < c->end_tree ? m->first_tree[output + 1] : c->end_tree;
-            add_output(&b, output, tree, end, margins);
+            if (m->is_double)
+                add_wide_output(&b, output, tree, end, margins);
+            else
+                add_output(&b, output, tree, end, margins);
             tree = end;
         }
     }

@@ -3,14 +3,15 @@
  * Every tree is filled up to the depth of the deepest, so node i has the children 2i and 2i + 1,
  * a walk has as many steps as the forest is deep, and no step needs a branch:
  *
- *     i = 2 * i + !(x[slot[i]] < threshold[i])
+ *     i = 2 * i + (threshold[i] < x[slot[i]])
  *
- * A place below a leaf repeats the leaf, so it does not matter where its tests lead.
+ * A place below a leaf repeats the leaf, so it does not matter where its tests lead. Numbers are
+ * whole: floats in their order, thresholds one less, so that "left when x < t" is the carry of one
+ * comparison, which the next instruction shifts in.
  *
  * Missing values need no test either. A row is first spread over slots, one per feature and
- * default direction: a missing value becomes -infinity in the slot of the nodes that send it
- * left, and +infinity in the slot of those that send it right. (Therefore a threshold must not be
- * -infinity, of which nothing is left.)
+ * default direction: a missing value becomes the least number in the slot of the nodes that send it
+ * left, and the greatest in the slot of those that send it right.
  *
  * Eight trees are walked at once to keep eight loads under way; a batch takes eight trees through
  * all its rows before the next eight, so that they stay in the L1 cache.
@@ -27,26 +28,39 @@ enum {
     DEPTH_MAX = 8,     /* memory doubles with each level */
     SLOTS_DENSE = 256, /* up to here slots are numbered by a byte and every feature has both */
     SLOTS_MAX = 4096,
-    SCRATCH_FLOATS = 16384,
+    SCRATCH_NUMBERS = 16384,
     ROWS_MAX = 64, /* of one pass over the trees */
     BYTES_FREE = 1 << 20,
     BYTES_FACTOR = 4, /* padding may make a forest this much larger than its nodes, not more */
 };
-_Static_assert(SCRATCH_FLOATS * sizeof(float) <= TIER_SCRATCH_BYTES,
+_Static_assert(SCRATCH_NUMBERS * sizeof(uint32_t) <= TIER_SCRATCH_BYTES,
                "rows are spread on the stack");
 
 struct heap {
     int feature_count, output_count;
     int depth;
-    int slot_count, left_count; /* missing is -infinity in the first left_count slots */
+    int slot_count, left_count; /* missing is the least in the first left_count slots */
     bool is_wide;               /* slots[] are uint16_t, slot_features[] says of which feature */
+    bool is_double;             /* leaves and margins are, else float */
     const float *base;
     const int *first_tree;
-    const float *thresholds; /* [trees + LANES, 1 << depth], entry 0 of each unused */
-    const void *slots;       /* the same; uint8_t or uint16_t */
-    const float *leaves;     /* [trees + LANES, 1 << depth] */
+    const uint32_t *thresholds; /* [trees + LANES, 1 << depth], entry 0 of each unused */
+    const void *slots;          /* the same; uint8_t or uint16_t */
+    const void *leaves;         /* [trees + LANES, 1 << depth] */
     const uint16_t *slot_features;
 };
+
+#define ORDER_LEFT 0U
+#define ORDER_RIGHT UINT32_MAX
+
+/* Whole numbers in the order of the floats, between the two above; -0 is 0. */
+static uint32_t order_of(float x)
+{
+    uint32_t bits;
+    x += 0.0f;
+    memcpy(&bits, &x, sizeof(bits));
+    return bits ^ ((uint32_t)((int32_t)bits >> 31) | 0x80000000U);
+}
 
 /* --- building ------------------------------------------------------------------ */
 
@@ -98,16 +112,21 @@ static void slots_done(struct slots *s)
     free(s->of[0]);
 }
 
+static size_t leaf_bytes(const struct forest *f)
+{
+    return f->is_double ? sizeof(double) : sizeof(float);
+}
+
 static size_t tree_bytes(const struct forest *f, bool is_wide)
 {
-    size_t node = 2 * sizeof(float) + (is_wide ? sizeof(uint16_t) : sizeof(uint8_t));
-    return node << f->depth;
+    size_t slot = is_wide ? sizeof(uint16_t) : sizeof(uint8_t);
+    return (sizeof(uint32_t) + leaf_bytes(f) + slot) << f->depth;
 }
 
 static bool fits(const struct forest *f)
 {
     struct slots slots;
-    if (!forest_is_plain(f) || f->is_double || f->has_low_threshold || f->depth > DEPTH_MAX ||
+    if (!forest_is_plain(f) || f->has_low_threshold || f->depth > DEPTH_MAX ||
         !slots_init(&slots, f))
         return false;
     size_t bytes = tree_bytes(f, slots.is_wide) * (size_t)f->tree_count;
@@ -120,7 +139,8 @@ static bool fits(const struct forest *f)
 struct fill {
     const struct forest *forest;
     const struct slots *slots;
-    float *thresholds, *leaves;
+    uint32_t *thresholds;
+    void *leaves;
     uint8_t *slots8;
     uint16_t *slots16;
 };
@@ -145,15 +165,18 @@ static void fill_tree(const struct fill *fill, size_t t)
         for (size_t i = 0; i < level; i++) {
             const struct forest_node *node = &f->nodes[places[i]];
             size_t at = t * width + level + i;
-            fill->thresholds[at] = node->left ? forest_threshold(node) : INFINITY;
+            fill->thresholds[at] = order_of(node->left ? forest_threshold(node) : INFINITY) - 1;
             put_slot(fill, at, node);
             below[2 * i] = node->left ? node->left : places[i];
             below[2 * i + 1] = node->left ? node->left + 1 : places[i];
         }
         memcpy(places, below, 2 * level * sizeof(*places));
     }
-    for (size_t i = 0; i < width; i++)
-        fill->leaves[t * width + i] = (float)f->nodes[places[i]].value;
+    for (size_t i = 0, at = t * width; i < width; i++, at++)
+        if (f->is_double)
+            ((double *)fill->leaves)[at] = f->nodes[places[i]].value;
+        else
+            ((float *)fill->leaves)[at] = (float)f->nodes[places[i]].value;
 }
 
 static void *build_with(const struct forest *f, const struct slots *slots, size_t *bytes)
@@ -162,8 +185,8 @@ static void *build_with(const struct forest *f, const struct slots *slots, size_
     size_t places = ((size_t)f->tree_count + LANES) << f->depth;
     size_t slot_bytes = slots->is_wide ? sizeof(uint16_t) : sizeof(uint8_t);
     size_t at_thresholds = TIER_ROUND(sizeof(struct heap));
-    size_t at_leaves = TIER_ROUND(at_thresholds + places * sizeof(float));
-    size_t at_slots = TIER_ROUND(at_leaves + places * sizeof(float));
+    size_t at_leaves = TIER_ROUND(at_thresholds + places * sizeof(uint32_t));
+    size_t at_slots = TIER_ROUND(at_leaves + places * leaf_bytes(f));
     size_t at_features = TIER_ROUND(at_slots + places * slot_bytes);
     size_t at_base = TIER_ROUND(at_features + count * sizeof(uint16_t));
     size_t at_first = TIER_ROUND(at_base + outputs * sizeof(float));
@@ -174,8 +197,8 @@ static void *build_with(const struct forest *f, const struct slots *slots, size_
     memset(block, 0, size);
     struct fill fill = {f,
                         slots,
-                        (float *)(block + at_thresholds),
-                        (float *)(block + at_leaves),
+                        (uint32_t *)(block + at_thresholds),
+                        block + at_leaves,
                         (uint8_t *)(block + at_slots),
                         (uint16_t *)(block + at_slots)};
     for (size_t t = 0; t < (size_t)f->tree_count; t++)
@@ -194,6 +217,7 @@ static void *build_with(const struct forest *f, const struct slots *slots, size_
         .slot_count = slots->count,
         .left_count = slots->left_count,
         .is_wide = slots->is_wide,
+        .is_double = f->is_double,
         .thresholds = fill.thresholds,
         .leaves = fill.leaves,
         .slots = block + at_slots,
@@ -217,87 +241,126 @@ static void *build(const struct forest *f, size_t *bytes)
 
 /* --- scoring -------------------------------------------------------------------- */
 
-static void spread(const struct heap *m, const float *row, float *x)
+static void spread(const struct heap *m, const float *row, uint32_t *x)
 {
     if (!m->is_wide) {
-        float *restrict left = x, *restrict right = x + m->feature_count;
+        uint32_t *restrict left = x, *restrict right = x + m->feature_count;
         for (int i = 0; i < m->feature_count; i++) {
-            left[i] = isnan(row[i]) ? -INFINITY : row[i];
-            right[i] = isnan(row[i]) ? INFINITY : row[i];
+            uint32_t order = order_of(row[i]);
+            left[i] = isnan(row[i]) ? ORDER_LEFT : order;
+            right[i] = isnan(row[i]) ? ORDER_RIGHT : order;
         }
         return;
     }
     for (int s = 0; s < m->slot_count; s++) {
         float value = row[m->slot_features[s]];
-        x[s] = !isnan(value) ? value : s < m->left_count ? -INFINITY : INFINITY;
+        uint32_t missing = s < m->left_count ? ORDER_LEFT : ORDER_RIGHT;
+        x[s] = isnan(value) ? missing : order_of(value);
     }
 }
 
+#define INLINE static inline __attribute__((always_inline))
+
+/* Keeps the compiler from seeing that a copy is one: i + copy + carry is one instruction, 2 i +
+ * carry would be three. */
+#define HIDE(copy) __asm__("" : "+r"(copy))
+
 #define EACH_LANE(DO) DO(0) DO(1) DO(2) DO(3) DO(4) DO(5) DO(6) DO(7)
 
-/* Adds the leaves of up to eight trees, of which `count` are wanted, to `sum`. The lanes are
+/* Which of the loops below this is; constants where they are compiled. */
+struct form {
+    bool is_wide, is_double;
+    int depth;
+};
+
+/* Adds the leaves of up to eight trees, of which `count` are wanted, to a margin. The lanes are
  * separate variables so that each stays in a register of its own. */
-static inline __attribute__((always_inline)) float add_trees(const struct heap *m, size_t tree,
-                                                             int count, const float *x, float sum,
-                                                             bool is_wide, int depth)
+INLINE void add_trees(const struct heap *m, size_t tree, int count, const uint32_t *x,
+                      struct form form, float *margin, double *wide_margin)
 {
-    const size_t width = (size_t)1 << depth;
-    const float *thresholds = m->thresholds + tree * width;
-    const float *leaves = m->leaves + tree * width;
+    const size_t width = (size_t)1 << form.depth;
+    const uint32_t *thresholds = m->thresholds + tree * width;
     const uint8_t *slots8 = (const uint8_t *)m->slots + tree * width;
     const uint16_t *slots16 = (const uint16_t *)m->slots + tree * width;
+    const float *leaves = (const float *)m->leaves + tree * width;
+    const double *wide_leaves = (const double *)m->leaves + tree * width;
 #define BEGIN(k) uint32_t i##k = 1;
 #define STEP(k)                                                                                    \
     {                                                                                              \
         size_t at = i##k + (k) * width;                                                            \
-        i##k = 2 * i##k + !(x[is_wide ? slots16[at] : slots8[at]] < thresholds[at]);               \
+        uint32_t twice = i##k;                                                                     \
+        HIDE(twice);                                                                               \
+        i##k += twice + (thresholds[at] < x[form.is_wide ? slots16[at] : slots8[at]]);             \
     }
 #define ADD(k)                                                                                     \
-    if ((k) < count)                                                                               \
-        sum += leaves[(k) * width + i##k - width];
+    if ((k) < count && form.is_double)                                                             \
+        *wide_margin += wide_leaves[(k) * width + i##k - width];                                   \
+    else if ((k) < count)                                                                          \
+        *margin += leaves[(k) * width + i##k - width];
     EACH_LANE(BEGIN)
-    for (int d = 0; d < depth; d++) {
+    for (int d = 0; d < form.depth; d++) {
         EACH_LANE(STEP)
     }
     EACH_LANE(ADD)
 #undef BEGIN
 #undef STEP
 #undef ADD
-    return sum;
 }
 
 /* Eight trees, or the last ones of an output, for all rows. */
-static inline __attribute__((always_inline)) void add_block(const struct heap *m, int tree,
-                                                            int count, const float *x, int rows,
-                                                            float *sums, bool is_wide, int depth)
+INLINE void add_block(const struct heap *m, int tree, int count, const uint32_t *x, int rows,
+                      void *margins, int output, struct form form)
 {
-    for (int r = 0; r < rows; r++, x += m->slot_count, sums += m->output_count)
-        *sums = add_trees(m, (size_t)tree, count, x, *sums, is_wide, depth);
-}
-
-static inline __attribute__((always_inline)) void
-score_rows(const struct heap *m, const float *x, int rows, float *margins, bool is_wide, int depth)
-{
-    size_t outputs = (size_t)m->output_count;
-    for (int o = 0; o < m->output_count; o++) {
-        int tree = m->first_tree[o], end = m->first_tree[o + 1];
-        for (size_t r = 0; r < (size_t)rows; r++)
-            margins[r * outputs + (size_t)o] = m->base[o];
-        for (; tree + LANES <= end; tree += LANES)
-            add_block(m, tree, LANES, x, rows, margins + o, is_wide, depth);
-        if (tree < end)
-            add_block(m, tree, end - tree, x, rows, margins + o, is_wide, depth);
+    float *narrow = (float *)margins + output;
+    double *wide = (double *)margins + output;
+    for (int r = 0; r < rows; r++, x += m->slot_count) {
+        float sum = form.is_double ? 0 : *narrow;
+        double wide_sum = form.is_double ? *wide : 0;
+        add_trees(m, (size_t)tree, count, x, form, &sum, &wide_sum);
+        if (form.is_double)
+            *wide = wide_sum;
+        else
+            *narrow = sum;
+        narrow += m->output_count;
+        wide += m->output_count;
     }
 }
 
-static void score_chunk(const struct heap *m, const float *x, int rows, float *margins)
+static void begin_margins(const struct heap *m, int rows, void *margins)
 {
-    if (m->is_wide)
-        score_rows(m, x, rows, margins, true, m->depth);
+    size_t outputs = (size_t)m->output_count;
+    for (size_t i = 0; i < (size_t)rows * outputs; i++)
+        if (m->is_double)
+            ((double *)margins)[i] = (double)m->base[i % outputs];
+        else
+            ((float *)margins)[i] = m->base[i % outputs];
+}
+
+INLINE void score_rows(const struct heap *m, const uint32_t *x, int rows, void *margins,
+                       struct form form)
+{
+    for (int o = 0; o < m->output_count; o++) {
+        int tree = m->first_tree[o], end = m->first_tree[o + 1];
+        for (; tree + LANES <= end; tree += LANES)
+            add_block(m, tree, LANES, x, rows, margins, o, form);
+        if (tree < end)
+            add_block(m, tree, end - tree, x, rows, margins, o, form);
+    }
+}
+
+static void score_chunk(const struct heap *m, const uint32_t *x, int rows, void *margins)
+{
+    begin_margins(m, rows, margins);
+    if (m->is_double && m->is_wide)
+        score_rows(m, x, rows, margins, (struct form){true, true, m->depth});
+    else if (m->is_double)
+        score_rows(m, x, rows, margins, (struct form){false, true, m->depth});
+    else if (m->is_wide)
+        score_rows(m, x, rows, margins, (struct form){true, false, m->depth});
     else if (m->depth == 6)
-        score_rows(m, x, rows, margins, false, 6);
+        score_rows(m, x, rows, margins, (struct form){false, false, 6});
     else
-        score_rows(m, x, rows, margins, false, m->depth);
+        score_rows(m, x, rows, margins, (struct form){false, false, m->depth});
 }
 
 static void score(const void *built, const struct tier_rows *in, void *out)
@@ -305,15 +368,17 @@ static void score(const void *built, const struct tier_rows *in, void *out)
     const struct heap *m = built;
     const float *rows = in->rows;
     const int64_t row_count = in->count;
-    float *margins = out;
-    float x[SCRATCH_FLOATS];
-    int chunk = m->slot_count ? SCRATCH_FLOATS / m->slot_count : ROWS_MAX;
+    const size_t row_bytes =
+        (size_t)m->output_count * (m->is_double ? sizeof(double) : sizeof(float));
+    char *margins = out;
+    uint32_t x[SCRATCH_NUMBERS];
+    int chunk = m->slot_count ? SCRATCH_NUMBERS / m->slot_count : ROWS_MAX;
     chunk = chunk < ROWS_MAX ? chunk : ROWS_MAX;
     for (int64_t r = 0; r < row_count; r += chunk) {
         int n = row_count - r < chunk ? (int)(row_count - r) : chunk;
         for (int64_t i = 0; i < n; i++)
             spread(m, rows + (r + i) * m->feature_count, x + i * m->slot_count);
-        score_chunk(m, x, n, margins + r * m->output_count);
+        score_chunk(m, x, n, margins + (size_t)r * row_bytes);
     }
 }
 

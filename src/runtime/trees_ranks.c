@@ -178,18 +178,23 @@ static size_t width_of(const struct forest *f)
     return f->depth > RANKS_DEPTH_UPPER ? 1 << RANKS_DEPTH_MAX : 1 << RANKS_DEPTH_UPPER;
 }
 
+static size_t leaf_bytes(const struct forest *f)
+{
+    return f->is_double ? sizeof(double) : sizeof(float);
+}
+
 static size_t tree_bytes(const struct forest *f)
 {
     size_t width = width_of(f), upper = 2 << RANKS_DEPTH_UPPER;
     size_t lower = f->depth > RANKS_DEPTH_UPPER ? 64 * sizeof(struct ranks_lower) : 0;
-    return upper + width * (sizeof(float) + sizeof(uint16_t)) + lower;
+    return upper + width * (leaf_bytes(f) + sizeof(uint16_t)) + lower;
 }
 
 static bool fits(const struct forest *f)
 {
     struct survey survey;
     size_t bytes_max = BYTES_FREE + (size_t)BYTES_FACTOR * 16 * (size_t)f->node_count;
-    if (!has_instructions() || !forest_is_plain(f) || f->is_double || f->has_low_threshold ||
+    if (!has_instructions() || !forest_is_plain(f) || f->has_low_threshold ||
         f->depth > RANKS_DEPTH_MAX || tree_bytes(f) * (size_t)f->tree_count > bytes_max)
         return false;
     bool is_fit = survey_init(&survey, f);
@@ -300,7 +305,7 @@ struct fill {
     struct chunker *chunker;
     size_t width;
     uint8_t *slots, *ranks;
-    float *leaves;
+    void *leaves;
     struct ranks_lower *lower;
     uint16_t *predicates;
 };
@@ -341,8 +346,11 @@ static void fill_tree(struct fill *fill, size_t tree)
         }
         memcpy(places, below, 2 * level * sizeof(*places));
     }
-    for (size_t i = 0; i < fill->width; i++)
-        fill->leaves[tree * fill->width + i] = (float)f->nodes[places[i]].value;
+    for (size_t i = 0, at = tree * fill->width; i < fill->width; i++, at++)
+        if (f->is_double)
+            ((double *)fill->leaves)[at] = f->nodes[places[i]].value;
+        else
+            ((float *)fill->leaves)[at] = (float)f->nodes[places[i]].value;
 }
 
 static void fill_trees(struct fill *fill)
@@ -492,7 +500,7 @@ static void lay_out(struct layout *l, struct survey *s, struct chunker *c, struc
     p->first_tree = part(l, outputs + 1, sizeof(*p->first_tree));
     p->fill.slots = part(l, padded, 64);
     p->fill.ranks = part(l, padded, 64);
-    p->fill.leaves = part(l, padded * width, sizeof(float));
+    p->fill.leaves = part(l, padded * width, leaf_bytes(s->forest));
     p->fill.lower = part(l, width > 64 ? padded : 0, 64 * sizeof(struct ranks_lower));
     p->fill.predicates = part(l, trees * width, sizeof(uint16_t));
     c->chunks = part(l, (size_t)c->chunk_count, sizeof(*c->chunks));
@@ -520,6 +528,7 @@ static void fill_head(const struct survey *s, const struct chunker *c, const str
         .output_count = f->output_count,
         .tree_count = f->tree_count,
         .is_deep = f->depth > RANKS_DEPTH_UPPER,
+        .is_double = f->is_double,
         .is_prefix = is_prefix(s),
         .used_count = s->used_count,
         .slot_words = s->slot_count <= 64    ? 1
@@ -594,13 +603,15 @@ static void score(const void *built, const struct tier_rows *in, void *out)
 {
     const struct ranks *m = built;
     const float *rows = in->rows;
+    const size_t row_bytes =
+        (size_t)m->output_count * (m->is_double ? sizeof(double) : sizeof(float));
     int64_t row_count = in->count;
-    float *margins = out;
+    char *margins = out;
     while (row_count >= RANKS_BATCH_MIN) {
         int count = row_count < RANKS_BATCH ? (int)row_count : RANKS_BATCH;
         ranks_score_batch(m, rows, count, margins);
         rows += (size_t)count * (size_t)m->feature_count;
-        margins += (size_t)count * (size_t)m->output_count;
+        margins += (size_t)count * row_bytes;
         row_count -= count;
     }
     ranks_score_rows(m, rows, row_count, margins);

@@ -87,6 +87,7 @@ struct ranks_chunk {
 struct ranks {
     int feature_count, output_count, tree_count;
     bool is_deep;               /* 8 levels, else 6 */
+    bool is_double;             /* leaves and margins are, else float */
     bool is_prefix;             /* used[i] == i */
     int used_count, slot_words; /* 1, 2 or 4 words of 64 slots */
     const float *base;
@@ -106,7 +107,7 @@ struct ranks {
 
     const uint8_t *slots;            /* [trees + padding, 64] */
     const uint8_t *ranks;            /* [trees + padding, 64] */
-    const float *leaves;             /* [trees + padding, 64 or 256] */
+    const void *leaves;              /* [trees + padding, 64 or 256] */
     const struct ranks_lower *lower; /* [trees + padding, 64] when deep */
 
     int chunk_count;
@@ -116,9 +117,9 @@ struct ranks {
     const uint16_t *predicates; /* [trees, 64 or 256] 4 * the split's number in its chunk */
 };
 
-/* rows [row_count, feature_count] -> margins [row_count, output_count]; a batch has at most
- * RANKS_BATCH rows. */
-void ranks_score_rows(const struct ranks *m, const float *rows, int64_t row_count, float *margins);
-void ranks_score_batch(const struct ranks *m, const float *rows, int row_count, float *margins);
+/* rows [row_count, feature_count] -> margins [row_count, output_count], float or double; a batch
+ * has at most RANKS_BATCH rows. */
+void ranks_score_rows(const struct ranks *m, const float *rows, int64_t row_count, void *margins);
+void ranks_score_batch(const struct ranks *m, const float *rows, int row_count, void *margins);
 
 #endif

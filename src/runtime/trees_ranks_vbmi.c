@@ -239,38 +239,61 @@ INLINE void walk_lower(const struct ranks *m, const struct slot_words *s, int wo
     _mm512_store_si512(places, step_down(i, _mm512_rorv_epi64(right, second)));
 }
 
-/* The sum of the output that is being added to. */
+/* What leaves are added to: the sum of the output whose turn it is. */
 struct total {
+    const struct ranks *m;
+    void *margins;
     int output;
     float sum;
+    double wide_sum; /* instead of sum */
 };
 
-/* Leaves of `count` trees, in which outputs may end. */
-INLINE struct total add_some(const struct ranks *m, int tree, int count, const float *leaves,
-                             size_t width, const uint64_t *places, struct total total,
-                             float *margins)
+INLINE void begin_output(struct total *total, int output)
 {
-    for (int t = 0; t < count; t++) {
-        while (tree + t == m->first_tree[total.output + 1]) {
-            margins[total.output++] = total.sum;
-            total.sum = m->base[total.output];
-        }
-        total.sum += leaves[(size_t)t * width + places[t] - width];
-    }
-    return total;
+    total->output = output;
+    total->sum = total->m->base[output];
+    total->wide_sum = (double)total->sum;
 }
 
-INLINE struct total add_block(const struct ranks *m, int tree, size_t width, const uint64_t *places,
-                              struct total total, float *margins)
+INLINE void end_output(const struct total *total, bool is_double)
 {
-    const float *leaves = m->leaves + width * (size_t)tree;
-    int left = m->tree_count - tree;
-    if (m->first_tree[total.output + 1] - tree < BLOCK)
-        return add_some(m, tree, left < BLOCK ? left : BLOCK, leaves, width, places, total,
-                        margins);
-    for (size_t t = 0; t < BLOCK; t++)
-        total.sum += leaves[t * width + places[t] - width];
-    return total;
+    if (is_double)
+        ((double *)total->margins)[total->output] = total->wide_sum;
+    else
+        ((float *)total->margins)[total->output] = total->sum;
+}
+
+INLINE void add_leaf(struct total *total, size_t at, bool is_double)
+{
+    if (is_double)
+        total->wide_sum += ((const double *)total->m->leaves)[at];
+    else
+        total->sum += ((const float *)total->m->leaves)[at];
+}
+
+/* A block in which outputs or the forest may end. */
+INLINE void add_last(struct total *total, int tree, size_t width, const uint64_t *places,
+                     bool is_double)
+{
+    const struct ranks *m = total->m;
+    for (int t = 0; t < BLOCK && tree + t < m->tree_count; t++) {
+        while (tree + t == m->first_tree[total->output + 1]) {
+            end_output(total, is_double);
+            begin_output(total, total->output + 1);
+        }
+        add_leaf(total, (size_t)(tree + t - 1) * width + places[t], is_double);
+    }
+}
+
+INLINE void add_block(struct total *total, int tree, size_t width, const uint64_t *places,
+                      bool is_double)
+{
+    if (total->m->first_tree[total->output + 1] - tree < BLOCK) {
+        add_last(total, tree, width, places, is_double);
+        return;
+    }
+    for (int t = 0; t < BLOCK; t++)
+        add_leaf(total, (size_t)(tree + t) * width - width + places[t], is_double);
 }
 
 /* What the stages of some blocks have stored. */
@@ -285,20 +308,20 @@ INLINE bool is_block(int block, int block_count)
     return (unsigned)block < (unsigned)block_count;
 }
 
-INLINE struct total add_trees(const struct ranks *m, const struct slot_words *s, int words,
-                              bool is_deep, float *margins)
+INLINE void add_trees(const struct slot_words *s, int words, bool is_deep, bool is_double,
+                      struct total *total)
 {
     struct belt belt;
+    const struct ranks *m = total->m;
     const int blocks = (m->tree_count + BLOCK - 1) / BLOCK;
     const int lag_lower = LAG_WALK + LAG_LOWER,
               lag_add = (is_deep ? lag_lower : LAG_WALK) + LAG_ADD;
     const size_t width = is_deep ? 1 << RANKS_DEPTH_MAX : 1 << RANKS_DEPTH_UPPER;
-    struct total total = {0, m->base[0]};
     for (int turn = 0; turn < blocks + lag_add; turn++) {
         int added = turn - lag_add, lower = turn - lag_lower, walked = turn - LAG_WALK;
         if (added >= 0)
-            total = add_block(m, BLOCK * added, width,
-                              (is_deep ? belt.lower : belt.upper)[added % RING], total, margins);
+            add_block(total, BLOCK * added, width,
+                      (is_deep ? belt.lower : belt.upper)[added % RING], is_double);
         if (is_deep && is_block(lower, blocks))
             walk_lower(m, s, words, BLOCK * lower, belt.upper[lower % RING],
                        belt.lower[lower % RING]);
@@ -307,34 +330,46 @@ INLINE struct total add_trees(const struct ranks *m, const struct slot_words *s,
         if (turn < blocks)
             compare_block(m, s, words, BLOCK * turn, belt.bits[turn % RING]);
     }
-    return total;
 }
 
-INLINE void score_row(const struct ranks *m, const float *row, float *margins, int words,
-                      bool is_deep)
+INLINE void score_row(const struct ranks *m, const float *row, void *margins, int words,
+                      bool is_deep, bool is_double)
 {
     struct slot_words s;
+    struct total total = {.m = m, .margins = margins};
     look_up_slots(m, row, &s);
-    struct total total = add_trees(m, &s, words, is_deep, margins);
-    margins[total.output] = total.sum;
-    for (int o = total.output + 1; o < m->output_count; o++)
-        margins[o] = m->base[o];
+    begin_output(&total, 0);
+    add_trees(&s, words, is_deep, is_double, &total);
+    end_output(&total, is_double);
+    while (total.output + 1 < m->output_count) {
+        begin_output(&total, total.output + 1);
+        end_output(&total, is_double);
+    }
 }
 
-void ranks_score_rows(const struct ranks *m, const float *rows, int64_t row_count, float *margins)
+INLINE void score_as(const struct ranks *m, const float *row, void *margins, int words)
 {
-    for (; row_count > 0; row_count--, rows += m->feature_count, margins += m->output_count) {
-        if (m->slot_words == 1 && !m->is_deep)
-            score_row(m, rows, margins, 1, false);
-        else if (m->slot_words == 1)
-            score_row(m, rows, margins, 1, true);
-        else if (m->slot_words == 2 && !m->is_deep)
-            score_row(m, rows, margins, 2, false);
+    if (!m->is_deep && !m->is_double)
+        score_row(m, row, margins, words, false, false);
+    else if (!m->is_double)
+        score_row(m, row, margins, words, true, false);
+    else if (!m->is_deep)
+        score_row(m, row, margins, words, false, true);
+    else
+        score_row(m, row, margins, words, true, true);
+}
+
+void ranks_score_rows(const struct ranks *m, const float *rows, int64_t row_count, void *margins)
+{
+    const size_t row_bytes =
+        (size_t)m->output_count * (m->is_double ? sizeof(double) : sizeof(float));
+    char *out = margins;
+    for (; row_count > 0; row_count--, rows += m->feature_count, out += row_bytes) {
+        if (m->slot_words == 1)
+            score_as(m, rows, out, 1);
         else if (m->slot_words == 2)
-            score_row(m, rows, margins, 2, true);
-        else if (!m->is_deep)
-            score_row(m, rows, margins, 4, false);
+            score_as(m, rows, out, 2);
         else
-            score_row(m, rows, margins, 4, true);
+            score_as(m, rows, out, 4);
     }
 }

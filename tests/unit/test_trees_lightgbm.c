@@ -43,7 +43,7 @@ static void check_case(const struct lightgbm_golden *g, const void *model,
                        const struct lightgbm_case *c, enum dtype dtype)
 {
     static const bool both[2] = {true, true};
-    static const int pieces[] = {1 << 20, 1, 7};
+    static const int pieces[] = {1 << 20, 1, 7, 50};
     size_t row_bytes = (size_t)g->features * (dtype == DTYPE_F64 ? sizeof(double) : sizeof(float));
     struct arena *arena = arena_new(ARENA_BYTES);
     struct err err = {0};
@@ -91,8 +91,9 @@ static void check_model(const struct lightgbm_golden *g, const char *path, enum 
 
 static void every_tier_gives_the_scores_of_lightgbm(void **state)
 {
-    static const enum trees_tier tiers[] = {TREES_TIER_BEST, TREES_TIER_SPARSE, TREES_TIER_HEAP};
-    int taken[3] = {0};
+    static const enum trees_tier tiers[] = {TREES_TIER_BEST, TREES_TIER_SPARSE, TREES_TIER_HEAP,
+                                            TREES_TIER_VBMI};
+    int taken[4] = {0};
     glob_t list;
     (void)state;
     assert_int_equal(glob("tests/golden/lightgbm/[0-9]*/*.golden", 0, NULL, &list), 0);
@@ -103,12 +104,14 @@ static void every_tier_gives_the_scores_of_lightgbm(void **state)
             fail_msg("%s cannot be read", list.gl_pathv[i]);
         char path[LIGHTGBM_PATH_MAX + 8];
         snprintf(path, sizeof(path), "%s.txt", g.stem);
-        for (int t = 0; t < 3; t++)
+        for (int t = 0; t < 4; t++)
             check_model(&g, path, tiers[t], &taken[t]);
         free(g.numbers);
     }
-    print_message("models by tier: best %d, sparse %d, heap %d\n", taken[0], taken[1], taken[2]);
+    print_message("models by tier: best %d, sparse %d, heap %d, vbmi %d\n", taken[0], taken[1],
+                  taken[2], taken[3]);
     assert_true(taken[0] == (int)list.gl_pathc);
+    assert_true(taken[2] > 0);
     globfree(&list);
 }
 

@@ -21,40 +21,44 @@ struct shape {
     int leaf_percent; /* chance of a leaf above the full depth */
     bool has_categories, has_low;
     int tiers; /* at least these take it: 1 sparse, 2 and heap, 3 and vbmi */
+    bool is_double;
 };
 
 static const struct shape shapes[] = {
-    {"one leaf each", 3, 1, 20, 0, 5, 0, false, false, 3},
-    {"stumps", 4, 1, 33, 1, 9, 0, false, false, 3},
-    {"no tree", 2, 3, 0, 0, 1, 0, false, false, 3},
-    {"depth 6, full", 30, 1, 100, 6, 40, 0, false, false, 3},
-    {"depth 6, saturated", 5, 1, 60, 6, 256, 0, false, false, 3},
-    {"depth 6, ragged", 9, 1, 17, 6, 255, 20, false, false, 3},
-    {"depth 7, ragged", 12, 1, 25, 7, 254, 10, false, false, 3},
-    {"depth 8, full", 30, 1, 70, 8, 256, 0, false, false, 3},
-    {"depth 8, two features", 2, 1, 64, 8, 256, 5, false, false, 3},
-    {"many splits, several chunks", 60, 1, 220, 8, 256, 0, false, false, 3},
-    {"33 slots and more", 33, 1, 30, 5, 30, 10, false, false, 3},
-    {"65 features", 65, 1, 30, 6, 12, 10, false, false, 3},
-    {"128 features", 128, 1, 40, 6, 20, 10, false, false, 3},
-    {"four slot words, deep", 128, 2, 40, 8, 50, 10, false, false, 3},
-    {"129 features", 129, 1, 60, 6, 20, 0, false, false, 2},
-    {"257 thresholds", 3, 1, 60, 6, 400, 0, false, false, 3},
-    {"900 thresholds", 30, 1, 100, 8, 900, 5, false, false, 3},
-    {"900 thresholds of the first and last", 2, 2, 90, 7, 900, 5, false, false, 3},
-    {"512 thresholds", 3, 1, 60, 8, 512, 0, false, false, 3},
-    {"513 thresholds", 3, 1, 60, 8, 513, 0, false, false, 3},
-    {"16 thresholds", 40, 1, 60, 5, 16, 0, false, false, 3},
-    {"9000 thresholds", 2, 1, 250, 8, 9000, 0, false, false, 3},
-    {"too many thresholds", 60, 1, 250, 8, 4000, 0, false, false, 2},
-    {"1000 features", 1000, 1, 40, 6, 20, 10, false, false, 2},
-    {"classes", 10, 7, 91, 4, 60, 15, false, false, 3},
-    {"classes, deep", 10, 3, 50, 8, 200, 15, false, false, 3},
-    {"classes without a tree", 10, 40, 31, 6, 60, 15, false, false, 3},
-    {"any floats", 20, 1, 30, 5, 0, 10, false, false, 3},
-    {"low thresholds", 6, 1, 30, 5, 20, 10, false, true, 1},
-    {"depth 9", 6, 1, 12, 9, 100, 10, false, false, 1},
-    {"categories", 6, 2, 40, 6, 20, 10, true, false, 1},
+    {"one leaf each", 3, 1, 20, 0, 5, 0, false, false, 3, false},
+    {"stumps", 4, 1, 33, 1, 9, 0, false, false, 3, false},
+    {"no tree", 2, 3, 0, 0, 1, 0, false, false, 3, false},
+    {"depth 6, full", 30, 1, 100, 6, 40, 0, false, false, 3, false},
+    {"depth 6, saturated", 5, 1, 60, 6, 256, 0, false, false, 3, false},
+    {"depth 6, ragged", 9, 1, 17, 6, 255, 20, false, false, 3, false},
+    {"depth 7, ragged", 12, 1, 25, 7, 254, 10, false, false, 3, false},
+    {"depth 8, full", 30, 1, 70, 8, 256, 0, false, false, 3, false},
+    {"depth 8, two features", 2, 1, 64, 8, 256, 5, false, false, 3, false},
+    {"many splits, several chunks", 60, 1, 220, 8, 256, 0, false, false, 3, false},
+    {"33 slots and more", 33, 1, 30, 5, 30, 10, false, false, 3, false},
+    {"65 features", 65, 1, 30, 6, 12, 10, false, false, 3, false},
+    {"128 features", 128, 1, 40, 6, 20, 10, false, false, 3, false},
+    {"four slot words, deep", 128, 2, 40, 8, 50, 10, false, false, 3, false},
+    {"129 features", 129, 1, 60, 6, 20, 0, false, false, 2, false},
+    {"257 thresholds", 3, 1, 60, 6, 400, 0, false, false, 3, false},
+    {"900 thresholds", 30, 1, 100, 8, 900, 5, false, false, 3, false},
+    {"900 thresholds of the first and last", 2, 2, 90, 7, 900, 5, false, false, 3, false},
+    {"512 thresholds", 3, 1, 60, 8, 512, 0, false, false, 3, false},
+    {"513 thresholds", 3, 1, 60, 8, 513, 0, false, false, 3, false},
+    {"16 thresholds", 40, 1, 60, 5, 16, 0, false, false, 3, false},
+    {"9000 thresholds", 2, 1, 250, 8, 9000, 0, false, false, 3, false},
+    {"too many thresholds", 60, 1, 250, 8, 4000, 0, false, false, 2, false},
+    {"1000 features", 1000, 1, 40, 6, 20, 10, false, false, 2, false},
+    {"classes", 10, 7, 91, 4, 60, 15, false, false, 3, false},
+    {"classes, deep", 10, 3, 50, 8, 200, 15, false, false, 3, false},
+    {"classes without a tree", 10, 40, 31, 6, 60, 15, false, false, 3, false},
+    {"doubles", 30, 1, 60, 6, 40, 10, false, false, 3, true},
+    {"doubles, deep", 30, 2, 90, 8, 700, 5, false, false, 3, true},
+    {"doubles, 300 features", 300, 3, 40, 7, 20, 5, false, false, 2, true},
+    {"any floats", 20, 1, 30, 5, 0, 10, false, false, 3, false},
+    {"low thresholds", 6, 1, 30, 5, 20, 10, false, true, 1, false},
+    {"depth 9", 6, 1, 12, 9, 100, 10, false, false, 1, false},
+    {"categories", 6, 2, 40, 6, 20, 10, true, false, 1, false},
 };
 
 static uint64_t below(struct rand *rand, uint64_t end)
@@ -168,9 +172,10 @@ static void make_forest(const struct shape *shape, struct arena *arena, struct f
     struct err err = {0};
     size.categories = shape->has_categories ? 8 * size.nodes : 0;
     assert_int_equal(forest_init(forest, &size, arena, &err), ERR_OK);
+    forest->is_double = shape->is_double;
     for (int t = 0; t < shape->trees; t++)
         add_random_tree(shape, forest, t, scratch, rand);
-    for (int o = 0; o < shape->outputs; o++)
+    for (int o = 0; o < shape->outputs && !shape->is_double; o++)
         forest->base[o] = (float)o / 3.0f;
     assert_int_equal(forest_seal(forest, &err), ERR_OK);
     arena_free(scratch);
@@ -215,23 +220,35 @@ static bool goes_left(const struct forest *f, const struct forest_node *node, fl
     return x < 0 || x >= 16777216.0f || !set_has(f, node, (uint32_t)x);
 }
 
-static float expected_margin(const struct forest *f, int output, const float *row)
+static double expected_margin(const struct forest *f, int output, const float *row)
 {
     float sum = f->base[output];
+    double wide_sum = 0;
     for (int t = f->first_tree[output]; t < f->first_tree[output + 1]; t++) {
         const struct forest_node *node = &f->nodes[f->trees[t].root];
         while (node->left)
             node = &f->nodes[node->left + !goes_left(f, node, row[node->feature])];
         sum += (float)node->value;
+        wide_sum += node->value;
     }
-    return sum;
+    return f->is_double ? wide_sum : (double)sum;
+}
+
+/* Bit by bit, as the forest's type. */
+static bool is_margin(const struct shape *shape, const void *margins, int i, double expected)
+{
+    if (shape->is_double)
+        return memcmp((const double *)margins + i, &expected, sizeof(expected)) == 0;
+    return memcmp((const float *)margins + i, &(float){(float)expected}, sizeof(float)) == 0;
 }
 
 static bool check_tier(const struct shape *shape, const struct forest *forest,
-                       const struct tier *tier, const float *rows, const float *expected)
+                       const struct tier *tier, const float *rows, const double *expected)
 {
     static const int pieces[] = {ROWS, 256, 49, 1};
-    float *margins = malloc((size_t)(ROWS * shape->outputs) * sizeof(float));
+    size_t margin_bytes = shape->is_double ? sizeof(double) : sizeof(float);
+    size_t row_bytes = (size_t)shape->outputs * margin_bytes;
+    char *margins = malloc(ROWS * row_bytes);
     size_t bytes = 0;
     if (!tier->fits(forest)) {
         free(margins);
@@ -243,12 +260,12 @@ static bool check_tier(const struct shape *shape, const struct forest *forest,
         for (int r = 0; r < ROWS; r += pieces[p]) {
             int count = ROWS - r < pieces[p] ? ROWS - r : pieces[p];
             const struct tier_rows part = {.count = count, .rows = rows + r * shape->features};
-            tier->score(built, &part, margins + r * shape->outputs);
+            tier->score(built, &part, margins + (size_t)r * row_bytes);
         }
         for (int i = 0; i < ROWS * shape->outputs; i++)
-            if (memcmp(&margins[i], &expected[i], sizeof(float)) != 0)
-                fail_msg("%s, tier %s, pieces of %d: margin %d is %.9g, expected %.9g", shape->name,
-                         tier->name, pieces[p], i, (double)margins[i], (double)expected[i]);
+            if (!is_margin(shape, margins, i, expected[i]))
+                fail_msg("%s, tier %s, pieces of %d: margin %d is not %.17g", shape->name,
+                         tier->name, pieces[p], i, expected[i]);
     }
     free(built);
     free(margins);
@@ -263,7 +280,7 @@ static void check_shape(const struct shape *shape, uint64_t seed)
     rand_seed(&rand, seed);
     make_forest(shape, arena, &forest, &rand);
     float *rows = arena_alloc(arena, (size_t)(ROWS * shape->features) * sizeof(float));
-    float *expected = arena_alloc(arena, (size_t)(ROWS * shape->outputs) * sizeof(float));
+    double *expected = arena_alloc(arena, (size_t)(ROWS * shape->outputs) * sizeof(double));
     for (int i = 0; i < ROWS * shape->features; i++)
         rows[i] = random_value(shape, &rand);
     for (int r = 0; r < ROWS; r++)
