@@ -25,6 +25,7 @@ enum {
     LANES = 16, /* of float32 */
     GROUPS = RANKS_BATCH / LANES,
     TABLE = 2 * LANES, /* leaves that one instruction chooses from */
+    DIGITS_RAGGED = 5, /* of a leaf's number in a ragged tree */
     DIGITS_MAX = 14,   /* of a place in a run, binary */
 };
 
@@ -339,6 +340,31 @@ INLINE void resolve_levels(const __m256i *splits, const uint16_t *numbers, int d
     }
 }
 
+/* Which rows come to each leaf of a ragged tree: from the root on, a split's rows are parted among
+ * its children. The rows of some leaves together are the binary digits of the leaves' numbers. */
+INLINE void resolve_ragged(const __m256i *splits, const uint16_t *numbers,
+                           const struct ranks_ragged *tree, __m256i *level)
+{
+    __m256i rows[2 * RANKS_LEAVES_RAGGED], some[RANKS_LEAVES_RAGGED];
+    rows[0] = _mm256_set1_epi8(-1);
+    rows[RANKS_NOWHERE] = _mm256_setzero_si256();
+    for (int k = 0; k < RANKS_LEAVES_RAGGED - 1; k++) {
+        __m256i here = rows[tree->split_places[k]], right = split_at(splits, numbers[k]);
+        rows[2 * k + 1] = _mm256_andnot_si256(right, here);
+        rows[2 * k + 2] = _mm256_and_si256(right, here);
+    }
+    for (int i = 0; i < RANKS_LEAVES_RAGGED; i++)
+        some[i] = rows[tree->leaf_places[i]];
+    for (int digit = DIGITS_RAGGED - 1, count = RANKS_LEAVES_RAGGED / 2; digit >= 0;
+         digit--, count /= 2) {
+        level[digit] = _mm256_setzero_si256();
+        for (int i = 0; i < count; i++) {
+            level[digit] = _mm256_or_si256(level[digit], some[2 * i + 1]);
+            some[i] = _mm256_or_si256(some[2 * i], some[2 * i + 1]);
+        }
+    }
+}
+
 /* --- 4. leaves ------------------------------------------------------------------------------- */
 
 /* The levels of a tree, as words of 64 rows or parts of 16. */
@@ -412,15 +438,20 @@ union sums {
     char aligned __attribute__((aligned(64)));
 };
 
+/* `depth` digits of a leaf's number. */
 INLINE void add_trees(const struct batch *b, int tree, int end, int depth, bool is_double,
                       union sums *sums)
 {
     const size_t width = (size_t)1 << depth;
     const int words = (b->row_count + 63) / 64;
     for (; tree < end; tree++) {
+        const uint16_t *numbers = b->m->predicates + (size_t)tree * width;
         union level_bits bits;
         __m256i level[RANKS_DEPTH_MAX]; /* apart from the union, so that they stay in registers */
-        resolve_levels(b->splits, b->m->predicates + (size_t)tree * width, depth, level);
+        if (depth == DIGITS_RAGGED)
+            resolve_ragged(b->splits, numbers, &b->m->ragged[tree], level);
+        else
+            resolve_levels(b->splits, numbers, depth, level);
         for (int l = 0; l < depth; l++)
             bits.rows[l] = level[l];
         if (is_double)
@@ -432,20 +463,24 @@ INLINE void add_trees(const struct batch *b, int tree, int end, int depth, bool 
     }
 }
 
+INLINE void add_as(const struct batch *b, int tree, int end, bool is_double, union sums *sums)
+{
+    if (b->m->form == RANKS_SHALLOW)
+        add_trees(b, tree, end, RANKS_DEPTH_UPPER, is_double, sums);
+    else if (b->m->form == RANKS_DEEP)
+        add_trees(b, tree, end, RANKS_DEPTH_MAX, is_double, sums);
+    else
+        add_trees(b, tree, end, DIGITS_RAGGED, is_double, sums);
+}
+
 APART void add_floats(const struct batch *b, int tree, int end, union sums *sums)
 {
-    if (b->m->is_deep)
-        add_trees(b, tree, end, RANKS_DEPTH_MAX, false, sums);
-    else
-        add_trees(b, tree, end, RANKS_DEPTH_UPPER, false, sums);
+    add_as(b, tree, end, false, sums);
 }
 
 APART void add_doubles(const struct batch *b, int tree, int end, union sums *sums)
 {
-    if (b->m->is_deep)
-        add_trees(b, tree, end, RANKS_DEPTH_MAX, true, sums);
-    else
-        add_trees(b, tree, end, RANKS_DEPTH_UPPER, true, sums);
+    add_as(b, tree, end, true, sums);
 }
 
 /* The trees of one output in one chunk; its margins are gathered into one array meanwhile. */

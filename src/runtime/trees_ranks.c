@@ -173,9 +173,34 @@ static bool survey_init(struct survey *s, const struct forest *forest)
     return s->used_of && s->pool && collect_thresholds(s) && number_slots(s);
 }
 
-static size_t width_of(const struct forest *f)
+static bool is_ragged(const struct forest *f)
 {
-    return f->depth > RANKS_DEPTH_UPPER ? 1 << RANKS_DEPTH_MAX : 1 << RANKS_DEPTH_UPPER;
+    for (int t = 0; t < f->tree_count; t++)
+        if (f->trees[t].node_count >= 2 * RANKS_LEAVES_RAGGED)
+            return false;
+    return true;
+}
+
+/* False: no form takes the forest. */
+static bool choose_form(const struct forest *f, enum ranks_form *form)
+{
+    *form = f->depth <= RANKS_DEPTH_UPPER ? RANKS_SHALLOW
+            : is_ragged(f)                ? RANKS_RAGGED
+                                          : RANKS_DEEP;
+    return *form != RANKS_DEEP || f->depth <= RANKS_DEPTH_MAX;
+}
+
+static size_t width_of(enum ranks_form form)
+{
+    return form == RANKS_SHALLOW ? 1 << RANKS_DEPTH_UPPER
+           : form == RANKS_DEEP  ? 1 << RANKS_DEPTH_MAX
+                                 : RANKS_LEAVES_RAGGED;
+}
+
+/* Splits of a tree that are compared at once. */
+static size_t compared_of(enum ranks_form form)
+{
+    return form == RANKS_RAGGED ? RANKS_LEAVES_RAGGED : 1 << RANKS_DEPTH_UPPER;
 }
 
 static size_t leaf_bytes(const struct forest *f)
@@ -183,19 +208,20 @@ static size_t leaf_bytes(const struct forest *f)
     return f->is_double ? sizeof(double) : sizeof(float);
 }
 
-static size_t tree_bytes(const struct forest *f)
+static size_t tree_bytes(const struct forest *f, enum ranks_form form)
 {
-    size_t width = width_of(f), upper = 2 << RANKS_DEPTH_UPPER;
-    size_t lower = f->depth > RANKS_DEPTH_UPPER ? 64 * sizeof(struct ranks_lower) : 0;
-    return upper + width * (leaf_bytes(f) + sizeof(uint16_t)) + lower;
+    size_t bytes = 2 * compared_of(form) + width_of(form) * (leaf_bytes(f) + sizeof(uint16_t));
+    bytes += form == RANKS_DEEP ? 64 * sizeof(struct ranks_lower) : 0;
+    return bytes + (form == RANKS_RAGGED ? sizeof(struct ranks_ragged) : 0);
 }
 
 static bool fits(const struct forest *f)
 {
     struct survey survey;
+    enum ranks_form form;
     size_t bytes_max = BYTES_FREE + (size_t)BYTES_FACTOR * 16 * (size_t)f->node_count;
     if (!has_instructions() || !forest_is_plain(f) || f->has_low_threshold ||
-        f->depth > RANKS_DEPTH_MAX || tree_bytes(f) * (size_t)f->tree_count > bytes_max)
+        !choose_form(f, &form) || tree_bytes(f, form) * (size_t)f->tree_count > bytes_max)
         return false;
     bool is_fit = survey_init(&survey, f);
     survey_done(&survey);
@@ -303,12 +329,22 @@ static int mark_chunk(struct chunker *c, int first)
 struct fill {
     struct survey *survey;
     struct chunker *chunker;
-    size_t width;
+    enum ranks_form form;
+    size_t width, compared;
     uint8_t *slots, *ranks;
     void *leaves;
     struct ranks_lower *lower;
+    struct ranks_ragged *ragged;
     uint16_t *predicates;
 };
+
+static void put_leaf(const struct fill *fill, size_t at, double value)
+{
+    if (fill->survey->forest->is_double)
+        ((double *)fill->leaves)[at] = value;
+    else
+        ((float *)fill->leaves)[at] = (float)value;
+}
 
 static void put_split(struct fill *fill, size_t tree, size_t place, const struct forest_node *node)
 {
@@ -319,9 +355,9 @@ static void put_split(struct fill *fill, size_t tree, size_t place, const struct
         rank = (uint8_t)(find_place(s, node).rank % RANKS_STRETCH);
         fill->predicates[tree * fill->width + place] = *number_of(fill->chunker, node);
     }
-    if (place < 64) {
-        fill->slots[tree * 64 + place] = slot;
-        fill->ranks[tree * 64 + place] = rank;
+    if (place < fill->compared) {
+        fill->slots[tree * fill->compared + place] = slot;
+        fill->ranks[tree * fill->compared + place] = rank;
         return;
     }
     /* Place p of level 6 and its children stand together at p - 64. */
@@ -331,7 +367,7 @@ static void put_split(struct fill *fill, size_t tree, size_t place, const struct
     fill->lower[tree * 64 + at].ranks[part] = rank;
 }
 
-static void fill_tree(struct fill *fill, size_t tree)
+static void fill_heap(struct fill *fill, size_t tree)
 {
     const struct forest *f = fill->survey->forest;
     int32_t places[1 << RANKS_DEPTH_MAX], below[1 << RANKS_DEPTH_MAX];
@@ -346,11 +382,58 @@ static void fill_tree(struct fill *fill, size_t tree)
         }
         memcpy(places, below, 2 * level * sizeof(*places));
     }
-    for (size_t i = 0, at = tree * fill->width; i < fill->width; i++, at++)
-        if (f->is_double)
-            ((double *)fill->leaves)[at] = f->nodes[places[i]].value;
-        else
-            ((float *)fill->leaves)[at] = (float)f->nodes[places[i]].value;
+    for (size_t i = 0; i < fill->width; i++)
+        put_leaf(fill, tree * fill->width + i, f->nodes[places[i]].value);
+}
+
+/* Leaves below each node and the first of them, from left to right. */
+struct spans {
+    uint8_t first[2 * RANKS_LEAVES_RAGGED], count[2 * RANKS_LEAVES_RAGGED];
+};
+
+static void find_spans(const struct forest *f, const struct forest_tree *tree, struct spans *spans)
+{
+    const struct forest_node *nodes = f->nodes + tree->root;
+    for (int i = tree->node_count - 1; i >= 0; i--) {
+        int left = nodes[i].left - tree->root;
+        spans->count[i] = 1;
+        if (is_split(&nodes[i]))
+            spans->count[i] = (uint8_t)(spans->count[left] + spans->count[left + 1]);
+    }
+    spans->first[0] = 0;
+    for (int i = 0; i < tree->node_count; i++) {
+        int left = nodes[i].left - tree->root;
+        if (!is_split(&nodes[i]))
+            continue;
+        spans->first[left] = spans->first[i];
+        spans->first[left + 1] = (uint8_t)(spans->first[i] + spans->count[left]);
+    }
+}
+
+static void fill_ragged(struct fill *fill, size_t tree)
+{
+    const struct forest *f = fill->survey->forest;
+    const struct forest_tree *t = &f->trees[tree];
+    struct ranks_ragged *to = &fill->ragged[tree];
+    struct spans spans;
+    size_t splits = 0;
+    find_spans(f, t, &spans);
+    memset(to->split_places, RANKS_NOWHERE, sizeof(to->split_places));
+    memset(to->leaf_places, RANKS_NOWHERE, sizeof(to->leaf_places));
+    memset(fill->ranks + tree * fill->compared, RANKS_NEVER, fill->compared);
+    for (int i = 0; i < t->node_count; i++) {
+        const struct forest_node *node = &f->nodes[t->root + i];
+        if (!is_split(node)) {
+            to->leaf_places[spans.first[i]] = (uint8_t)i;
+            put_leaf(fill, tree * fill->width + spans.first[i], node->value);
+            continue;
+        }
+        int left = node->left - t->root;
+        assert(left == 2 * (int)splits + 1);
+        to->split_places[splits] = (uint8_t)i;
+        to->passed[splits] = ((1U << spans.count[left]) - 1) << spans.first[left];
+        put_split(fill, tree, splits++, node);
+    }
 }
 
 static void fill_trees(struct fill *fill)
@@ -361,7 +444,10 @@ static void fill_trees(struct fill *fill)
         end = mark_chunk(c, first);
         close_chunk(c, first, end);
         for (int t = first; t < end; t++)
-            fill_tree(fill, (size_t)t);
+            if (fill->form == RANKS_RAGGED)
+                fill_ragged(fill, (size_t)t);
+            else
+                fill_heap(fill, (size_t)t);
     }
 }
 
@@ -489,7 +575,8 @@ static void lay_out(struct layout *l, struct survey *s, struct chunker *c, struc
 {
     size_t used = (size_t)s->used_count, outputs = (size_t)s->forest->output_count;
     size_t trees = (size_t)s->forest->tree_count, padded = trees + RANKS_TREES_PADDED;
-    size_t width = width_of(s->forest);
+    const enum ranks_form form = p->fill.form;
+    size_t width = width_of(form), compared = compared_of(form);
     p->head = part(l, 1, sizeof(*p->head));
     p->used = part(l, used, sizeof(*p->used));
     p->slot_sources = part(l, RANKS_SLOTS_MAX, sizeof(*p->slot_sources));
@@ -498,15 +585,17 @@ static void lay_out(struct layout *l, struct survey *s, struct chunker *c, struc
     lay_out_levels(l, s, p);
     p->base = part(l, outputs, sizeof(*p->base));
     p->first_tree = part(l, outputs + 1, sizeof(*p->first_tree));
-    p->fill.slots = part(l, padded, 64);
-    p->fill.ranks = part(l, padded, 64);
+    p->fill.slots = part(l, padded, compared);
+    p->fill.ranks = part(l, padded, compared);
     p->fill.leaves = part(l, padded * width, leaf_bytes(s->forest));
-    p->fill.lower = part(l, width > 64 ? padded : 0, 64 * sizeof(struct ranks_lower));
+    p->fill.lower = part(l, form == RANKS_DEEP ? padded : 0, 64 * sizeof(struct ranks_lower));
+    p->fill.ragged = part(l, form == RANKS_RAGGED ? padded : 0, sizeof(struct ranks_ragged));
     p->fill.predicates = part(l, trees * width, sizeof(uint16_t));
     c->chunks = part(l, (size_t)c->chunk_count, sizeof(*c->chunks));
     c->runs = part(l, (size_t)c->run_count, sizeof(*c->runs));
     c->parts = part(l, c->part_count, sizeof(*c->parts));
     p->fill.width = width;
+    p->fill.compared = compared;
     p->fill.survey = s;
     p->fill.chunker = c;
 }
@@ -527,7 +616,7 @@ static void fill_head(const struct survey *s, const struct chunker *c, const str
         .feature_count = f->feature_count,
         .output_count = f->output_count,
         .tree_count = f->tree_count,
-        .is_deep = f->depth > RANKS_DEPTH_UPPER,
+        .form = p->fill.form,
         .is_double = f->is_double,
         .is_prefix = is_prefix(s),
         .used_count = s->used_count,
@@ -547,6 +636,7 @@ static void fill_head(const struct survey *s, const struct chunker *c, const str
         .ranks = p->fill.ranks,
         .leaves = p->fill.leaves,
         .lower = p->fill.lower,
+        .ragged = p->fill.ragged,
         .chunk_count = c->chunk_count,
         .chunks = c->chunks,
         .runs = c->runs,
@@ -561,6 +651,8 @@ static void *fill_block(struct survey *s, struct chunker *c, size_t *bytes)
 {
     struct layout layout = {0};
     struct parts parts = {0};
+    bool is_fit = choose_form(s->forest, &parts.fill.form);
+    assert(is_fit);
     count_chunks(c);
     lay_out(&layout, s, c, &parts);
     size_t size = layout.used;

@@ -9,7 +9,8 @@
  *             stretch of 254 ranks, since a byte has to say "missing goes right" too (254, above
  *             every rank of a split)
  *     places  a tree as a perfect heap of 6 levels (places 1 ... 63) or of 8 (1 ... 255); below a
- *             leaf it repeats the leaf
+ *             leaf it repeats the leaf. Trees that grow by leaves, as LightGBM's do, are deep and
+ *             have few: up to 32 leaves they are laid out ragged, by numbers of splits and leaves
  *
  * A rank is found as in a B-tree with 16 numbers in a node, nodes of a level in one array:
  *
@@ -22,11 +23,13 @@
  *
  * One row (trees_ranks_vbmi.c): slot bytes are looked up for all 63 upper places of a tree at once
  * and compared with the rank bytes; the 64 bits are walked for eight trees in one register. The
- * two lower levels of 8 are eight bytes per place of level 6.
+ * two lower levels of 8 are eight bytes per place of level 6. In a ragged tree each split that
+ * sends the row right crosses out the leaves on its left: the first that remains is the row's leaf.
  *
  * Batches (trees_bits_vbmi.c): a split becomes 256 bits, one per row: does it send the row right?
  * Splits that occur several times in a chunk of trees are computed once, all those of a feature in
- * one run. A level of a tree is resolved for 256 rows by selecting bits with bits.
+ * one run. A level of a tree is resolved for 256 rows by selecting bits with bits; in a ragged tree
+ * they are passed on from the root to the leaves.
  */
 #ifndef SLIPWAY_RUNTIME_TREES_RANKS_H
 #define SLIPWAY_RUNTIME_TREES_RANKS_H
@@ -44,6 +47,8 @@ enum {
     RANKS_LEVELS_MAX = 3, /* 32 * 16^3 thresholds are more than the slots have room for */
     RANKS_DEPTH_UPPER = 6,
     RANKS_DEPTH_MAX = 8,
+    RANKS_LEAVES_RAGGED = 32,
+    RANKS_NOWHERE = 63,           /* a place behind the nodes of a ragged tree */
     RANKS_NEVER = 255,            /* a split's rank that sends nothing right */
     RANKS_MISSING = 0xffff,       /* rank of NaN before slots are made */
     RANKS_TREES_PADDED = 8,       /* trees that may be read behind the last */
@@ -52,10 +57,26 @@ enum {
     RANKS_PREDICATES_MAX = 16383, /* of one chunk; times 4 they fit 16 bits */
 };
 
+/* How trees are laid out. */
+enum ranks_form {
+    RANKS_SHALLOW, /* 6 levels */
+    RANKS_DEEP,    /* 8 levels */
+    RANKS_RAGGED,  /* of any depth, with up to 32 leaves */
+};
+
 /* The two lower levels under one place of level 6. */
 struct ranks_lower {
     uint8_t slots[4]; /* place p, 2p, 2p + 1; the fourth is unused */
     uint8_t ranks[4];
+};
+
+/* A ragged tree. Its splits are numbered breadth-first, its leaves from left to right. */
+struct ranks_ragged {
+    uint32_t passed[RANKS_LEAVES_RAGGED]; /* by split: the leaves on its left, of which a row that
+                                             goes right can reach none */
+    /* Places among all nodes, breadth-first, so that split k has the children 2k + 1 and 2k + 2;
+     * RANKS_NOWHERE behind the last. */
+    uint8_t split_places[RANKS_LEAVES_RAGGED], leaf_places[RANKS_LEAVES_RAGGED];
 };
 
 /* Rows of 16 thresholds, those of a feature together, NaN behind its last. */
@@ -86,7 +107,7 @@ struct ranks_chunk {
 
 struct ranks {
     int feature_count, output_count, tree_count;
-    bool is_deep;               /* 8 levels, else 6 */
+    enum ranks_form form;
     bool is_double;             /* leaves and margins are, else float */
     bool is_prefix;             /* used[i] == i */
     int used_count, slot_words; /* 1, 2 or 4 words of 64 slots */
@@ -95,9 +116,8 @@ struct ranks {
 
     const uint16_t *used; /* [used_count] feature */
     int pivot_count;
-    const float
-        *pivots;     /* [used_count / 16, rounded up][pivot_count][16] NaN where there is none */
-    int level_count; /* 1 and more */
+    const float *pivots; /* [groups of 16 features, pivot_count, 16], NaN where there is none */
+    int level_count;     /* 1 and more */
     struct ranks_level levels[RANKS_LEVELS_MAX];
 
     /* Slots: [slot_words * 64]. The left masks have a bit for each slot that sends missing left. */
@@ -105,16 +125,17 @@ struct ranks {
     const uint16_t *slot_bases;   /* first rank of the stretch */
     const uint32_t *slot_lefts;   /* [slot_words * 2] */
 
-    const uint8_t *slots;            /* [trees + padding, 64] */
-    const uint8_t *ranks;            /* [trees + padding, 64] */
-    const void *leaves;              /* [trees + padding, 64 or 256] */
-    const struct ranks_lower *lower; /* [trees + padding, 64] when deep */
+    const uint8_t *slots;              /* [trees + padding, 64]; ragged: 32 */
+    const uint8_t *ranks;              /* the same */
+    const void *leaves;                /* [trees + padding, 64, 256 or 32 by form] */
+    const struct ranks_lower *lower;   /* [trees + padding, 64] when deep */
+    const struct ranks_ragged *ragged; /* [trees + padding] when ragged */
 
     int chunk_count;
     const struct ranks_chunk *chunks;
     const struct ranks_run *runs;
     const struct ranks_part *parts;
-    const uint16_t *predicates; /* [trees, 64 or 256] 4 * the split's number in its chunk */
+    const uint16_t *predicates; /* [trees, as many] 4 * the split's number in its chunk */
 };
 
 /* rows [row_count, feature_count] -> margins [row_count, output_count], float or double; a batch

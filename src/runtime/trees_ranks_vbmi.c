@@ -10,6 +10,7 @@
  *
  *     lower    (deep trees) the splits of the two lower levels that the eight walks lead to are
  *              compared at once
+ *     leaves   (ragged trees, instead of walking) the first that no split has crossed out
  *     add      leaves are added one by one in the order of the trees, which is what makes sums
  *              bit-equal
  *
@@ -21,6 +22,7 @@
 
 #include <immintrin.h>
 #include <stddef.h>
+#include <string.h>
 
 enum {
     BLOCK = 8,    /* trees */
@@ -186,11 +188,14 @@ INLINE __mmask64 compare_splits(const struct slot_words *s, int words, __m512i s
     return _mm512_cmpgt_epu8_mask(x, ranks);
 }
 
+/* A word has the splits of a tree, or of two ragged ones. */
 INLINE void compare_block(const struct ranks *m, const struct slot_words *s, int words, int tree,
-                          uint64_t *bits)
+                          bool is_ragged, uint64_t *bits)
 {
-    const uint8_t *slots = m->slots + 64 * (size_t)tree, *ranks = m->ranks + 64 * (size_t)tree;
-    for (int t = 0; t < BLOCK; t++, slots += 64, ranks += 64)
+    const size_t compared = is_ragged ? RANKS_LEAVES_RAGGED : 64;
+    const uint8_t *slots = m->slots + compared * (size_t)tree;
+    const uint8_t *ranks = m->ranks + compared * (size_t)tree;
+    for (int t = 0; t < (is_ragged ? BLOCK / 2 : BLOCK); t++, slots += 64, ranks += 64)
         bits[t] = compare_splits(s, words, _mm512_load_si512(slots), _mm512_load_si512(ranks));
 }
 
@@ -237,6 +242,46 @@ INLINE void walk_lower(const struct ranks *m, const struct slot_words *s, int wo
     __m512i i = step_down(_mm512_load_si512(upper), _mm512_ror_epi64(right, 8));
     second = _mm512_or_si512(second, _mm512_set1_epi64(16));
     _mm512_store_si512(places, step_down(i, _mm512_rorv_epi64(right, second)));
+}
+
+/* The leaves of a ragged tree that are crossed out, in 16 parts. */
+INLINE __m512i passed_leaves(const struct ranks_ragged *tree, const char *bits)
+{
+    __mmask16 right[2];
+    memcpy(right, bits, sizeof(right));
+    __m512i low = _mm512_maskz_load_epi32(right[0], tree->passed);
+    __m512i high = _mm512_maskz_load_epi32(right[1], tree->passed + 16);
+    return _mm512_or_si512(low, high);
+}
+
+/* Half as many parts for two trees, or for two pairs of trees. */
+INLINE __m512i fold_halves(__m512i a, __m512i b)
+{
+    return _mm512_or_si512(_mm512_shuffle_i32x4(a, b, 0x44), _mm512_shuffle_i32x4(a, b, 0xee));
+}
+
+INLINE __m512i fold_quarters(__m512i a, __m512i b)
+{
+    return _mm512_or_si512(_mm512_shuffle_i32x4(a, b, 0x88), _mm512_shuffle_i32x4(a, b, 0xdd));
+}
+
+/* Leaves of ragged trees, from 32 on: the first that no split has crossed out. */
+INLINE void find_leaves(const struct ranks *m, int tree, const uint64_t *bits, uint64_t *places)
+{
+    const struct ranks_ragged *ragged = m->ragged + tree;
+    __m512i p[BLOCK];
+    for (int t = 0; t < BLOCK; t++)
+        p[t] = passed_leaves(ragged + t, (const char *)bits + sizeof(uint32_t) * (size_t)t);
+    __m512i even = fold_quarters(fold_halves(p[0], p[2]), fold_halves(p[4], p[6]));
+    __m512i odd = fold_quarters(fold_halves(p[1], p[3]), fold_halves(p[5], p[7]));
+    __m512i passed =
+        _mm512_or_si512(_mm512_unpacklo_epi64(even, odd), _mm512_unpackhi_epi64(even, odd));
+    passed = _mm512_or_si512(passed, _mm512_srli_epi64(passed, 32));
+    /* Ones below the lowest zero. */
+    __m512i below = _mm512_add_epi64(passed, _mm512_set1_epi64(1));
+    below = _mm512_andnot_si512(below, passed);
+    __m512i leaves = _mm512_popcnt_epi64(below);
+    _mm512_store_si512(places, _mm512_add_epi64(leaves, _mm512_set1_epi64(RANKS_LEAVES_RAGGED)));
 }
 
 /* What leaves are added to: the sum of the output whose turn it is. */
@@ -308,15 +353,18 @@ INLINE bool is_block(int block, int block_count)
     return (unsigned)block < (unsigned)block_count;
 }
 
-INLINE void add_trees(const struct slot_words *s, int words, bool is_deep, bool is_double,
+INLINE void add_trees(const struct slot_words *s, int words, enum ranks_form form, bool is_double,
                       struct total *total)
 {
     struct belt belt;
     const struct ranks *m = total->m;
+    const bool is_deep = form == RANKS_DEEP, is_ragged = form == RANKS_RAGGED;
     const int blocks = (m->tree_count + BLOCK - 1) / BLOCK;
-    const int lag_lower = LAG_WALK + LAG_LOWER,
-              lag_add = (is_deep ? lag_lower : LAG_WALK) + LAG_ADD;
-    const size_t width = is_deep ? 1 << RANKS_DEPTH_MAX : 1 << RANKS_DEPTH_UPPER;
+    const int lag_lower = LAG_WALK + LAG_LOWER;
+    const int lag_add = (is_deep ? lag_lower : LAG_WALK) + LAG_ADD;
+    const size_t width = is_ragged ? RANKS_LEAVES_RAGGED
+                         : is_deep ? 1 << RANKS_DEPTH_MAX
+                                   : 1 << RANKS_DEPTH_UPPER;
     for (int turn = 0; turn < blocks + lag_add; turn++) {
         int added = turn - lag_add, lower = turn - lag_lower, walked = turn - LAG_WALK;
         if (added >= 0)
@@ -325,21 +373,23 @@ INLINE void add_trees(const struct slot_words *s, int words, bool is_deep, bool 
         if (is_deep && is_block(lower, blocks))
             walk_lower(m, s, words, BLOCK * lower, belt.upper[lower % RING],
                        belt.lower[lower % RING]);
-        if (is_block(walked, blocks))
+        if (is_ragged && is_block(walked, blocks))
+            find_leaves(m, BLOCK * walked, belt.bits[walked % RING], belt.upper[walked % RING]);
+        else if (is_block(walked, blocks))
             walk_upper(belt.bits[walked % RING], belt.upper[walked % RING]);
         if (turn < blocks)
-            compare_block(m, s, words, BLOCK * turn, belt.bits[turn % RING]);
+            compare_block(m, s, words, BLOCK * turn, is_ragged, belt.bits[turn % RING]);
     }
 }
 
 INLINE void score_row(const struct ranks *m, const float *row, void *margins, int words,
-                      bool is_deep, bool is_double)
+                      enum ranks_form form, bool is_double)
 {
     struct slot_words s;
     struct total total = {.m = m, .margins = margins};
     look_up_slots(m, row, &s);
     begin_output(&total, 0);
-    add_trees(&s, words, is_deep, is_double, &total);
+    add_trees(&s, words, form, is_double, &total);
     end_output(&total, is_double);
     while (total.output + 1 < m->output_count) {
         begin_output(&total, total.output + 1);
@@ -347,16 +397,23 @@ INLINE void score_row(const struct ranks *m, const float *row, void *margins, in
     }
 }
 
-INLINE void score_as(const struct ranks *m, const float *row, void *margins, int words)
+INLINE void score_as(const struct ranks *m, const float *row, void *margins, int words,
+                     bool is_double)
 {
-    if (!m->is_deep && !m->is_double)
-        score_row(m, row, margins, words, false, false);
-    else if (!m->is_double)
-        score_row(m, row, margins, words, true, false);
-    else if (!m->is_deep)
-        score_row(m, row, margins, words, false, true);
+    if (m->form == RANKS_SHALLOW)
+        score_row(m, row, margins, words, RANKS_SHALLOW, is_double);
+    else if (m->form == RANKS_DEEP)
+        score_row(m, row, margins, words, RANKS_DEEP, is_double);
     else
-        score_row(m, row, margins, words, true, true);
+        score_row(m, row, margins, words, RANKS_RAGGED, is_double);
+}
+
+INLINE void score_any(const struct ranks *m, const float *row, void *margins, int words)
+{
+    if (m->is_double)
+        score_as(m, row, margins, words, true);
+    else
+        score_as(m, row, margins, words, false);
 }
 
 void ranks_score_rows(const struct ranks *m, const float *rows, int64_t row_count, void *margins)
@@ -366,10 +423,10 @@ void ranks_score_rows(const struct ranks *m, const float *rows, int64_t row_coun
     char *out = margins;
     for (; row_count > 0; row_count--, rows += m->feature_count, out += row_bytes) {
         if (m->slot_words == 1)
-            score_as(m, rows, out, 1);
+            score_any(m, rows, out, 1);
         else if (m->slot_words == 2)
-            score_as(m, rows, out, 2);
+            score_any(m, rows, out, 2);
         else
-            score_as(m, rows, out, 4);
+            score_any(m, rows, out, 4);
     }
 }

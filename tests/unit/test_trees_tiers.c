@@ -22,43 +22,49 @@ struct shape {
     bool has_categories, has_low;
     int tiers; /* at least these take it: 1 sparse, 2 and heap, 3 and vbmi */
     bool is_double;
+    int leaves; /* of a tree at most; 0: any number */
 };
 
 static const struct shape shapes[] = {
-    {"one leaf each", 3, 1, 20, 0, 5, 0, false, false, 3, false},
-    {"stumps", 4, 1, 33, 1, 9, 0, false, false, 3, false},
-    {"no tree", 2, 3, 0, 0, 1, 0, false, false, 3, false},
-    {"depth 6, full", 30, 1, 100, 6, 40, 0, false, false, 3, false},
-    {"depth 6, saturated", 5, 1, 60, 6, 256, 0, false, false, 3, false},
-    {"depth 6, ragged", 9, 1, 17, 6, 255, 20, false, false, 3, false},
-    {"depth 7, ragged", 12, 1, 25, 7, 254, 10, false, false, 3, false},
-    {"depth 8, full", 30, 1, 70, 8, 256, 0, false, false, 3, false},
-    {"depth 8, two features", 2, 1, 64, 8, 256, 5, false, false, 3, false},
-    {"many splits, several chunks", 60, 1, 220, 8, 256, 0, false, false, 3, false},
-    {"33 slots and more", 33, 1, 30, 5, 30, 10, false, false, 3, false},
-    {"65 features", 65, 1, 30, 6, 12, 10, false, false, 3, false},
-    {"128 features", 128, 1, 40, 6, 20, 10, false, false, 3, false},
-    {"four slot words, deep", 128, 2, 40, 8, 50, 10, false, false, 3, false},
-    {"129 features", 129, 1, 60, 6, 20, 0, false, false, 2, false},
-    {"257 thresholds", 3, 1, 60, 6, 400, 0, false, false, 3, false},
-    {"900 thresholds", 30, 1, 100, 8, 900, 5, false, false, 3, false},
-    {"900 thresholds of the first and last", 2, 2, 90, 7, 900, 5, false, false, 3, false},
-    {"512 thresholds", 3, 1, 60, 8, 512, 0, false, false, 3, false},
-    {"513 thresholds", 3, 1, 60, 8, 513, 0, false, false, 3, false},
-    {"16 thresholds", 40, 1, 60, 5, 16, 0, false, false, 3, false},
-    {"9000 thresholds", 2, 1, 250, 8, 9000, 0, false, false, 3, false},
-    {"too many thresholds", 60, 1, 250, 8, 4000, 0, false, false, 2, false},
-    {"1000 features", 1000, 1, 40, 6, 20, 10, false, false, 2, false},
-    {"classes", 10, 7, 91, 4, 60, 15, false, false, 3, false},
-    {"classes, deep", 10, 3, 50, 8, 200, 15, false, false, 3, false},
-    {"classes without a tree", 10, 40, 31, 6, 60, 15, false, false, 3, false},
-    {"doubles", 30, 1, 60, 6, 40, 10, false, false, 3, true},
-    {"doubles, deep", 30, 2, 90, 8, 700, 5, false, false, 3, true},
-    {"doubles, 300 features", 300, 3, 40, 7, 20, 5, false, false, 2, true},
-    {"any floats", 20, 1, 30, 5, 0, 10, false, false, 3, false},
-    {"low thresholds", 6, 1, 30, 5, 20, 10, false, true, 1, false},
-    {"depth 9", 6, 1, 12, 9, 100, 10, false, false, 1, false},
-    {"categories", 6, 2, 40, 6, 20, 10, true, false, 1, false},
+    {"one leaf each", 3, 1, 20, 0, 5, 0, false, false, 3, false, 0},
+    {"stumps", 4, 1, 33, 1, 9, 0, false, false, 3, false, 0},
+    {"no tree", 2, 3, 0, 0, 1, 0, false, false, 3, false, 0},
+    {"depth 6, full", 30, 1, 100, 6, 40, 0, false, false, 3, false, 0},
+    {"depth 6, saturated", 5, 1, 60, 6, 256, 0, false, false, 3, false, 0},
+    {"depth 6, ragged", 9, 1, 17, 6, 255, 20, false, false, 3, false, 0},
+    {"depth 7, ragged", 12, 1, 25, 7, 254, 10, false, false, 3, false, 0},
+    {"depth 8, full", 30, 1, 70, 8, 256, 0, false, false, 3, false, 0},
+    {"depth 8, two features", 2, 1, 64, 8, 256, 5, false, false, 3, false, 0},
+    {"many splits, several chunks", 60, 1, 220, 8, 256, 0, false, false, 3, false, 0},
+    {"33 slots and more", 33, 1, 30, 5, 30, 10, false, false, 3, false, 0},
+    {"65 features", 65, 1, 30, 6, 12, 10, false, false, 3, false, 0},
+    {"128 features", 128, 1, 40, 6, 20, 10, false, false, 3, false, 0},
+    {"four slot words, deep", 128, 2, 40, 8, 50, 10, false, false, 3, false, 0},
+    {"129 features", 129, 1, 60, 6, 20, 0, false, false, 2, false, 0},
+    {"257 thresholds", 3, 1, 60, 6, 400, 0, false, false, 3, false, 0},
+    {"900 thresholds", 30, 1, 100, 8, 900, 5, false, false, 3, false, 0},
+    {"900 thresholds of the first and last", 2, 2, 90, 7, 900, 5, false, false, 3, false, 0},
+    {"512 thresholds", 3, 1, 60, 8, 512, 0, false, false, 3, false, 0},
+    {"513 thresholds", 3, 1, 60, 8, 513, 0, false, false, 3, false, 0},
+    {"16 thresholds", 40, 1, 60, 5, 16, 0, false, false, 3, false, 0},
+    {"9000 thresholds", 2, 1, 250, 8, 9000, 0, false, false, 3, false, 0},
+    {"too many thresholds", 60, 1, 250, 8, 4000, 0, false, false, 2, false, 0},
+    {"1000 features", 1000, 1, 40, 6, 20, 10, false, false, 2, false, 0},
+    {"classes", 10, 7, 91, 4, 60, 15, false, false, 3, false, 0},
+    {"classes, deep", 10, 3, 50, 8, 200, 15, false, false, 3, false, 0},
+    {"classes without a tree", 10, 40, 31, 6, 60, 15, false, false, 3, false, 0},
+    {"doubles", 30, 1, 60, 6, 40, 10, false, false, 3, true, 0},
+    {"doubles, deep", 30, 2, 90, 8, 700, 5, false, false, 3, true, 0},
+    {"doubles, 300 features", 300, 3, 40, 7, 20, 5, false, false, 2, true, 0},
+    {"32 leaves", 30, 1, 100, 40, 60, 0, false, false, 3, false, 32},
+    {"32 leaves, doubles", 30, 1, 100, 12, 900, 10, false, false, 3, true, 32},
+    {"5 leaves, classes", 70, 9, 77, 12, 300, 20, false, false, 3, false, 5},
+    {"9 leaves, doubles, classes", 12, 4, 50, 8, 100, 20, false, false, 3, true, 9},
+    {"33 leaves", 30, 1, 20, 30, 60, 0, false, false, 1, false, 33},
+    {"any floats", 20, 1, 30, 5, 0, 10, false, false, 3, false, 0},
+    {"low thresholds", 6, 1, 30, 5, 20, 10, false, true, 1, false, 0},
+    {"depth 9", 6, 1, 12, 9, 100, 10, false, false, 1, false, 0},
+    {"categories", 6, 2, 40, 6, 20, 10, true, false, 1, false, 0},
 };
 
 static uint64_t below(struct rand *rand, uint64_t end)
@@ -111,7 +117,8 @@ static void add_set(struct arrays *a, int32_t node, struct rand *rand)
 static void grow(const struct shape *shape, struct arrays *a, int32_t node, int depth,
                  struct rand *rand)
 {
-    bool is_leaf = depth == shape->depth || (int)below(rand, 100) < shape->leaf_percent;
+    bool is_full = shape->leaves && (int)a->nodes >= 2 * shape->leaves - 1;
+    bool is_leaf = is_full || depth == shape->depth || (int)below(rand, 100) < shape->leaf_percent;
     a->left[node] = a->right[node] = -1;
     a->types[node] = 0;
     a->values[node] =
@@ -124,8 +131,9 @@ static void grow(const struct shape *shape, struct arrays *a, int32_t node, int 
         add_set(a, node, rand);
     a->left[node] = (int32_t)a->nodes++;
     a->right[node] = (int32_t)a->nodes++;
-    grow(shape, a, a->left[node], depth + 1, rand);
-    grow(shape, a, a->right[node], depth + 1, rand);
+    bool is_right_first = below(rand, 2);
+    grow(shape, a, (is_right_first ? a->right : a->left)[node], depth + 1, rand);
+    grow(shape, a, (is_right_first ? a->left : a->right)[node], depth + 1, rand);
 }
 
 static void add_random_tree(const struct shape *shape, struct forest *forest, int index,
@@ -288,7 +296,8 @@ static void check_shape(const struct shape *shape, uint64_t seed)
             expected[r * shape->outputs + o] =
                 expected_margin(&forest, o, rows + r * shape->features);
     assert_true(check_tier(shape, &forest, &tier_sparse, rows, expected));
-    assert_int_equal(check_tier(shape, &forest, &tier_heap, rows, expected), shape->tiers >= 2);
+    bool is_heap = shape->tiers >= 2 && forest.depth <= 8;
+    assert_int_equal(check_tier(shape, &forest, &tier_heap, rows, expected), is_heap);
 #ifdef __x86_64__
     bool is_able = __builtin_cpu_supports("avx512vbmi2") && __builtin_cpu_supports("avx512bitalg");
     assert_int_equal(check_tier(shape, &forest, &tier_vbmi, rows, expected),
