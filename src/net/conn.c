@@ -930,6 +930,13 @@ void conn_retire_all(struct http_thread *thread)
     }
 }
 
+/* Bytes that the loop has not read yet: to close now would cut the request off. */
+static bool has_unread(const struct http_conn *conn)
+{
+    char byte;
+    return conn->is_reading && recv(conn->fd, &byte, 1, MSG_PEEK | MSG_DONTWAIT) > 0;
+}
+
 void conn_drain_all(struct http_thread *thread)
 {
     struct http_conn *next;
@@ -940,7 +947,8 @@ void conn_drain_all(struct http_thread *thread)
             h2_drain(conn);
         else if (conn->ws)
             ws_tell(conn);
-        else if (!conn->box && !conn->out.len && !conn->is_writing && !conn->pending.len)
+        else if (!conn->box && !conn->out.len && !conn->is_writing && !conn->pending.len &&
+                 !has_unread(conn))
             conn_close(conn);
     }
 }

@@ -7,6 +7,7 @@ answer that the new one does not know of, a failure of the new one that the old 
 import concurrent.futures
 import contextlib
 import http.client
+import itertools
 import json
 import os
 import pathlib
@@ -26,6 +27,8 @@ import pytest
 from api import REQUEST, Api, register_triage
 from server import PATIENCE, PROGRAM, Adopted, become_subreaper, free_port
 from test_python import PYTHON, folder, infer, workers_of  # noqa: F401
+from test_rollout import PROMOTE, canary, register_churn, start, status, wait_until
+from test_rollout import ask as ask_churn
 
 triton = pytest.importorskip("tritonclient.grpc")
 from tritonclient.utils import InferenceServerException  # noqa: E402
@@ -125,6 +128,9 @@ def test_sockets_of_systemd_are_served(make_server, activator):
     for _ in range(20):
         assert server.get("/readyz")[0] == 200
     assert "triage" in server.cli("model", "list").out
+    become_subreaper()
+    server.upgrade()  # handed on, and still systemd's
+    assert "triage" in server.cli("model", "list").out
     assert server.stop() == 0
     assert stat.S_ISSOCK(server.unix.stat().st_mode)  # systemd's, for the next start
 
@@ -147,6 +153,7 @@ class Load:
     def __init__(self, port):
         self.port = port
         self.wrong = []
+        self.kept = set()  # ids of predictions that were answered
         self.counts = dict.fromkeys(["keep-alive", "fresh", "gRPC", "stream"], 0)
         self.is_over = threading.Event()
         self.threads = [threading.Thread(target=self.run, args=[name, each], daemon=True)
@@ -176,8 +183,8 @@ class Load:
         except Exception as error:  # noqa: BLE001
             self.wrong.append(f"{name} after {self.counts[name]}: {error!r}")
 
-    def ask(self, connection):
-        connection.request("POST", "/predict/triage", BODY)
+    def ask(self, connection, headers={}):  # noqa: B006
+        connection.request("POST", "/predict/triage", BODY, headers)
         answer = connection.getresponse()
         text = answer.read()
         assert answer.status == 200, text
@@ -185,8 +192,11 @@ class Load:
     def keep_alive(self):
         """One connection until the server says `Connection: close`, then another one."""
         connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=SECONDS)
-        while True:
-            yield self.ask(connection)
+        for i in itertools.count():
+            prediction = f"kept-{threading.get_ident()}-{i}"
+            self.ask(connection, {"X-Request-Id": prediction})
+            self.kept.add(prediction)
+            yield
 
     def fresh(self):
         while True:
@@ -239,7 +249,7 @@ def draining(server):
             sock.sendall(body[6:])
             answer = sock.recv(65536)
             server.adopt()
-        assert answer.startswith(b"HTTP/1.1 400 ") and b"connection: close" in answer.lower()
+        assert answer.startswith(b"HTTP/1.1 40") and b"connection: close" in answer.lower()
     server.wait_for_log("has the folder")
 
 
@@ -254,6 +264,8 @@ def test_no_request_fails_while_processes_follow_each_other(make_server):
             pids.add(server.pid)
         time.sleep(0.5)
     assert not load.wrong
+    exported = server.cli("prediction", "export", "triage").out.splitlines()
+    assert load.kept <= {json.loads(line)["request_id"] for line in exported}
     assert len(pids) == 5
     assert min(load.counts.values()) > 20, load.counts
     assert Api(server.url).get("/api/status").json()["pid"] == server.pid
@@ -282,6 +294,21 @@ def test_what_the_old_process_answered_is_known_to_the_new(make_server):
     for prediction in ids:
         assert api.get(f"/api/predictions/{prediction}").json()["id"] == prediction
     assert api.get("/api/doctor").json()["healthy"] is True
+
+
+def test_a_rollout_goes_on_with_what_both_processes_have_seen(server):
+    api = Api(server.url)
+    register_churn(api)
+    rollout = start(api, steps=[canary(), PROMOTE])
+    before = {f"c{i}": ask_churn(api, f"c{i}") for i in range(20)}
+    with draining(server):
+        assert {key: ask_churn(Api(server.url), key) for key in before} == before
+    api = Api(server.url)
+    assert {key: ask_churn(api, key) for key in before} == before
+    wait_until(lambda: "evidence" in status(api))
+    wait_until(lambda: sum(status(api)["evidence"]["requests"].values()) == 60)
+    assert status(api)["salt"] == rollout["salt"]
+    assert sum(status(api)["evidence"]["keys"].values()) == 20
 
 
 @pytest.mark.skipif(not os.access(PYTHON, os.X_OK), reason=f"there is no {PYTHON}")
