@@ -165,20 +165,6 @@ static void wait_a_moment(struct control *control)
     pthread_cond_timedwait(&control->wake, &control->lock, &until);
 }
 
-/* It ends before the folder was its own. */
-static void refuse_all(struct control *control)
-{
-    for (struct control_op *op = control->queue, *next; op; op = next) {
-        next = op->next;
-        op->rc = err_set(op->err, ERR_UNAVAILABLE, "the server is stopping");
-        op->is_done = true;
-    }
-    control->queue = NULL;
-    control->queue_tail = &control->queue;
-    control->queue_count = 0;
-    pthread_cond_broadcast(&control->done);
-}
-
 static void step(struct control *control, struct control_op *op, bool owns)
 {
     pthread_mutex_unlock(&control->lock);
@@ -208,8 +194,6 @@ void control_standby_run(struct control *control)
             wait_a_moment(control);
         step(control, op, control->is_owner_wanted);
     }
-    if (control->is_standby)
-        refuse_all(control);
 }
 
 enum err_code control_own(struct control *control, struct err *err)

@@ -159,25 +159,6 @@ static void changes_wait_until_the_folder_is_ours(void **state)
     end(&f);
 }
 
-static void who_waits_hears_when_it_never_comes(void **state)
-{
-    (void)state;
-    struct fixture f;
-    pthread_t thread;
-    begin(&f);
-    open_both(&f);
-    struct client client = {.control = f.heir};
-    pthread_create(&thread, NULL, run_client, &client);
-    usleep(50 * 1000);
-    control_close(f.heir);
-    f.heir = NULL;
-    pthread_join(thread, NULL);
-    assert_int_equal(client.rc, ERR_UNAVAILABLE);
-    assert_int_equal(count_keys(f.owner), 0);
-    control_close(f.owner);
-    end(&f);
-}
-
 static void a_wrong_lock_is_refused(void **state)
 {
     (void)state;
@@ -250,7 +231,6 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(what_the_owner_changes_is_published_by_the_heir),
         cmocka_unit_test(changes_wait_until_the_folder_is_ours),
-        cmocka_unit_test(who_waits_hears_when_it_never_comes),
         cmocka_unit_test(a_wrong_lock_is_refused),
         cmocka_unit_test(an_older_store_is_read_from_a_copy_and_changed_by_its_owner),
     };
