@@ -161,14 +161,6 @@ def total(**changes):
     return reply({**whole, "outputs": [o for o in whole["outputs"] if o]})
 
 
-def slowly(data, pause):
-    def send(request, connection):
-        for byte in data:
-            connection.sendall(bytes([byte]))
-            time.sleep(pause)
-    return send
-
-
 WRONG = {
     "garbage": (b"\x00\x01\x02 no HTTP at all\r\n\r\n", 502, "does not answer in HTTP"),
     "closes": (None, 502, "closed the connection"),
@@ -214,40 +206,43 @@ WRONG = {
 }
 
 
-@pytest.mark.parametrize("name", WRONG)
-def test_a_wrong_answer_is_one_clear_error(front, stub, name):
+def test_a_wrong_answer_is_one_clear_error(front, stub):
     """The request it was for gets the error, the next one its answer."""
-    data, status, text = WRONG[name]
+    front.api.register("sum", YAML)
+    for name, (data, status, text) in WRONG.items():
+        stub.infer = lambda request, connection: data and connection.sendall(data)
+        failed = front.api.post("/v2/models/sum/infer", body([[1, 2.5], [3, -4]], ["a", "é"]),
+                                status)
+        assert text in failed.json()["error"], (name, failed.text)
+        if name == "too many there":
+            assert failed.headers["Retry-After"] == "17"
+        stub.infer = lambda request, _: right(request)
+        assert answer(infer(front.api)) == RIGHT, name
+
+
+def test_who_is_slow_is_left_in_time(front, stub):
     front.api.register("sum", YAML)
 
-    def wrong(request, connection):
-        if data:
-            connection.sendall(data)
+    def hang(request, connection):
+        stub.is_over.wait(60)
 
-    stub.infer = wrong
-    failed = front.api.post("/v2/models/sum/infer", body([[1, 2.5], [3, -4]], ["a", "é"]), status)
-    assert text in failed.json()["error"], failed.text
-    if name == "too many there":
-        assert failed.headers["Retry-After"] == "17"
-    stub.infer = lambda request, _: right(request)
-    assert answer(infer(front.api)) == RIGHT
+    def hang_in_the_body(request, connection):
+        connection.sendall(right(request)[:-5])
+        stub.is_over.wait(60)
 
+    def drip(request, connection):
+        for byte in b"HTTP/1.1 200 OK\r\nContent-Length: 900\r\n\r\n" + b" " * 900:
+            connection.sendall(bytes([byte]))
+            time.sleep(0.05)
 
-@pytest.mark.parametrize("name", ["hangs", "drips", "hangs in the body"])
-def test_who_is_slow_is_left_in_time(front, stub, name):
-    front.api.register("sum", YAML)
-    stub.infer = {
-        "hangs": lambda request, connection: stub.is_over.wait(60) and None,
-        "drips": slowly(b"HTTP/1.1 200 OK\r\nContent-Length: 900\r\n\r\n" + b" " * 900, 0.05),
-        "hangs in the body": lambda request, connection: (
-            connection.sendall(right(request)[:-5]), stub.is_over.wait(60))[1] and None,
-    }[name]
-    start = time.monotonic()
-    failed = infer(front.api, expect=504, parameters={"timeout": 300_000})
-    assert "Request timeout expired" in failed["error"]
-    assert time.monotonic() - start < 5 * PATIENCE
-    stub.infer = lambda request, _: right(request)
-    assert answer(infer(front.api)) == RIGHT
+    for slow in (hang, hang_in_the_body, drip):
+        stub.infer = slow
+        start = time.monotonic()
+        failed = infer(front.api, expect=504, parameters={"timeout": 300_000})
+        assert "Request timeout expired" in failed["error"]
+        assert time.monotonic() - start < 5 * PATIENCE
+        stub.infer = lambda request, _: right(request)
+        assert answer(infer(front.api)) == RIGHT
 
 
 def test_odd_but_right_replies_are_read(front, stub):
