@@ -19,7 +19,7 @@
 enum {
     BREAKER_FAILURES_MAX = 5,
     BREAKER_PAUSE_MS_MIN = 500,
-    BREAKER_PAUSE_MS_MAX = 15 * 1000,
+    BREAKER_PAUSE_MS_MAX = 5000,
     BREAKER_LOOK_MS = 5000, /* between looks in CLOSED when no call says how it is */
 };
 
