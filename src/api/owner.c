@@ -116,11 +116,20 @@ static enum err_code start_alerting(struct node *node, struct err *err)
     return rc;
 }
 
-/* After review, which hears of what shadows answer otherwise. */
+/* On the shadow's thread. */
+static void shadow_differs(void *arg, const struct record *record, int64_t row, double share)
+{
+    struct node *node = arg;
+    const struct shadow_watch review = review_engine_watch(node->review);
+    review.differs(review.arg, record, row, share);
+    record_store_keep_differing(node->records, record, share);
+}
+
+/* After review and records, which hear of what shadows answer otherwise. */
 static void start_rollouts(struct node *node)
 {
     node->shadow = shadow_new();
-    const struct shadow_watch watch = review_engine_watch(node->review);
+    const struct shadow_watch watch = {.differs = shadow_differs, .arg = node};
     shadow_set_watch(node->shadow, &watch);
     const struct record_sink shadow = shadow_sink(node->shadow);
     recorder_add_sink(node->recorder, &shadow);

@@ -5,6 +5,7 @@
 #include "base/clock.h"
 #include "monitor/feedback.h"
 #include "monitor/realised.h"
+#include "serve/serving_store.h"
 
 #define DEFAULT_DAYS INT64_C(30)
 #define DAY_US (INT64_C(24) * 3600 * CLOCK_SECOND_US)
@@ -190,8 +191,24 @@ static void put_section(struct json_writer *w, const struct realised_section *s,
     json_end_object(w);
 }
 
+/* What labels can find: a sample of the requests, of which some kinds are all there. */
+static void put_kept(struct json_writer *w, const struct call *call,
+                     const struct serving_records *records)
+{
+    double share = call->node->options->record_share;
+    if (records->is_set && share > 0)
+        share = records->share;
+    json_key(w, "kept");
+    json_begin_object(w);
+    json_key(w, "share");
+    json_put_f64(w, share);
+    json_member_bool(w, "held_always", records->is_set && records->keeps_held);
+    json_member_bool(w, "differing_always", records->is_set && records->keeps_differing);
+    json_end_object(w);
+}
+
 static void write_quality(struct call *call, const struct realised_query *query,
-                          const struct realised *realised)
+                          const struct serving_records *records, const struct realised *realised)
 {
     struct json_writer w = call_json(call, 200);
     json_begin_object(&w);
@@ -203,6 +220,7 @@ static void write_quality(struct call *call, const struct realised_query *query,
     json_put_time(&w, query->to_us);
     json_key(&w, "is_cut");
     json_put_bool(&w, realised->is_cut);
+    put_kept(&w, call, records);
     json_key(&w, "assumption");
     json_put_text(&w, ASSUMPTION);
     json_key(&w, "versions");
@@ -288,6 +306,7 @@ enum err_code quality_get(struct call *call, struct err *err)
     struct store *store;
     struct realised_query query = {0};
     struct realised realised;
+    const struct serving *serving = NULL;
     const char *folder = folder_path(control_folder(call->node->control));
     intake_refresh(call->node->intake);
     enum err_code rc = store_open(&store_sqlite, folder, STORE_READ, &store, err);
@@ -296,9 +315,11 @@ enum err_code quality_get(struct call *call, struct err *err)
     struct arena *arena = arena_new(QUALITY_MEMORY_BYTES_MAX);
     rc = read_query(call, store, &query, err);
     if (!rc)
+        rc = serving_load(store, query.model, arena, &serving, err);
+    if (!rc)
         rc = realised_measure(store, &query, arena, &realised, err);
     if (!rc)
-        write_quality(call, &query, &realised);
+        write_quality(call, &query, &serving->records, &realised);
     arena_free(arena);
     store_close(store);
     return rc;

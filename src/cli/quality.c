@@ -133,6 +133,22 @@ static void print_section(struct cli *cli, const char *model, yyjson_val *sectio
         print_days(cli, section);
 }
 
+/* Figures of a sample are estimates; of one that has more of the hard cases they lean. */
+static void print_kept(yyjson_val *kept)
+{
+    double share = yyjson_get_num(yyjson_obj_get(kept, "share"));
+    bool held = yyjson_get_bool(yyjson_obj_get(kept, "held_always"));
+    bool differing = yyjson_get_bool(yyjson_obj_get(kept, "differing_always"));
+    if (!kept || share >= 1)
+        return;
+    printf("labels find only what is kept: %.4g %% of requests", 100 * share);
+    if (held || differing)
+        printf(", and all %s%s%s, which therefore count too much", held ? "held ones" : "",
+               held && differing ? " and " : "",
+               differing ? "that a shadow answers otherwise" : "");
+    puts("");
+}
+
 static void print_quality(struct cli *cli, const struct cli_reply *reply)
 {
     yyjson_val *section, *sections = yyjson_obj_get(reply->root, "versions");
@@ -147,6 +163,8 @@ static void print_quality(struct cli *cli, const struct cli_reply *reply)
         printf("%s answered nothing in this time\n", cli_text(cli, reply->root, "model"));
     else
         printf("%s\n", cli_text(cli, reply->root, "assumption"));
+    if (yyjson_arr_size(sections) > 0)
+        print_kept(yyjson_obj_get(reply->root, "kept"));
     if (yyjson_get_bool(yyjson_obj_get(reply->root, "is_cut")))
         printf("only the newest labelled rows were read; ask for fewer days with --from\n");
 }

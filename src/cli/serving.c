@@ -22,6 +22,20 @@ static void print_cache(struct cli *cli, yyjson_val *cache, struct buf *out)
     buf_char(out, '\n');
 }
 
+static void print_records(yyjson_val *records, struct buf *out)
+{
+    static const char *const always[] = {"errors", "held", "differing"};
+    if (!yyjson_is_obj(records))
+        return;
+    buf_printf(out, "records     %.4g %% of requests are kept",
+               100 * yyjson_get_num(yyjson_obj_get(records, "share")));
+    for (size_t i = 0; i < ARRAY_LEN(always); i++)
+        if (yyjson_equals_str(yyjson_obj_get(records, always[i]), "always"))
+            buf_printf(out, ", %s always", always[i]);
+    buf_text(out,
+             yyjson_is_false(yyjson_obj_get(records, "inputs")) ? "; without features\n" : "\n");
+}
+
 static void print_settings(struct cli *cli, yyjson_val *root, struct buf *out)
 {
     yyjson_val *batching = yyjson_obj_get(root, "batching"), *queue = yyjson_obj_get(root, "queue");
@@ -34,6 +48,7 @@ static void print_settings(struct cli *cli, yyjson_val *root, struct buf *out)
     buf_printf(out, "nan         %s\n", cli_text(cli, root, "nan"));
     print_cache(cli, yyjson_obj_get(root, "cache"), out);
     buf_printf(out, "v1 inputs   %s\n", cli_text(cli, yyjson_obj_get(root, "v1"), "inputs"));
+    print_records(yyjson_obj_get(root, "records"), out);
     if (yyjson_get_sint(yyjson_obj_get(root, "revision")) == 0)
         buf_printf(out, "these are the presets; set them: slipway model serving %s --file FILE\n",
                    cli_text(cli, root, "model"));

@@ -53,6 +53,12 @@ struct record_column {
     const struct ood_column *training; /* what training rows had in it (ood.h); NULL: unknown */
 };
 
+/* Rows are found, cut or ranked by it: it stays when inputs are left out. */
+static inline bool record_column_finds(const struct record_column *column)
+{
+    return column->is_key || column->is_segment || column->is_timestamp || column->is_group;
+}
+
 struct record_output {
     const char *name;
     enum dtype dtype;
@@ -75,6 +81,7 @@ struct record_schema {
 };
 
 enum { ROW_ERASED = 2 };
+enum { RECORD_NEVER = -1, RECORD_ALWAYS = 2 }; /* shares */
 
 struct record {
     const struct record_schema *schema;
@@ -89,7 +96,11 @@ struct record {
     int64_t rollout;           /* id of the rollout that chose; 0: none */
     bool has_key;              /* the caller named a routing key */
     uint64_t key_hash;         /* SipHash of it under the rollout's salt; 0 without a rollout */
-    float share;               /* of requests that are kept: 1, less in a store that samples */
+    float share;               /* of requests like it that are kept. On the way to the store what
+                                  its model asks for: 1: what the store does, or less, or
+                                  RECORD_NEVER, RECORD_ALWAYS */
+    bool leaves_inputs;        /* features are not kept, or were not */
+    bool keeps_differing;      /* it is kept when a shadow answers otherwise */
     bool is_cached;            /* the answer was an earlier request's; nothing was computed */
     int64_t row_count;         /* 0 when the request failed before its rows were known; the cells
                                   behind the one that was refused may be missing */

@@ -11,6 +11,8 @@ enum {
     FLAG_HAS_ROW_FLAGS = 4,
     FLAG_HAS_OUTPUTS = 8,
     FLAG_IS_CACHED = 16,
+    FLAG_LEAVES_INPUTS = 32,
+    FLAG_KEEPS_DIFFERING = 64,
 };
 #define NONE UINT32_MAX
 
@@ -146,7 +148,9 @@ static void put_head(const struct record *record, size_t bytes, struct head *hea
             (uint8_t)((record->has_key ? FLAG_HAS_KEY : 0) | (record->texts ? FLAG_HAS_TEXTS : 0) |
                       (record->is_suspect ? FLAG_HAS_ROW_FLAGS : 0) |
                       (record->output_count ? FLAG_HAS_OUTPUTS : 0) |
-                      (record->is_cached ? FLAG_IS_CACHED : 0)),
+                      (record->is_cached ? FLAG_IS_CACHED : 0) |
+                      (record->leaves_inputs ? FLAG_LEAVES_INPUTS : 0) |
+                      (record->keeps_differing ? FLAG_KEEPS_DIFFERING : 0)),
     };
 }
 
@@ -305,6 +309,8 @@ static void take_head(const struct head *head, const struct record_schema *schem
         .key_hash = head->key_hash,
         .share = head->share,
         .is_cached = head->flags & FLAG_IS_CACHED,
+        .leaves_inputs = head->flags & FLAG_LEAVES_INPUTS,
+        .keeps_differing = head->flags & FLAG_KEEPS_DIFFERING,
         .row_count = head->row_count,
         .violation_count = (int)(head->violation_count & INT32_MAX),
         .violated_rules = head->violated_rules,

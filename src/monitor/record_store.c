@@ -71,10 +71,8 @@ enum err_code record_store_make_folder(struct record_store *store, struct err *e
 static void choose_samples(struct record_store *store)
 {
     char hex[PSEUDONYM_BYTES];
-    double share = store->config.share;
     redact_pseudonym(store->secret, STR_LIT("sample"), hex);
     str_unhex((struct str){hex, sizeof(hex)}, store->sample_key, sizeof(store->sample_key));
-    store->sample_bound = share >= 1 ? UINT64_MAX : share > 0 ? (uint64_t)(share * 0x1p64) : 0;
 }
 
 static enum err_code open_folder(struct record_store *store, struct err *err)

@@ -50,6 +50,12 @@ struct record_tally *record_store_tally(struct record_store *store);
 struct record_sink record_store_sink(struct record_store *store);
 void record_store_start(struct record_store *store);
 
+/* Keep a record that was left out, because a shadow that gets `share` of the requests answers
+ * otherwise; once, however many of its rows differ. Any thread but the recorder's, one at a time.
+ */
+void record_store_keep_differing(struct record_store *store, const struct record *record,
+                                 double share);
+
 /* After recorder_stop: write what waits, seal, end the threads. */
 void record_store_stop(struct record_store *store);
 

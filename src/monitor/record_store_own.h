@@ -21,7 +21,6 @@ struct record_store {
     uint64_t run[2];
     uint8_t secret[REDACT_SECRET_BYTES];
     uint64_t sample_key[2];
-    uint64_t sample_bound; /* a hash below it is kept */
     struct record_tally *tally;
     struct record_tally_last last;
     struct arena *scratch; /* recorder thread: redacted copies */
@@ -40,6 +39,7 @@ struct record_store {
     struct record_block *waiting, *waiting_last; /* full ones, oldest first */
     size_t buffered_bytes;
     uint64_t taken;
+    uint64_t late_hash; /* of the id that was kept last because a shadow differs */
     uint64_t flush_wanted, flush_done;
     bool is_seal_wanted;
     bool is_running, is_stopping, is_failing;

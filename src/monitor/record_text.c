@@ -82,6 +82,8 @@ static void put_inputs(struct json_writer *w, const struct record *record, int64
     json_begin_object(w);
     for (int i = 0; i < schema->text_count; i++) {
         struct str text = text_at(record, row, i);
+        if (record->leaves_inputs && !record_column_finds(&schema->texts[i]))
+            continue;
         json_key_str(w, str_of(schema->texts[i].name));
         if (text.ptr)
             json_put_str(w, text);
@@ -89,6 +91,8 @@ static void put_inputs(struct json_writer *w, const struct record *record, int64
             json_put_null(w);
     }
     for (int i = 0; i < schema->value_count; i++) {
+        if (record->leaves_inputs && !record_column_finds(&schema->values[i]))
+            continue;
         json_key_str(w, str_of(schema->values[i].name));
         put_value_json(w, &schema->values[i], value_at(record, row, i));
     }

@@ -35,10 +35,25 @@ enum {
 
 /* ---- sink: recorder thread ---- */
 
-static bool is_left_out(const struct record_store *store, struct str id)
+/* Its model's, else the store's; a store that keeps none keeps none of any model. */
+static double share_of(const struct record_store *store, const struct record *record)
 {
-    return store->sample_bound != UINT64_MAX &&
-           hash_sip(store->sample_key, id.ptr, id.len) >= store->sample_bound;
+    double share = store->config.share;
+    if (share <= 0 || record->share < 0)
+        return 0;
+    if (record->share > 1)
+        return 1;
+    return record->share < 1 ? (double)record->share : share;
+}
+
+/* By its id: the same is left out of a smaller share, whatever else is kept. */
+static bool is_left_out(const struct record_store *store, const struct record *record)
+{
+    double share = share_of(store, record);
+    struct str id = record->request_id;
+    if (share >= 1)
+        return false;
+    return hash_sip(store->sample_key, id.ptr, id.len) >= (uint64_t)(share * 0x1p64);
 }
 
 /* Under the lock: the active block is full. */
@@ -87,11 +102,25 @@ static void add(struct record_store *store, const struct record *record)
         pthread_cond_signal(&store->wake);
 }
 
+/* As it is kept; what differs lives in `arena`. */
+static void make_kept(const struct record_store *store, const struct record *record, double share,
+                      struct arena *arena, struct record *kept)
+{
+    struct record part = *record;
+    if (record->leaves_inputs)
+        redact_inputs(record, arena, &part);
+    if (redact_has_work(record->schema))
+        redact_record(&part, store->secret, arena, kept);
+    else
+        *kept = part;
+    kept->share = share < 1 ? (float)share : 1;
+}
+
 static void take(void *arg, const struct record *record)
 {
     struct record_store *store = arg;
     struct record kept;
-    if (is_left_out(store, record->request_id)) {
+    if (is_left_out(store, record)) {
         pthread_mutex_lock(&store->lock);
         store->taken++;
         store->left_out_count++;
@@ -100,16 +129,37 @@ static void take(void *arg, const struct record *record)
         pthread_mutex_unlock(&store->lock);
         return;
     }
-    if (redact_has_work(record->schema))
-        redact_record(record, store->secret, store->scratch, &kept);
-    else
-        kept = *record;
-    kept.share = (float)(store->config.share < 1 ? store->config.share : 1);
+    make_kept(store, record, share_of(store, record), store->scratch, &kept);
     pthread_mutex_lock(&store->lock);
     store->taken++;
     add(store, &kept);
     pthread_mutex_unlock(&store->lock);
     arena_reset(store->scratch);
+}
+
+/* Rows of one request come one after the other. */
+static bool is_kept_late(struct record_store *store, const struct record *record)
+{
+    uint64_t hash = hash_sip(store->run, record->request_id.ptr, record->request_id.len);
+    bool is_kept = store->late_hash == hash;
+    store->late_hash = hash;
+    return is_kept;
+}
+
+void record_store_keep_differing(struct record_store *store, const struct record *record,
+                                 double share)
+{
+    struct record kept;
+    if (!record->keeps_differing || store->config.share <= 0 || !is_left_out(store, record))
+        return;
+    struct arena *arena = arena_new(SIZE_MAX);
+    double other = share_of(store, record);
+    make_kept(store, record, share > other ? share : other, arena, &kept);
+    pthread_mutex_lock(&store->lock);
+    if (!is_kept_late(store, record))
+        add(store, &kept);
+    pthread_mutex_unlock(&store->lock);
+    arena_free(arena);
 }
 
 struct record_sink record_store_sink(struct record_store *store)

@@ -90,3 +90,40 @@ void redact_record(const struct record *record, const uint8_t secret[REDACT_SECR
     if (record->texts && has_redacted(schema->texts, schema->text_count))
         redacted->texts = redact_texts(record, secret, arena);
 }
+
+/* ---- inputs that are left out ---- */
+
+static const float *values_without(const struct record *record, struct arena *arena)
+{
+    const struct record_schema *schema = record->schema;
+    size_t cells = (size_t)record->row_count * (size_t)schema->value_count;
+    float *copy = arena_alloc(arena, cells * sizeof(*copy));
+    const float nothing = cell_of(CELL_OTHER);
+    assert(copy);
+    for (size_t i = 0; i < cells; i++)
+        copy[i] = record_column_finds(&schema->values[i % (size_t)schema->value_count])
+                      ? record->values[i]
+                      : nothing;
+    return copy;
+}
+
+static const struct str *texts_without(const struct record *record, struct arena *arena)
+{
+    const struct record_schema *schema = record->schema;
+    size_t cells = (size_t)record->row_count * (size_t)schema->text_count;
+    struct str *copy = arena_calloc(arena, cells, sizeof(*copy));
+    assert(copy);
+    for (size_t i = 0; i < cells; i++)
+        if (record_column_finds(&schema->texts[i % (size_t)schema->text_count]))
+            copy[i] = record->texts[i];
+    return copy;
+}
+
+void redact_inputs(const struct record *record, struct arena *arena, struct record *redacted)
+{
+    *redacted = *record;
+    if (record->values && record->row_count > 0)
+        redacted->values = values_without(record, arena);
+    if (record->texts && record->row_count > 0)
+        redacted->texts = texts_without(record, arena);
+}

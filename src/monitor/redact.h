@@ -28,4 +28,7 @@ void redact_pseudonym(const uint8_t secret[REDACT_SECRET_BYTES], struct str text
 void redact_record(const struct record *record, const uint8_t secret[REDACT_SECRET_BYTES],
                    struct arena *arena, struct record *redacted);
 
+/* The record without its features: keys, segments, times and groups stay. */
+void redact_inputs(const struct record *record, struct arena *arena, struct record *redacted);
+
 #endif

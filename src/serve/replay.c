@@ -291,7 +291,7 @@ static bool find_skip(const struct replay *replay, const struct record *record,
 {
     if (record->status >= 400 && record->status < 500)
         *why = REPLAY_REFUSED;
-    else if (record->row_count == 0)
+    else if (record->row_count == 0 || record->leaves_inputs)
         *why = REPLAY_NO_INPUTS;
     else if (has_erased(record))
         *why = REPLAY_ERASED;

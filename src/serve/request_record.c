@@ -49,6 +49,21 @@ static bool is_answered(int status)
     return status == 200 || status == 202;
 }
 
+static void put_sampling(const struct serving_records *records, struct record *record)
+{
+    if (!records->is_set)
+        return;
+    bool is_always = (records->keeps_errors && record->status >= 400) ||
+                     (records->keeps_held && record->status == 202);
+    record->share = (float)records->share;
+    if (is_always || records->share >= 1)
+        record->share = RECORD_ALWAYS;
+    else if (records->share <= 0)
+        record->share = RECORD_NEVER;
+    record->leaves_inputs = records->leaves_inputs;
+    record->keeps_differing = records->keeps_differing;
+}
+
 void request_record_fill(const struct request *req, int status, int64_t now_ns,
                          struct tensor *places, struct record *record)
 {
@@ -67,6 +82,7 @@ void request_record_fill(const struct request *req, int status, int64_t now_ns,
         .share = 1,
         .is_cached = req->is_cached,
     };
+    put_sampling(&req->endpoint->serving->records, record);
     if (req->has_rows)
         put_rows(req, record);
     else if (req->in) {

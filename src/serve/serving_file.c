@@ -178,6 +178,52 @@ static enum err_code parse_cache(yyjson_val *value, struct serving *serving, str
     return rc;
 }
 
+static enum err_code parse_always(yyjson_val *root, const char *key, bool *always, struct err *err)
+{
+    yyjson_val *value = yyjson_obj_get(root, key);
+    if (!value || yyjson_equals_str(value, "always") || yyjson_equals_str(value, "share")) {
+        *always = !value || yyjson_equals_str(value, "always");
+        return ERR_OK;
+    }
+    return err_set(err, ERR_INVALID, "records.%s: expected always or share", key);
+}
+
+static enum err_code parse_share(yyjson_val *value, double *share, struct err *err)
+{
+    *share = 1;
+    if (!value)
+        return ERR_OK;
+    if (yyjson_is_num(value) && yyjson_get_num(value) >= 0 && yyjson_get_num(value) <= 1) {
+        *share = yyjson_get_num(value);
+        return ERR_OK;
+    }
+    return err_set(err, ERR_INVALID, "records.share: expected a number from 0 to 1");
+}
+
+static enum err_code parse_records(yyjson_val *value, struct serving *serving, struct err *err)
+{
+    static const char *const keys[] = {"share", "errors", "held", "differing", "inputs", NULL};
+    struct serving_records *records = &serving->records;
+    bool has_inputs = true;
+    if (!yyjson_is_obj(value))
+        return err_set(err, ERR_INVALID,
+                       "records: expected share, errors, held, differing and inputs");
+    enum err_code rc = json_check_keys(value, "records", keys, err);
+    if (!rc)
+        rc = parse_share(yyjson_obj_get(value, "share"), &records->share, err);
+    if (!rc)
+        rc = parse_always(value, "errors", &records->keeps_errors, err);
+    if (!rc)
+        rc = parse_always(value, "held", &records->keeps_held, err);
+    if (!rc)
+        rc = parse_always(value, "differing", &records->keeps_differing, err);
+    if (!rc)
+        rc = json_get_bool_opt(value, "records", "inputs", &has_inputs, err);
+    records->leaves_inputs = !has_inputs;
+    records->is_set = true;
+    return rc;
+}
+
 /* null of the file is that word too. */
 static enum err_code parse_nan(yyjson_val *value, struct serving *serving, struct err *err)
 {
@@ -217,6 +263,7 @@ static const struct {
     {"queue", parse_queue},         {"priority", parse_priority},
     {"memory", parse_memory},       {"nan", parse_nan},
     {"cache", parse_cache},         {"v1", parse_v1},
+    {"records", parse_records},
 };
 
 static enum err_code check_keys(yyjson_val *root, struct err *err)
@@ -276,6 +323,28 @@ static void put_time(struct json_writer *w, const char *key, int64_t us)
     json_member_text(w, key, text);
 }
 
+static void write_always(struct json_writer *w, const char *key, bool always)
+{
+    json_member_text(w, key, always ? "always" : "share");
+}
+
+static void write_records(struct json_writer *w, const struct serving_records *records)
+{
+    json_key(w, "records");
+    if (!records->is_set) {
+        json_put_null(w);
+        return;
+    }
+    json_begin_object(w);
+    json_key(w, "share");
+    json_put_f64(w, records->share);
+    write_always(w, "errors", records->keeps_errors);
+    write_always(w, "held", records->keeps_held);
+    write_always(w, "differing", records->keeps_differing);
+    json_member_bool(w, "inputs", !records->leaves_inputs);
+    json_end_object(w);
+}
+
 static void write_cache(struct json_writer *w, const struct serving *serving)
 {
     json_key(w, "cache");
@@ -317,4 +386,5 @@ void serving_write(struct json_writer *w, const struct serving *serving)
     json_begin_object(w);
     json_member_text(w, "inputs", v1_inputs_names[serving->v1_inputs]);
     json_end_object(w);
+    write_records(w, &serving->records);
 }

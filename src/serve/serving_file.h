@@ -13,6 +13,12 @@
  *     cache:
  *       max_bytes: 16M           of answers that are given again when the same is asked; off: none
  *       ttl: 5m                  an older answer is computed anew; 0: as long as there is room
+ *     records:                   which requests are kept in files, instead of --record-share
+ *       share: 0.05              of them, chosen by their ids
+ *       errors: always           or share: those that ended in 4xx or 5xx
+ *       held: always             or share: those whose answer waited for a person
+ *       differing: always        or share: those that a shadow answers otherwise
+ *       inputs: true             false: keys and segments alone, no features
  *     nan: "null"                in JSON replies: "null", string, bare or reject
  *     v1:
  *       inputs: rows             what a list under `inputs` of /v1 is: rows or columns
@@ -43,6 +49,14 @@ enum v1_inputs {
     V1_COLUMNS, /* the one input of the model, answered with `outputs`: TensorFlow Serving */
 };
 
+/* Which records of a model are kept in files, and what of them. */
+struct serving_records {
+    bool is_set; /* false: as the server's options say */
+    double share;
+    bool keeps_errors, keeps_held, keeps_differing; /* whatever the share is */
+    bool leaves_inputs;                             /* features are not kept */
+};
+
 struct serving {
     int64_t revision;   /* the store's; 0: the model has no file */
     int instances;      /* 0: as many as help */
@@ -56,6 +70,7 @@ struct serving {
     size_t cache_bytes;   /* of the response cache; 0: there is none */
     int64_t cache_ttl_us; /* 0: answers do not grow old */
     enum v1_inputs v1_inputs;
+    struct serving_records records;
 };
 
 /* What holds for a model without a file. */

@@ -409,7 +409,7 @@ bool shadow_predict(const struct loaded *shadow, const struct record *record, in
 {
     bool is_refused, is_told = false;
     int64_t took_ns;
-    if (!record->values || !has_same_classes(shadow, stable))
+    if (!record->values || record->leaves_inputs || !has_same_classes(shadow, stable))
         return false;
     struct record one = row_of(record, row);
     struct arena *scratch = arena_new(SCRATCH_BYTES_MAX);

@@ -294,6 +294,77 @@ static void a_sample_is_chosen_by_id(void **state)
     clean(&k);
 }
 
+static const struct record *found(struct kept *k, int number, struct arena *arena,
+                                  struct record *record)
+{
+    char id[40];
+    int64_t row;
+    snprintf(id, sizeof(id), "request-%d", number);
+    struct record_query query = {.request_id = str_of(id), .is_quick = true};
+    return find(k, &query, arena, record, &row) == ERR_OK ? record : NULL;
+}
+
+static void push_share(struct kept *k, int number, float share, bool leaves_inputs)
+{
+    struct fixture_record f;
+    fixture_record_make(&f, number, 2);
+    f.record.share = share;
+    f.record.leaves_inputs = leaves_inputs;
+    push_record(k, &f.record);
+}
+
+/* What a model asks for takes the place of the store's share, but for a store that keeps none. */
+static void a_model_may_ask_for_another_share(void **state)
+{
+    struct kept k;
+    struct record record;
+    (void)state;
+    for (int none = 0; none < 2; none++) {
+        struct arena *arena = arena_new(SIZE_MAX);
+        prepare(&k);
+        k.config.share = none ? 0 : 1e-9;
+        start(&k);
+        push_share(&k, 1, 1, false);
+        push_share(&k, 2, RECORD_NEVER, false);
+        push_share(&k, 3, RECORD_ALWAYS, false);
+        push_share(&k, 4, 0.9999999f, false);
+        record_store_flush(k.store);
+        assert_null(found(&k, 1, arena, &record));
+        assert_null(found(&k, 2, arena, &record));
+        assert_int_equal(found(&k, 3, arena, &record) == NULL, none);
+        assert_true(none || record.share == 1);
+        assert_int_equal(found(&k, 4, arena, &record) == NULL, none);
+        assert_true(none || record.share == 0.9999999f);
+        stop(&k);
+        clean(&k);
+        arena_free(arena);
+    }
+}
+
+/* The fixture's customer is a key; its numbers, its plan and its note are features. */
+static void features_may_be_left_out(void **state)
+{
+    struct kept k;
+    struct record record;
+    struct arena *arena = arena_new(SIZE_MAX);
+    (void)state;
+    prepare(&k);
+    start(&k);
+    push_share(&k, 1, 1, true);
+    push_share(&k, 2, 1, false);
+    record_store_flush(k.store);
+    assert_non_null(found(&k, 1, arena, &record));
+    assert_true(record.leaves_inputs);
+    for (int cell = 0; cell < 2 * 3; cell++)
+        assert_true(isnan(record.values[cell]));
+    assert_true(record.texts[0].ptr && !record.texts[1].ptr && record.output_count == 1);
+    assert_non_null(found(&k, 2, arena, &record));
+    assert_true(!record.leaves_inputs && !isnan(record.values[0]) && record.texts[1].ptr);
+    stop(&k);
+    clean(&k);
+    arena_free(arena);
+}
+
 static uint64_t folder_bytes(struct kept *k)
 {
     struct record_store_stats stats;
@@ -705,6 +776,8 @@ int main(void)
         cmocka_unit_test(records_are_read_in_order_and_by_time),
         cmocka_unit_test(a_cursor_goes_on_where_reading_stopped),
         cmocka_unit_test(a_sample_is_chosen_by_id),
+        cmocka_unit_test(a_model_may_ask_for_another_share),
+        cmocka_unit_test(features_may_be_left_out),
         cmocka_unit_test(the_oldest_go_when_the_quota_is_passed),
         cmocka_unit_test(what_is_too_old_goes),
         cmocka_unit_test(a_burst_is_sealed_when_nobody_asks_any_more),

@@ -48,13 +48,17 @@ static void every_key_is_read(void **state)
                                           "queue: {max_requests: 20, timeout: 250ms}\n"
                                           "priority: 3\n"
                                           "cache: {max_bytes: 16M, ttl: 5m}\n"
-                                          "v1: {inputs: columns}\n");
+                                          "v1: {inputs: columns}\n"
+                                          "records: {share: 0.05, held: share, inputs: false}\n");
     assert_int_equal(serving->instances, 2);
     assert_int_equal(serving->batch_rows_max, 128);
     assert_int_equal(serving->batch_delay_us, 500);
     assert_int_equal(serving->queue_requests_max, 20);
     assert_int_equal(serving->timeout_us, 250 * 1000);
     assert_int_equal(serving->priority, 3);
+    assert_true(serving->records.is_set && serving->records.share == 0.05);
+    assert_true(serving->records.keeps_errors && serving->records.keeps_differing);
+    assert_true(!serving->records.keeps_held && serving->records.leaves_inputs);
     assert_int_equal(serving->cache_bytes, 16 * 1024 * 1024);
     assert_int_equal(serving->cache_ttl_us, 300 * 1000 * 1000);
     assert_int_equal(serving->v1_inputs, V1_COLUMNS);
@@ -102,6 +106,11 @@ static void bad_values_are_named(void **state)
     expect_error("v1: columns", "v1: expected inputs");
     expect_error("v1: {input: rows}", "input");
     expect_error("v1: {inputs: 1}", "v1.inputs: expected rows or columns");
+    expect_error("records: 0.1", "records: expected share, errors, held, differing and inputs");
+    expect_error("records: {share: 1.5}", "records.share: expected a number from 0 to 1");
+    expect_error("records: {errors: never}", "records.errors: expected always or share");
+    expect_error("records: {inputs: none}", "inputs");
+    expect_error("records: {rate: 1}", "rate");
     expect_error("priority: 10", "priority: expected a whole number from 1 to 9");
 }
 
