@@ -1,6 +1,8 @@
 /* response_cache_json.c - struct response_cache_stats and the counts of versions -> JSON. */
 #include "serve/response_cache_json.h"
 
+#include <math.h>
+
 #include "serve/response_cache.h"
 
 /* Each by the time it took on average, in microseconds. */
@@ -13,7 +15,7 @@ static void write_counts(struct json_writer *w, const struct cache_counts *count
     for (int i = 0; i < CACHE_RESULT_COUNT; i++) {
         json_key(w, cache_result_name((enum cache_result)i));
         if (counts->count[i])
-            json_put_f64(w, (double)(counts->ns[i] / counts->count[i] / 10) / 100);
+            json_put_f64(w, round((double)counts->ns[i] / (double)counts->count[i] / 10) / 100);
         else
             json_put_null(w);
     }
