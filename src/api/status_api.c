@@ -102,6 +102,8 @@ enum err_code status_get(struct call *call, struct err *err)
         json_put_i64(&w, http_server_port(node->server));
     else
         json_put_null(&w);
+    json_key(&w, "is_tls");
+    json_put_bool(&w, node->server && node->options->tls_cert[0]);
     json_key(&w, "needs_key");
     json_put_bool(&w, needs_key(node));
     json_key(&w, "data_threads");

@@ -78,6 +78,13 @@ static enum err_code find_folder_server(struct bench *bench, struct err *err)
         err_set(err, ERR_UNAVAILABLE, "nobody serves %s", cli_server_name(bench->cli));
         return err_hint(err, "start it with: slipway serve, or give --server URL");
     }
+    if (yyjson_get_bool(yyjson_obj_get(reply.root, "is_tls"))) {
+        bench->cli->is_usage = true;
+        err_set(err, ERR_INVALID, "%s is served over TLS, by a name that its certificate has",
+                cli_server_name(bench->cli));
+        return err_hint(err, "give --server https://NAME:%d and --ca FILE",
+                        (int)yyjson_get_int(port));
+    }
     bench->config.host = STR_LIT("127.0.0.1");
     bench->config.port = (int)yyjson_get_int(port);
     return ERR_OK;

@@ -8,6 +8,8 @@ import time
 
 import pytest
 import requests
+import tritonclient.grpc as triton
+from tritonclient.utils import InferenceServerException
 
 from api import Api, REQUEST, register_triage
 from secure import Authority, Secure, needs_openssl, openssl
@@ -102,6 +104,24 @@ def test_a_certificate_acts_as_the_key_that_is_bound_to_it(strict, issuers):
     assert {event["actor"] for event in events} == {"key:shop"}
     strict.server.cli("key", "revoke", "shop")
     api.get("/api/models", 401)  # on the connection that was open before
+
+
+def test_grpc_clients_act_by_certificate_too(strict, issuers):
+    good, _ = issuers
+    strict.server.cli("key", "create", "shop", "--scope", "predict", "--certificate", SHOP)
+
+    def client(cert):
+        return triton.InferenceServerClient(
+            f"localhost:{strict.server.port}", ssl=True, root_certificates=str(strict.cert),
+            private_key=str(cert), certificate_chain=str(cert))  # one file has both
+
+    with client(good.shop) as known:
+        assert known.is_server_live()
+        assert known.get_model_repository_index() is not None
+    with client(good.plain) as unknown:
+        assert unknown.is_server_live()
+        with pytest.raises(InferenceServerException, match="no live key is bound"):
+            unknown.get_model_repository_index()
 
 
 def test_a_certificate_without_a_key_is_told_how_to_get_one(strict, issuers):

@@ -177,3 +177,5 @@ def test_a_load_is_driven_over_https(secure):
     assert version["answered"] > 10 and version["failed"] == 0
     untrusted = run_program("bench", url, *way, check=False)
     assert untrusted.status != 0 and "certificate is not trusted" in untrusted.err
+    unnamed = secure.server.cli("bench", "triage", check=False)
+    assert unnamed.status == 2 and f"--server https://NAME:{secure.server.port}" in unnamed.err
