@@ -5,6 +5,7 @@
  *                      folder DEVICE INODE LOCK
  *                      socket DESCRIPTOR IS_OURS LISTEN
  *                      broken MODEL
+ *                      ticket KEY SINCE            (net/tls_ticket.h)
  *     new -> old   "ready"
  */
 #include "api/handover.h"
@@ -131,6 +132,7 @@ static enum err_code write_hello(struct buf *hello, const struct successor_confi
         if (endpoints->slots[i].key.ptr && is_broken(endpoint))
             buf_printf(hello, "broken %s\n", endpoint->name);
     }
+    buf_str(hello, config->tickets);
     if (!hello->is_full)
         return ERR_OK;
     return err_set(err, ERR_LIMIT, "what is to be handed over takes more than %d bytes",
@@ -184,6 +186,7 @@ enum err_code successor_start(struct successor *successor, const struct successo
     if (!rc)
         rc = spawn(&successor->pid, pair[1], config, err);
     close(pair[1]);
+    explicit_bzero(hello.data, hello.len);
     buf_done(&hello);
     if (rc) {
         close(pair[0]);
@@ -279,6 +282,10 @@ static enum err_code read_line(struct predecessor *predecessor, struct inherited
         buf_printf(&predecessor->broken, "%s\n", line + 7);
         return ERR_OK;
     }
+    if (strncmp(line, "ticket ", 7) == 0) {
+        buf_printf(&predecessor->tickets, "%s\n", line);
+        return ERR_OK;
+    }
     if (sscanf(line, "socket %d %d %n", &fd, &is_ours, &at) == 2 && at > 0)
         return inherited_add(inherited, line + at, fd, is_ours != 0, err);
     return no_greeting(err);
@@ -309,6 +316,7 @@ static enum err_code hear_hello(struct predecessor *predecessor, struct inherite
         rc = no_greeting(err);
     else
         rc = read_hello(predecessor, inherited, text, err);
+    explicit_bzero(text, HELLO_BYTES_MAX);
     free(text);
     return rc;
 }
@@ -322,6 +330,7 @@ enum err_code predecessor_find(struct predecessor *predecessor, struct inherited
     socklen_t size = sizeof(peer);
     *predecessor = (struct predecessor){.fd = -1, .lock_fd = -1};
     buf_init(&predecessor->broken, HELLO_BYTES_MAX);
+    buf_init(&predecessor->tickets, HELLO_BYTES_MAX);
     buf_lit(&predecessor->broken, "\n");
     bool is_there = text && str_to_u64(str_of(text), &fd) && fd <= INT_MAX;
     unsetenv(VARIABLE);
@@ -397,4 +406,7 @@ void predecessor_close(struct predecessor *predecessor)
         close(predecessor->lock_fd);
     predecessor->fd = predecessor->lock_fd = -1;
     buf_done(&predecessor->broken);
+    if (predecessor->tickets.len)
+        explicit_bzero(predecessor->tickets.data, predecessor->tickets.len);
+    buf_done(&predecessor->tickets);
 }

@@ -35,6 +35,7 @@ void handover_remember_program(void);
 struct successor_config {
     const struct http_socket *sockets; /* [socket_count]: it gets them */
     int socket_count;
+    struct str tickets;              /* of http_server_tickets */
     const struct folder *folder;     /* and the lock of this one */
     const struct snapshot *snapshot; /* what answers here must answer there */
     int64_t timeout_ms;              /* until it must be ready */
@@ -63,7 +64,8 @@ struct predecessor {
     pid_t pid;
     dev_t folder_dev;
     ino_t folder_ino;
-    struct buf broken; /* "\nMODEL\nMODEL\n": models that did not answer there either */
+    struct buf broken;  /* "\nMODEL\nMODEL\n": models that did not answer there either */
+    struct buf tickets; /* for http_server_config; secret */
 };
 
 /* Who started this process, if a server did: its sockets are added to `inherited`. */

@@ -17,6 +17,7 @@
 #include "base/notify.h"
 
 enum {
+    TICKET_BYTES_MAX = 4096,
     LOOK_MS = 100,            /* while something has a deadline */
     RELEASE_WAIT_MS = 120000, /* beyond drain_timeout_ms */
 };
@@ -155,9 +156,13 @@ static void start_successor(struct life *life)
     if (!sockets)
         abort();
     struct snapshot *snapshot = control_snapshot(node->control);
+    struct buf tickets;
+    buf_init(&tickets, TICKET_BYTES_MAX);
+    http_server_tickets(node->server, &tickets);
     const struct successor_config config = {
         .sockets = sockets,
         .socket_count = http_server_sockets(node->server, sockets),
+        .tickets = buf_view(&tickets),
         .folder = control_folder(node->control),
         .snapshot = snapshot,
         .timeout_ms = node->options->handover_timeout_ms,
@@ -167,6 +172,9 @@ static void start_successor(struct life *life)
         rc = successor_start(&life->successor, &config, &err);
     snapshot_unref(snapshot);
     free(sockets);
+    if (tickets.len)
+        explicit_bzero(tickets.data, tickets.len);
+    buf_done(&tickets);
     if (rc) {
         log_error("no new process is started, this one goes on", "reason=%s", err.msg);
         return;

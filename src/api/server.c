@@ -189,6 +189,7 @@ static enum err_code start_http(struct node *node, struct err *err)
         .unix_path = o->unix_socket[0] ? o->unix_socket : socket_path,
         .inherited = node->inherited,
         .tls = tls_files(o),
+        .tls_tickets = buf_view(&node->predecessor.tickets),
         .thread_count = node->thread_count,
         .limits = limits_of(o),
         .context = node,

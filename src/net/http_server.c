@@ -223,6 +223,8 @@ static enum err_code start_all(struct http_server *server, struct err *err)
     enum err_code rc = ERR_OK;
     if (config->tls.cert_path) {
         server->tickets = tls_tickets_new();
+        if (!tls_tickets_read(server->tickets, config->tls_tickets))
+            return err_set(err, ERR_INVALID, "the keys of TLS sessions are not to be read");
         rc = tls_context_new(&config->tls, server->tickets, &server->tls, err);
     }
     if (!rc)
@@ -286,6 +288,12 @@ int http_server_sockets(const struct http_server *server, struct http_socket soc
         count += put_sockets(&server->listeners[i], server->config.listen[i], sockets + count);
     }
     return count + put_sockets(&server->unix_listener, "", sockets + count);
+}
+
+void http_server_tickets(const struct http_server *server, struct buf *out)
+{
+    if (server->tickets)
+        tls_tickets_write(server->tickets, out);
 }
 
 int http_server_thread_count(const struct http_server *server)

@@ -62,7 +62,8 @@ struct http_server_config {
     const char *unix_path; /* NULL: none. Mode 0600, replaced when stale, removed at the end */
     struct inherited *inherited; /* sockets that are open already; NULL: none. The caller's */
     struct http_tls tls;         /* cert_path NULL: plain TCP. Unix sockets are plain */
-    int thread_count;            /* 1..HTTP_THREADS_MAX */
+    struct str tls_tickets; /* what http_server_tickets wrote in the process before; or empty */
+    int thread_count;       /* 1..HTTP_THREADS_MAX */
     struct http_limits limits;
 
     void *context; /* handed to the functions below */
@@ -92,6 +93,10 @@ enum err_code http_server_start(const struct http_server_config *config,
 
 /* The port the first TCP listener got (for "127.0.0.1:0"). */
 int http_server_port(const struct http_server *server);
+
+/* What lets clients resume their sessions in the process after this one: secret lines of text.
+ * Nothing over plain TCP. */
+void http_server_tickets(const struct http_server *server, struct buf *out);
 
 /* What it listens on, to be handed to the process after this one. Returns how many. */
 struct http_socket {

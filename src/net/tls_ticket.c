@@ -20,11 +20,13 @@
 #include "base/rand.h"
 
 enum { NAME_BYTES = 16, IV_BYTES = 16, KEY_BYTES = 32 };
+enum { SECRET_BYTES = NAME_BYTES + 2 * KEY_BYTES };
 
 struct ticket_key {
     uint8_t name[NAME_BYTES], aes[KEY_BYTES], hmac[KEY_BYTES];
-    int64_t from_us; /* monotonic */
+    int64_t from_us; /* monotonic, which all processes of the machine share */
 };
+_Static_assert(offsetof(struct ticket_key, from_us) == SECRET_BYTES, "names and keys are together");
 
 struct tls_tickets {
     EVP_CIPHER *cipher;
@@ -142,6 +144,39 @@ void tls_tickets_use(struct tls_tickets *tickets, SSL_CTX *ssl)
     SSL_CTX_set_recv_max_early_data(ssl, 0);
     SSL_CTX_set_tlsext_ticket_key_evp_cb(ssl, set_up);
     SSL_CTX_set_session_ticket_cb(ssl, seal, open_ticket, NULL);
+}
+
+void tls_tickets_write(struct tls_tickets *tickets, struct buf *out)
+{
+    char hex[2 * SECRET_BYTES];
+    pthread_mutex_lock(&tickets->lock);
+    for (int i = 0; i < tickets->count; i++) {
+        str_hex(&tickets->keys[i], SECRET_BYTES, hex);
+        buf_printf(out, "ticket %.*s %lld\n", (int)sizeof(hex), hex,
+                   (long long)tickets->keys[i].from_us);
+    }
+    pthread_mutex_unlock(&tickets->lock);
+    explicit_bzero(hex, sizeof(hex));
+}
+
+/* "ticket HEX MICROSECONDS" */
+static bool read_key(struct str line, struct ticket_key *key)
+{
+    struct str word, hex;
+    return str_split(&line, ' ', &word) && str_equal_c(word, "ticket") &&
+           str_split(&line, ' ', &hex) && hex.len == (size_t)2 * SECRET_BYTES &&
+           str_unhex(hex, key, SECRET_BYTES) && str_to_i64(line, &key->from_us);
+}
+
+bool tls_tickets_read(struct tls_tickets *tickets, struct str lines)
+{
+    struct str line;
+    while (lines.len && str_split(&lines, '\n', &line)) {
+        if (tickets->count == TLS_TICKET_KEYS || !read_key(line, &tickets->keys[tickets->count]))
+            return false;
+        tickets->count++;
+    }
+    return true;
 }
 
 struct tls_tickets *tls_tickets_new(void)

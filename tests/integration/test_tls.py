@@ -15,7 +15,7 @@ import requests
 
 from api import Api, REQUEST, register_triage
 from secure import Secure, make_certificate, needs_openssl
-from server import COMMAND_SECONDS_MAX, PATIENCE, run_program
+from server import COMMAND_SECONDS_MAX, PATIENCE, become_subreaper, run_program
 
 pytestmark = needs_openssl
 VERSIONS = [ssl.TLSVersion.TLSv1_2, ssl.TLSVersion.TLSv1_3]
@@ -134,6 +134,17 @@ def test_sessions_survive_a_renewed_certificate_and_end_with_the_process(secure,
     secure.wait()
     fresh = secure.context(version)
     assert secure.connect(fresh)[0] == "HTTP/1.1 200 OK"
+
+
+@pytest.mark.parametrize("version", VERSIONS)
+def test_sessions_survive_a_new_process_that_takes_over(secure, version):
+    become_subreaper()
+    context = secure.context(version)
+    _, session, _ = secure.connect(context)
+    for _ in range(2):
+        secure.server.upgrade()
+        line, session, reused = secure.connect(context, session)
+        assert (line, reused) == ("HTTP/1.1 200 OK", True)
 
 
 def test_nothing_is_taken_before_the_handshake_is_done(secure, tmp_path):

@@ -243,6 +243,46 @@ static void a_new_context_goes_on_with_the_same_keys(void **state)
     f->context = new_context(f);
 }
 
+static void keys_go_on_in_another_process(void **state)
+{
+    struct fixture *f = *state;
+    struct buf lines;
+    buf_init(&lines, 4096);
+    clock_set_for_test(100 * HOUR_US, -1);
+    assert_false(shake_hands(f, NULL));
+    clock_set_for_test(101 * HOUR_US, -1);
+    SSL_SESSION *first = f->session;
+    SSL_SESSION_up_ref(first);
+    assert_false(shake_hands(f, NULL)); /* a second key */
+    tls_tickets_write(f->tickets, &lines);
+    tls_context_unref(f->context);
+    tls_tickets_free(f->tickets);
+    f->tickets = tls_tickets_new();
+    assert_true(tls_tickets_read(f->tickets, buf_view(&lines)));
+    f->context = new_context(f);
+    assert_true(resume_last(f));
+    clock_set_for_test(103 * HOUR_US - 1, -1);
+    assert_true(shake_hands(f, first));
+    clock_set_for_test(103 * HOUR_US, -1);
+    assert_false(shake_hands(f, first)); /* it is as old as it was there */
+    SSL_SESSION_free(first);
+    buf_done(&lines);
+}
+
+static void lines_that_are_no_keys_are_refused(void **state)
+{
+    static const char *const bad[] = {"x", "ticket", "ticket 00 1\n", "ticket zz", "\n"};
+    (void)state;
+    for (size_t i = 0; i < 5; i++) {
+        struct tls_tickets *tickets = tls_tickets_new();
+        assert_false(tls_tickets_read(tickets, str_of(bad[i])));
+        tls_tickets_free(tickets);
+    }
+    struct tls_tickets *tickets = tls_tickets_new();
+    assert_true(tls_tickets_read(tickets, STR_LIT("")));
+    tls_tickets_free(tickets);
+}
+
 /* ---- names ---- */
 
 static void names_are_what_a_certificate_has(void **state)
@@ -304,6 +344,8 @@ int main(void)
         with_tls(a_key_is_forgotten_when_others_have_come),
         with_tls(a_resumed_session_brings_a_new_ticket),
         with_tls(a_new_context_goes_on_with_the_same_keys),
+        with_tls(keys_go_on_in_another_process),
+        cmocka_unit_test(lines_that_are_no_keys_are_refused),
         cmocka_unit_test(names_are_what_a_certificate_has),
         cmocka_unit_test(names_that_are_not_what_they_seem_are_left_out),
     };
