@@ -180,7 +180,7 @@ static void start_successor(struct life *life)
         return;
     }
     log_info("new process started", "pid=%d", (int)life->successor.pid);
-    notify_reloading("a new process gets ready");
+    notify_send("STATUS=serves; a new process gets ready");
 }
 
 static void hear_successor(struct life *life)
@@ -194,7 +194,7 @@ static void hear_successor(struct life *life)
         break;
     case SUCCESSOR_DEAD:
         log_error("the new process failed, this one goes on", "pid=%d reason=%s", pid, err.msg);
-        notify_send("READY=1\nSTATUS=serves; the new process failed");
+        notify_send("STATUS=serves; the new process failed");
         break;
     case SUCCESSOR_READY:
         life->is_handed_over = true;

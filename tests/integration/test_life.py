@@ -509,7 +509,7 @@ def test_systemd_hears_of_the_new_process(make_server, tmp_path):
         hear(heard, "READY=1")
         become_subreaper()
         server.upgrade()
-        hear(heard, "RELOADING=1")
+        hear(heard, "STATUS=serves; a new process gets ready")
         assert "READY=1" in hear(heard, f"MAINPID={server.pid}")
         hear(heard, "READY=1")
         hear(heard, "WATCHDOG=1")
