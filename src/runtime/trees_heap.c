@@ -11,7 +11,8 @@
  *
  * Missing values need no test either. A row is first spread over slots, one per feature and
  * default direction: a missing value becomes the least number in the slot of the nodes that send it
- * left, and the greatest in the slot of those that send it right.
+ * left, and the greatest in the slot of those that send it right. Both are no number's, so that a
+ * threshold of -infinity parts what is missing from all numbers.
  *
  * Eight trees are walked at once to keep eight loads under way; a batch takes eight trees through
  * all its rows before the next eight, so that they stay in the L1 cache.
@@ -126,8 +127,7 @@ static size_t tree_bytes(const struct forest *f, bool is_wide)
 static bool fits(const struct forest *f)
 {
     struct slots slots;
-    if (!forest_is_plain(f) || f->has_low_threshold || f->depth > DEPTH_MAX ||
-        !slots_init(&slots, f))
+    if (!forest_is_plain(f) || f->depth > DEPTH_MAX || !slots_init(&slots, f))
         return false;
     size_t bytes = tree_bytes(f, slots.is_wide) * (size_t)f->tree_count;
     size_t bytes_max = BYTES_FREE + (size_t)BYTES_FACTOR * 16 * (size_t)f->node_count;

@@ -25,7 +25,8 @@
  * Numbers are doubles, and v <= threshold goes left. The forest's form is v < value with the next
  * double, and a set sends its codes right, so categorical splits change sides. LightGBM takes
  * numbers within 1e-35 of zero for zero before it compares; thresholds within that are moved to its
- * edge, which has the same effect. NaN where nothing is missing is zero. Where zero is missing, it
+ * edge, which has the same effect. All numbers are <= inf and none is < -inf, so such splits change
+ * sides too. NaN where nothing is missing is zero. Where zero is missing, it
  * is so in all splits of a feature, which is then marked in forest.zero_missing.
  */
 #include <math.h>
@@ -209,22 +210,30 @@ static enum err_code read_ints(struct reader *r, const struct tree_text *t, enum
     return ERR_OK;
 }
 
+/* Of a threshold: all numbers are on its left, and only what is missing may go right. */
+static bool read_infinity(enum tree_line line, struct str word, double *number)
+{
+    *number = INFINITY;
+    return line == LINE_THRESHOLD && str_equal_c(word, "inf");
+}
+
 static enum err_code read_doubles(struct reader *r, const struct tree_text *t, enum tree_line line,
                                   size_t count, double **out)
 {
     struct str rest = t->lines[line], word;
     double *numbers = arena_calloc(r->arrays, count, sizeof(*numbers));
+    *out = numbers;
     if (!numbers)
         return no_room(r, t);
     for (size_t i = 0; i < count; i++) {
         if (!next_word(&rest, &word))
             return bad_count(r, t, line, count);
-        if (!str_to_f64(word, &numbers[i]) || !isfinite(numbers[i]))
+        if (!read_infinity(line, word, &numbers[i]) &&
+            (!str_to_f64(word, &numbers[i]) || !isfinite(numbers[i])))
             return bad_word(r, t, line, i, "a finite number");
     }
     if (next_word(&rest, &word))
         return bad_count(r, t, line, count);
-    *out = numbers;
     return ERR_OK;
 }
 
@@ -309,11 +318,13 @@ static enum err_code put_number(struct reader *r, const struct tree_parts *p, st
         return err_hint(r->err, "the model goes on from one that was trained with another "
                                 "zero_as_missing; train it anew");
     }
-    n->left[i] = node_of(p, p->left[i]);
-    n->right[i] = node_of(p, p->right[i]);
-    n->values[i] = edge_of(p->thresholds[i]);
-    n->default_left[i] =
+    bool is_default_left =
         missing == MISSING_NONE ? p->thresholds[i] >= 0 : (p->decisions[i] & IS_DEFAULT_LEFT) != 0;
+    bool is_swapped = p->thresholds[i] == INFINITY;
+    n->left[i] = node_of(p, is_swapped ? p->right[i] : p->left[i]);
+    n->right[i] = node_of(p, is_swapped ? p->left[i] : p->right[i]);
+    n->values[i] = is_swapped ? -INFINITY : edge_of(p->thresholds[i]);
+    n->default_left[i] = is_default_left != is_swapped;
     return ERR_OK;
 }
 

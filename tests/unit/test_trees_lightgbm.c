@@ -1,4 +1,5 @@
 /* test_trees_lightgbm.c - LightGBM's own raw scores and predictions, file by file. */
+#include <math.h>
 #include <unistd.h>
 
 #include "golden_lightgbm.h"
@@ -199,7 +200,8 @@ static const struct {
     {"left_child=", "leftchild=", ERR_INVALID, "tree 0: left_child is missing"},
     {"split_feature=0 1", "split_feature=0 2", ERR_INVALID, "split_feature: element 1 is not"},
     {"threshold=0.5", "threshold=nan", ERR_INVALID, "threshold: element 0 is not a finite"},
-    {"threshold=0.5", "threshold=inf", ERR_INVALID, "threshold: element 0 is not a finite"},
+    {"threshold=0.5", "threshold=-inf", ERR_INVALID, "threshold: element 0 is not a finite"},
+    {"leaf_value=0.25", "leaf_value=inf", ERR_INVALID, "leaf_value: element 0 is not a finite"},
     {"threshold=0.5 0", "threshold=0.5 1", ERR_INVALID, "threshold: element 1 is not the index"},
     {"decision_type=2 1", "decision_type=2 16", ERR_INVALID, "decision_type: element 1"},
     {"leaf_value=0.25", "leaf_value=x", ERR_INVALID, "leaf_value: element 0 is not a finite"},
@@ -222,6 +224,68 @@ static const struct {
     {"end of trees", "", ERR_INVALID, "no line 'end of trees'"},
 };
 
+/* Two splits of x[0], then of x[1] <= 7. */
+static const char numeric[] = "tree\nversion=v4\nnum_class=1\nnum_tree_per_iteration=1\n"
+                              "label_index=0\nmax_feature_idx=1\nobjective=regression\n"
+                              "feature_names=a b\nfeature_infos=[0:1] [0:9]\n"
+                              "tree_sizes=300\n\nTree=0\nnum_leaves=3\nnum_cat=0\n"
+                              "split_feature=0 1\nthreshold=inf 7\ndecision_type=%d 8\n"
+                              "left_child=-1 -2\nright_child=1 -3\nleaf_value=0.25 1.5 2.75\n"
+                              "is_linear=0\nshrinkage=1\n\n\nend of trees\n";
+
+static float score_one(const void *model, enum dtype dtype, double a, double b)
+{
+    double wide[2] = {a, b};
+    float narrow[2] = {(float)a, (float)b};
+    struct err err = {0};
+    struct arena *arena = arena_new(1 << 16);
+    struct tensor in = {.dtype = dtype,
+                        .rank = 2,
+                        .shape = {1, 2},
+                        .data = dtype == DTYPE_F64 ? (void *)wide : (void *)narrow};
+    struct tensor out[2];
+    struct runtime_call call = {.in = &in, .in_count = 1, .arena = arena, .out = out};
+    if (runtime_trees.predict(model, &call, &err))
+        fail_msg("%s", err.msg);
+    float score = *(float *)out[0].data;
+    arena_free(arena);
+    return score;
+}
+
+/* LightGBM writes inf where a split only asks whether a number is there. Missing goes left by bit 1
+ * of decision_type, which is 2 + 8 or 8 where NaN is missing; else NaN is 0, a number. x[1] parts
+ * the right side: 7 goes left to 1.5, infinity and what is missing (8) right to 2.75. */
+static void a_threshold_of_infinity_parts_numbers_from_missing(void **state)
+{
+    static const struct {
+        int decision;
+        float missing;
+    } cases[] = {{8, 1.5f}, {10, 0.25f}, {2, 0.25f}};
+    static const enum trees_tier tiers[] = {TREES_TIER_SPARSE, TREES_TIER_HEAP};
+    static const double numbers[] = {INFINITY, -INFINITY, 0, 3.4028234663852886e38, -1};
+    (void)state;
+    for (size_t i = 0; i < 6; i++) {
+        char text[sizeof(numeric) + 16];
+        struct err err = {0};
+        void *model = NULL;
+        snprintf(text, sizeof(text), numeric, cases[i / 2].decision);
+        if (trees_load_tier(text, strlen(text), tiers[i % 2], &model, &err))
+            fail_msg("%s", err.msg);
+        for (int wide = 0; wide < 2; wide++) {
+            enum dtype dtype = wide ? DTYPE_F64 : DTYPE_F32;
+            for (size_t k = 0; k < sizeof(numbers) / sizeof(numbers[0]); k++)
+                assert_true(score_one(model, dtype, numbers[k], 7) == 0.25f);
+            assert_true(score_one(model, dtype, NAN, 7) == cases[i / 2].missing);
+            if (cases[i / 2].decision == 8) {
+                assert_true(score_one(model, dtype, NAN, INFINITY) == 2.75f);
+                assert_true(score_one(model, dtype, NAN, NAN) == 2.75f);
+                assert_true(score_one(model, dtype, NAN, -INFINITY) == 1.5f);
+            }
+        }
+        runtime_trees.free(model);
+    }
+}
+
 static void damage_is_refused_by_name(void **state)
 {
     (void)state;
@@ -243,6 +307,7 @@ int main(void)
         cmocka_unit_test(every_tier_gives_the_scores_of_lightgbm),
         cmocka_unit_test(published_models_give_the_scores_of_lightgbm),
         cmocka_unit_test(a_small_model_describes_itself),
+        cmocka_unit_test(a_threshold_of_infinity_parts_numbers_from_missing),
         cmocka_unit_test(damage_is_refused_by_name),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -62,7 +62,10 @@ static const struct shape shapes[] = {
     {"9 leaves, doubles, classes", 12, 4, 50, 8, 100, 20, false, false, 3, true, 9},
     {"33 leaves", 30, 1, 20, 30, 60, 0, false, false, 1, false, 33},
     {"any floats", 20, 1, 30, 5, 0, 10, false, false, 3, false, 0},
-    {"low thresholds", 6, 1, 30, 5, 20, 10, false, true, 1, false, 0},
+    {"low thresholds", 6, 1, 30, 5, 20, 10, false, true, 2, false, 0},
+    {"low thresholds, doubles", 30, 3, 60, 8, 200, 10, false, true, 2, true, 0},
+    {"low thresholds of 400 features", 400, 1, 40, 6, 20, 10, false, true, 2, false, 0},
+    {"low and any thresholds", 6, 1, 30, 5, 0, 10, false, true, 2, false, 0},
     {"depth 9", 6, 1, 12, 9, 100, 10, false, false, 1, false, 0},
     {"categories", 6, 2, 40, 6, 20, 10, true, false, 1, false, 0},
 };
