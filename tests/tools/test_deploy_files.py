@@ -15,7 +15,7 @@ import yaml
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 DEPLOY = ROOT / "deploy"
 PROMETHEUS = DEPLOY / "prometheus"
-EXPOSURE_MAX = 2.5  # of 10, where 10 is a service without any confinement
+EXPOSURE_MAX = 2.8  # of 10, where 10 is a service without any confinement
 
 METRIC = re.compile(r'METRIC\(\w+, "(\w+)", (\w+),\s*"([\w,]*)"')
 NAME = re.compile(r"(?<![\w:])[a-zA-Z_][\w]*(?::[\w:]+)?")
