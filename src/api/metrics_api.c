@@ -7,6 +7,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "api/graph_metrics.h"
 #include "api/handlers.h"
 #include "api/lane_metrics.h"
 #include "api/monitor_metrics.h"
@@ -583,8 +584,10 @@ static void write_lanes(struct scrape *scrape)
         arena_calloc(scrape->call->arena, (size_t)scrape->count, sizeof(*lanes));
     for (int i = 0; lanes && i < scrape->count; i++)
         lanes[i] = (struct lane_shown){scrape->shown[i].loaded, scrape->shown[i].version};
-    if (lanes)
-        lane_metrics(&scrape->w, scrape->call->node->lanes, lanes, scrape->count);
+    if (!lanes)
+        return;
+    lane_metrics(&scrape->w, scrape->call->node->lanes, lanes, scrape->count);
+    graph_metrics(&scrape->w, lanes, scrape->count);
 }
 
 static void write_response_caches(struct scrape *scrape)

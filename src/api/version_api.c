@@ -215,8 +215,9 @@ static enum err_code read_registration(struct call *call, struct registration *r
 }
 
 /* What the model said of itself, for people who read the record later. */
-static const char *signature_json(struct call *call, const struct signature *signature)
+static const char *signature_json(struct call *call, const struct loaded *loaded)
 {
+    const struct signature *signature = loaded->signature;
     struct buf text;
     struct json_writer w = {.out = &text};
     buf_init(&text, LINEAGE_BYTES_MAX);
@@ -231,6 +232,8 @@ static const char *signature_json(struct call *call, const struct signature *sig
     json_put_i64(&w, signature->class_count);
     json_key(&w, "detail");
     json_put_text(&w, signature->detail);
+    if (loaded->ops->show)
+        loaded->ops->show(loaded->state, &w);
     json_end_object(&w);
     const char *copy = arena_copy(call->arena, text.data, text.len);
     buf_done(&text);
@@ -303,6 +306,7 @@ static enum err_code load_candidate(struct call *call, struct registration *reg,
         .golden = version->golden,
         .thread_count = control_data_threads(call->node->control),
         .host = control_runtime_host(call->node->control),
+        .versions = control_versions(call->node->control),
     };
     enum err_code rc = loaded_complete(blobs, &source, err);
     version->artifact = source.artifact;
@@ -313,7 +317,7 @@ static enum err_code load_candidate(struct call *call, struct registration *reg,
     if (rc)
         return rc;
     version->runtime = reg->loaded->ops->name;
-    version->signature = signature_json(call, reg->loaded->signature);
+    version->signature = signature_json(call, reg->loaded);
     return ERR_OK;
 }
 

@@ -175,6 +175,22 @@ static const char *compatibility_text(struct cli *cli, yyjson_val *version)
                         before);
 }
 
+/* Which versions a graph is made of: "node old  triage:1". */
+static void put_nodes(struct cli *cli, struct table *table, yyjson_val *nodes)
+{
+    size_t i, count;
+    yyjson_val *node;
+    yyjson_arr_foreach(nodes, i, count, node)
+    {
+        const char *name = arena_printf(cli->arena, "node %s", cli_text(cli, node, "name"));
+        bool has_model = yyjson_obj_get(node, "model");
+        field(table, name,
+              has_model ? arena_printf(cli->arena, "%s:%s", cli_text(cli, node, "model"),
+                                       cli_text(cli, node, "version"))
+                        : cli_text(cli, node, "kind"));
+    }
+}
+
 static void print_version(struct cli *cli, yyjson_val *version, struct buf *out)
 {
     struct table *table = table_new(cli->arena, "|");
@@ -190,6 +206,7 @@ static void print_version(struct cli *cli, yyjson_val *version, struct buf *out)
     field(table, "features", cli_text(cli, signature, "features"));
     field(table, "classes", cli_text(cli, signature, "classes"));
     field(table, "detail", cli_text(cli, signature, "detail"));
+    put_nodes(cli, table, yyjson_obj_get(signature, "nodes"));
     field(table, "artifact", cli_text(cli, version, "artifact"));
     field(table, "size", size_text(cli, version));
     field(table, "contract", cli_text(cli, version, "contract"));

@@ -165,6 +165,26 @@ static void print_members(struct cli *cli, yyjson_val *object, const char *title
     }
 }
 
+/* "  fast                         0.93, ok, 12 us" */
+static void print_nodes(struct cli *cli, yyjson_val *nodes)
+{
+    size_t i, count;
+    yyjson_val *key, *node;
+    if (!yyjson_is_obj(nodes))
+        return;
+    printf("nodes\n");
+    yyjson_obj_foreach(nodes, i, count, key, node)
+    {
+        bool has_outcome = yyjson_obj_get(node, "outcome");
+        bool has_answer = yyjson_is_str(yyjson_obj_get(node, "answer")) ||
+                          yyjson_is_num(yyjson_obj_get(node, "answer"));
+        printf("  %-28s %s%s%s%s%s%s\n", yyjson_get_str(key),
+               has_answer ? cli_text(cli, node, "answer") : "-", has_outcome ? ", " : "",
+               has_outcome ? cli_text(cli, node, "outcome") : "", has_outcome ? ", " : "",
+               has_outcome ? cli_text(cli, node, "us") : "", has_outcome ? " us" : "");
+    }
+}
+
 static void print_prediction(struct cli *cli, yyjson_val *p)
 {
     printf("%s: %s:%s answered %s at %s in %s us%s%s\n", cli_text(cli, p, "id"),
@@ -176,6 +196,7 @@ static void print_prediction(struct cli *cli, yyjson_val *p)
         printf("quality: %s\n", cli_text(cli, p, "quality"));
     print_members(cli, yyjson_obj_get(p, "inputs"), "inputs");
     print_members(cli, yyjson_obj_get(p, "prediction"), "prediction");
+    print_nodes(cli, yyjson_obj_get(p, "nodes"));
 }
 
 enum err_code cli_prediction_show(struct cli *cli, struct err *err)

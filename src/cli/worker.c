@@ -317,7 +317,11 @@ enum err_code cli_worker_test(struct cli *cli, struct err *err)
         rc = err_set(err, ERR_IO, "no folder can be made at %s", work_dir);
     if (!rc) {
         hash_sha256_hex(bytes.data, bytes.len, hex);
-        const struct runtime_file file = {bytes.data, bytes.len, hex, &host, cli_arg(cli, 0)};
+        const struct runtime_file file = {.bytes = bytes.data,
+                                          .size = bytes.len,
+                                          .digest_hex = hex,
+                                          .host = &host,
+                                          .label = cli_arg(cli, 0)};
         rc = host_of(cli, &options, work_dir, &host, err);
         if (!rc)
             rc = try_folder(cli, &file, err);

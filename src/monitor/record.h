@@ -34,7 +34,7 @@ enum kept_as {
     KEPT_AS_PSEUDONYM, /* text: 32 hex digits of its HMAC (redact.h) */
     KEPT_AS_NOTHING,   /* missing */
 };
-enum { KEPT_AS_COUNT = 3, RECORD_OUTPUTS_MAX = 64 };
+enum { KEPT_AS_COUNT = 3, RECORD_OUTPUTS_MAX = 160 };
 
 const char *kept_as_name(enum kept_as kept_as); /* "", "pseudonym", "nothing" */
 
@@ -70,6 +70,7 @@ struct record_schema {
     const char *model;
     int64_t version;
     int value_count, text_count, output_count;
+    int aside_count; /* of the outputs, the last ones: kept, not replied; not on disk */
     const struct record_column *values;  /* [value_count], as struct rows has them */
     const struct record_column *texts;   /* [text_count] */
     const struct record_output *outputs; /* [output_count] of the usual answer */

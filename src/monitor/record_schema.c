@@ -82,12 +82,18 @@ static int64_t width_of(const struct signature_tensor *tensor)
     return width;
 }
 
-/* Those that are computed unless the caller says otherwise. */
+static struct record_output output_of(const struct signature_tensor *tensor, struct arena *arena)
+{
+    return (struct record_output){
+        .name = copy_text(tensor->name, arena), .dtype = tensor->dtype, .width = width_of(tensor)};
+}
+
+/* Those that are computed unless the caller says otherwise, then what is kept beside them. */
 static void put_outputs(struct record_schema *schema, const struct signature *sig,
                         struct arena *arena)
 {
     struct record_output *outputs =
-        arena_calloc(arena, (size_t)sig->output_count, sizeof(*outputs));
+        arena_calloc(arena, (size_t)(sig->output_count + sig->aside_count), sizeof(*outputs));
     assert(outputs);
     schema->outputs = outputs;
     schema->answer = -1;
@@ -97,11 +103,11 @@ static void put_outputs(struct record_schema *schema, const struct signature *si
             continue;
         if (i == sig->answer)
             schema->answer = schema->output_count;
-        outputs[schema->output_count++] =
-            (struct record_output){.name = copy_text(tensor->name, arena),
-                                   .dtype = tensor->dtype,
-                                   .width = width_of(tensor)};
+        outputs[schema->output_count++] = output_of(tensor, arena);
     }
+    schema->aside_count = sig->aside_count;
+    for (int i = 0; i < sig->aside_count; i++)
+        outputs[schema->output_count++] = output_of(&sig->asides[i], arena);
 }
 
 static const struct str *class_names_of(const struct loaded *loaded, struct arena *arena)

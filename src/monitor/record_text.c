@@ -9,6 +9,7 @@
 #include "base/csv.h"
 #include "contract/contract.h"
 #include "monitor/record_answer.h"
+#include "monitor/record_nodes.h"
 
 enum { ID_BYTES_MAX = 128 * 1024 };
 
@@ -193,6 +194,7 @@ void record_put_json(struct json_writer *w, const struct record *record, int64_t
     put_violations(w, record->violated_rules);
     put_inputs(w, record, row);
     put_prediction(w, record, has_row(record, row) ? row : 0);
+    record_put_nodes(w, record, row);
     json_end_object(w);
 }
 

@@ -5,6 +5,8 @@
  *      "violations":["range"],"inputs":{"plan":"plus","monthly_fee":31.5,"note":null},
  *      "prediction":{"label":"leaves","probability":0.8,"probabilities":{...}}}
  *
+ * The record of a graph has "nodes" too (record_nodes.h).
+ *
  * Numbers are written as the reply wrote them. quality is "ok", "suspect" or "erased"; prediction
  * is null when the request failed, inputs when it had no rows (then the id is the request's).
  */

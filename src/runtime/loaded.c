@@ -13,6 +13,7 @@
 #include "base/clock.h"
 #include "contract/fit.h"
 #include "runtime/golden.h"
+#include "runtime/loaded_table.h"
 
 enum { LOADED_MAGIC = 0x4c4f4144, LOADED_ARENA_BYTES_MAX = 16 * 1024 * 1024 };
 enum { WHOLE_BYTES_MAX = 16 * 1024 * 1024 };
@@ -80,6 +81,7 @@ static struct loaded *loaded_new(const struct loaded_source *source)
 static void loaded_free(struct loaded *loaded)
 {
     CHECK_MAGIC(loaded, LOADED_MAGIC);
+    loaded_table_remove(loaded);
     if (loaded->lane)
         loaded->lane_free(loaded->lane);
     if (loaded->ops)
@@ -152,8 +154,8 @@ static enum err_code load_model(struct loaded *loaded, struct blob_store *blobs,
     rc = choose_runtime(loaded, source->runtime, bytes, size, err);
     if (!rc) {
         const struct runtime_ops *ops = loaded->ops;
-        const struct runtime_file file = {bytes, size, source->artifact.hex, source->host,
-                                          label_of(loaded)};
+        const struct runtime_file file = {
+            bytes, size, source->artifact.hex, source->host, label_of(loaded), source->versions};
         rc = ops->load(&file, &loaded->state, err);
         if (rc)
             loaded->ops = NULL; /* nothing to free */
@@ -299,8 +301,8 @@ enum err_code loaded_complete(struct blob_store *blobs, struct loaded_source *so
         return explain(source, err);
     const struct runtime_ops *ops =
         source->runtime ? runtime_find(source->runtime) : runtime_recognise(bytes, size);
-    const struct runtime_file file = {bytes, size, source->artifact.hex, source->host,
-                                      source->model};
+    const struct runtime_file file = {
+        bytes, size, source->artifact.hex, source->host, source->model, source->versions};
     buf_init(&whole, WHOLE_BYTES_MAX);
     if (ops && ops->complete)
         rc = ops->complete(&file, &whole, err);

@@ -73,6 +73,7 @@ const char *loaded_status_name(int slot); /* "200", ..., "other" */
 struct record_schema;
 struct sketch;
 struct lane;
+struct loaded_table;
 
 struct loaded {
     uint32_t magic;
@@ -92,7 +93,7 @@ struct loaded {
     const struct signature_tensor *matrix; /* the input that callers may send all features in:
                                               the contract has no categories, and no field of that
                                               name, or there is none; NULL: fields or tensors */
-    size_t memory_bytes;
+    _Atomic size_t memory_bytes;
     int64_t load_us; /* how long it took */
     int golden_count;
     int thread_count;
@@ -109,6 +110,10 @@ struct loaded {
     struct lane *lane;
     void (*lane_free)(struct lane *lane);
     struct cost cost; /* of a call */
+
+    /* loaded_table.c's own */
+    struct loaded_table *table;
+    struct loaded *table_next;
 };
 
 struct loaded_source {
@@ -118,6 +123,7 @@ struct loaded_source {
     struct blob_digest artifact, contract, golden; /* .hex "" : none */
     int thread_count;                              /* data threads that will count */
     const struct runtime_host *host;               /* lives as long as what is loaded */
+    const struct runtime_versions *versions;       /* the same; NULL: there are no others */
 };
 
 /* Read, verify, load, fit to the contract, answer the golden rows, warm. Slow. On success the
@@ -164,6 +170,12 @@ struct tensor loaded_matrix(const struct loaded *loaded, const float *features, 
 static inline const char *loaded_problem(const struct loaded *loaded)
 {
     return loaded->ops->problem ? loaded->ops->problem(loaded->state) : NULL;
+}
+
+/* The versions it is made of, which it holds. Returns how many. */
+static inline int loaded_parts(const struct loaded *loaded, struct loaded *const **parts)
+{
+    return loaded->ops->parts ? loaded->ops->parts(loaded->state, parts) : 0;
 }
 
 /* Fill in[signature->input_count]. ERR_UNSUPPORTED for a model that is not tabular and has no

@@ -14,9 +14,16 @@
 #include "base/str.h"
 #include "base/tensor.h"
 
-enum { RUNTIME_INPUTS_MAX = 1024, RUNTIME_TENSORS_MAX = 64 /* outputs */ };
+enum {
+    RUNTIME_INPUTS_MAX = 1024,
+    RUNTIME_TENSORS_MAX = 64, /* outputs */
+    RUNTIME_ASIDES_MAX = 96,
+};
 
+struct json_writer;
+struct loaded;
 struct options;
+struct snapshot;
 
 /* Where predict runs. */
 enum runtime_place {
@@ -58,6 +65,10 @@ struct signature {
     const enum feature_kind *feature_kinds; /* [feature_count], or NULL */
     const int *category_counts; /* [feature_count] codes the file knows of; 0 none; or NULL */
 
+    /* What is kept of a prediction besides its outputs: how the parts of a graph answered. */
+    int aside_count;
+    const struct signature_tensor *asides;
+
     int answer; /* the output that is the answer of a row: it is watched, judged and recorded as one
                  */
     int class_count;     /* 2 and more: a classifier; 1: a number per row */
@@ -90,13 +101,26 @@ struct runtime_host {
     const char *remote_ca;                   /* who vouches for them; "": the system's roots */
 };
 
+/* Where a model that is made of other versions finds them. */
+struct runtime_versions {
+    /* One more reference on a version ("3", "champion", ...), loaded if it is not in memory. Slow.
+     */
+    enum err_code (*acquire)(void *arg, const char *model, struct str version,
+                             struct loaded **loaded, struct err *err);
+
+    /* What is served now, one more reference of it; NULL: nothing is. Takes a lock. */
+    struct snapshot *(*snapshot)(void *arg);
+    void *arg;
+};
+
 /* An artifact. `bytes` stay valid only while it is loaded, `host` as long as the model. */
 struct runtime_file {
     const void *bytes;
     size_t size;
     const char *digest_hex; /* of the bytes, already verified */
     const struct runtime_host *host;
-    const char *label; /* what it is called in the log: "churn version 3" */
+    const char *label;                       /* what it is called in the log: "churn version 3" */
+    const struct runtime_versions *versions; /* as long as the model; NULL: there are none */
 };
 
 /* What loads have left in host->work_dir, see runtime_ops.collect. */
@@ -126,6 +150,7 @@ struct runtime_call {
                                          on; empty: none */
     struct tensor *out;               /* out: room for signature->output_count */
     int out_count;                    /* out */
+    struct tensor *aside;        /* out: room for signature->aside_count; NULL: nobody keeps them */
     struct str reply_parameters; /* out: a JSON object for the reply, in the arena; empty: none */
     bool is_fallback; /* out: something else answered in place of what should have; it holds for
                          this request alone */
@@ -137,9 +162,9 @@ struct runtime_ops {
     /* Could these first bytes of a file be ours? Decides `runtime` when the caller names none. */
     bool (*recognise)(const void *head, size_t size);
 
-    /* What the artifact leaves open and only another machine knows is asked once, when a version is
-     * registered: `out` gets the artifact as it is kept, or nothing when it is whole as it is.
-     * (optional) */
+    /* What the artifact leaves open, because only another machine knows it or because it may move
+     * (an alias), is asked once, when a version is registered: `out` gets the artifact as it is
+     * kept, or nothing when it is whole as it is. (optional) */
     enum err_code (*complete)(const struct runtime_file *file, struct buf *out, struct err *err);
 
     /* predict asks another machine, which may be down or slow while this one starts: golden rows
@@ -164,6 +189,12 @@ struct runtime_ops {
     /* Why requests would fail now, such as a worker in a crash loop; NULL: ready. A text that lives
      * as long as the model. Any thread, at once. (optional) */
     const char *(*problem)(const void *model);
+
+    /* The versions it is made of, which it holds: returns how many. (optional) */
+    int (*parts)(const void *model, struct loaded *const **parts);
+
+    /* Members for the open object of the version's signature. (optional) */
+    void (*show)(const void *model, struct json_writer *w);
 
     /* What the model's own code printed last, as lines. Any thread. (optional) */
     void (*log)(const void *model, struct buf *out);

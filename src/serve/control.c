@@ -12,6 +12,7 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "monitor/sketch.h"
+#include "runtime/loaded_table.h"
 #include "serve/control_own.h"
 #include "serve/endpoint_build.h"
 #include "serve/lane.h"
@@ -45,6 +46,7 @@ static struct loaded *find_in_ops(struct control_op *ops, const char *model, int
     return NULL;
 }
 
+/* The one that is served, or that something else has in memory. */
 static struct loaded *find_served(struct control *control, const char *model, int64_t version)
 {
     struct loaded *loaded = NULL;
@@ -54,7 +56,16 @@ static struct loaded *find_served(struct control *control, const char *model, in
         loaded = endpoint ? endpoint_loaded(endpoint, version) : NULL;
     }
     pthread_mutex_unlock(&control->publish_lock);
-    return loaded;
+    return loaded ? loaded : loaded_table_find(control->table, model, version);
+}
+
+/* Before others see it. */
+static void give_lane(struct control *control, struct loaded *loaded)
+{
+    if (!control->config.lanes || loaded->lane)
+        return;
+    loaded->lane = lane_new(control->config.lanes, loaded);
+    loaded->lane_free = lane_free;
 }
 
 static enum err_code open_version(struct control *control, const struct version *version,
@@ -69,6 +80,7 @@ static enum err_code open_version(struct control *control, const struct version 
         .golden = version->golden,
         .thread_count = control->config.data_thread_count,
         .host = &control->config.host,
+        .versions = &control->versions,
     };
     enum err_code rc = loaded_open(control->blobs, &source, loaded, err);
     if (rc)
@@ -76,6 +88,8 @@ static enum err_code open_version(struct control *control, const struct version 
     pthread_mutex_lock(&control->load_lock);
     histogram_record(&control->load_seconds, (*loaded)->load_us * 1000);
     pthread_mutex_unlock(&control->load_lock);
+    give_lane(control, *loaded);
+    loaded_table_add(control->table, *loaded);
     return ERR_OK;
 }
 
@@ -112,10 +126,7 @@ static const char *known_problem(struct control *control, const char *model, int
 static struct loaded *with_schema(struct control *control, struct loaded *loaded)
 {
     struct recorder *recorder = control->config.recorder;
-    if (control->config.lanes && !loaded->lane) {
-        loaded->lane = lane_new(control->config.lanes, loaded);
-        loaded->lane_free = lane_free;
-    }
+    give_lane(control, loaded);
     const struct record_schema *schema = loaded->record_schema;
     if (!recorder || (schema && schema->version == loaded->number))
         return loaded;

@@ -126,8 +126,10 @@ struct blob_store *control_blobs(struct control *control);
 struct folder *control_folder(struct control *control);
 int control_data_threads(const struct control *control);
 
-/* What versions are loaded with; as long as control. */
+/* What versions are loaded with, and where those that are made of others find them; as long as
+ * control. */
 const struct runtime_host *control_runtime_host(const struct control *control);
+const struct runtime_versions *control_versions(const struct control *control);
 
 struct control_stats {
     int64_t commits, operations, failures;

@@ -8,6 +8,7 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "rollout/rollout_store.h"
+#include "runtime/loaded_table.h"
 #include "serve/control_own.h"
 #include "serve/endpoint_build.h"
 #include "store/migrate.h"
@@ -180,6 +181,7 @@ enum err_code control_open(const struct control_config *config, struct control *
     if (!control->is_standby)
         control->config.lock_fd = -1;
     init_locks(control);
+    control_init_versions(control);
     enum err_code rc = open_parts(control, err);
     if (!rc)
         rc = control_rebuild(control, err);
@@ -213,6 +215,7 @@ void control_close(struct control *control)
     if (control->config.has_thread)
         stop_thread(control);
     publisher_done(&control->publisher);
+    loaded_table_free(control->table);
     rollback_log_close(control->rollback_log);
     blob_close(control->blobs);
     store_close(control->reader);

@@ -45,6 +45,9 @@ struct control {
     bool is_owner_wanted;               /* under `lock`, with own_rc and own_err */
     enum err_code own_rc;
     struct err *own_err;
+
+    struct loaded_table *table;       /* versions in memory, whoever holds them */
+    struct runtime_versions versions; /* for those that are made of others */
 };
 
 /* Where endpoint_build finds versions: the context of control_find_loaded. */
@@ -89,6 +92,9 @@ enum err_code control_standby_open(struct control *control, struct err *err);
 /* What the control thread does until the folder is ours or it is stopping; `lock` is held. */
 void control_standby_run(struct control *control);
 void control_standby_close(struct control *control);
+
+/* Before anything is loaded: `table` and `versions`. */
+void control_init_versions(struct control *control);
 
 /* The control thread, until is_stopping. */
 void *control_run(void *control);

@@ -204,6 +204,7 @@ static void fill_call(struct request *req, struct lane_task *task)
     task->call.arena = req->arena;
     task->call.is_cancelled = &task->is_cancelled;
     task->call.out = req->out;
+    task->call.aside = req->aside;
     request_tell_runtime(req, &task->call);
     task->memory_bytes = arena_bytes(req->arena) + req->exchange->request.body.len + EXCHANGE_BYTES;
 }

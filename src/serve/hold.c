@@ -30,7 +30,7 @@ static enum err_code too_many(const struct request *req, struct err *err)
 
 static enum err_code choose_rows(struct request *req, struct err *err)
 {
-    struct tensor places[RUNTIME_TENSORS_MAX];
+    struct tensor places[RECORD_OUTPUTS_MAX];
     struct record record;
     struct review_match *held = NULL, match;
     int held_count = 0;
@@ -62,7 +62,7 @@ struct hold {
     const struct request *req;
     const struct actor *actor;
     struct record record;
-    struct tensor places[RUNTIME_TENSORS_MAX];
+    struct tensor places[RECORD_OUTPUTS_MAX];
     struct review_item *items; /* [count] of the held rows */
     int count;
 };

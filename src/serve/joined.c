@@ -100,19 +100,21 @@ static bool has_left(struct lane_task *task)
     return true;
 }
 
-static void take_answer(const struct runtime_call *whole, int64_t first, struct lane_task *task)
+static void take_answer(const struct runtime_call *whole, int aside_count, int64_t first,
+                        struct lane_task *task)
 {
     if (has_left(task))
         return;
     task->call.out_count = whole->out_count;
     task->rc = ERR_OK;
     take_parameters(whole, task);
-    for (int i = 0; i < whole->out_count; i++) {
-        if (take_rows(&whole->out[i], first, task, &task->call.out[i]))
-            continue;
+    bool has_room = true;
+    for (int i = 0; has_room && i < whole->out_count; i++)
+        has_room = take_rows(&whole->out[i], first, task, &task->call.out[i]);
+    for (int i = 0; has_room && task->call.aside && i < aside_count; i++)
+        has_room = take_rows(&whole->aside[i], first, task, &task->call.aside[i]);
+    if (!has_room)
         task->rc = err_set(&task->err, ERR_LIMIT, "the answer does not fit the request's memory");
-        return;
-    }
 }
 
 static bool has_all_rows(const struct runtime_call *call, int64_t rows)
@@ -137,7 +139,8 @@ static enum err_code run_joined(const struct loaded *loaded, struct batch *batch
 {
     const struct runtime_call *leader = &batch->first->call;
     size_t outputs = (size_t)loaded->signature->output_count;
-    struct tensor *in, *out = arena_calloc(arena, outputs, sizeof(*out));
+    int asides = loaded->signature->aside_count;
+    struct tensor *in, *out = arena_calloc(arena, outputs + (size_t)asides, sizeof(*out));
     if (!out || !join_inputs(batch, arena, &in))
         return err_set(err, ERR_LIMIT, "no room to join %d requests", batch->count);
     struct runtime_call call = {
@@ -149,6 +152,7 @@ static enum err_code run_joined(const struct loaded *loaded, struct batch *batch
         .is_cancelled = &audience->has_left,
         .parameters = leader->parameters,
         .out = out,
+        .aside = asides && leader->aside ? out + outputs : NULL,
     };
     enum err_code rc = loaded_predict(loaded, &call, err);
     if (rc)
@@ -157,7 +161,7 @@ static enum err_code run_joined(const struct loaded *loaded, struct batch *batch
         return err_set(err, ERR_INTERNAL, "the model gave another number of rows than it got");
     int64_t first = 0;
     for (struct lane_task *task = batch->first; task; task = task->next_in_batch) {
-        take_answer(&call, first, task);
+        take_answer(&call, asides, first, task);
         first += task->rows;
     }
     return ERR_OK;

@@ -83,6 +83,72 @@ static int64_t used_ns(const struct endpoint *endpoint)
     return last;
 }
 
+/* Versions that only other versions hold: those of graphs. */
+struct held {
+    struct loaded **versions; /* [count], some of them more than once */
+    size_t count, room;
+};
+
+static void add_held(struct held *held, struct loaded *version)
+{
+    struct loaded *const *parts = NULL;
+    int count = loaded_parts(version, &parts);
+    for (int i = 0; i < count; i++) {
+        if (held->count == held->room) {
+            held->room = held->room ? 2 * held->room : 64;
+            held->versions = realloc(held->versions, held->room * sizeof(struct loaded *));
+            if (!held->versions)
+                abort();
+        }
+        held->versions[held->count++] = parts[i];
+        add_held(held, parts[i]); /* no deeper than graphs may be */
+    }
+}
+
+static void find_held(const struct snapshot *snapshot, struct held *held)
+{
+    struct loaded *versions[ENDPOINT_LOADED_MAX];
+    for (size_t i = 0; i < snapshot->endpoints.slot_count; i++) {
+        const struct map_slot *slot = &snapshot->endpoints.slots[i];
+        int count = slot->key.ptr ? endpoint_each_loaded(slot->value, versions) : 0;
+        for (int k = 0; k < count; k++)
+            add_held(held, versions[k]);
+    }
+}
+
+static bool is_served(const struct snapshot *snapshot, const struct loaded *version)
+{
+    struct loaded *versions[ENDPOINT_LOADED_MAX];
+    const struct endpoint *endpoint = snapshot_find(snapshot, str_of(version->model));
+    int count = endpoint ? endpoint_each_loaded(endpoint, versions) : 0;
+    for (int i = 0; i < count; i++)
+        if (versions[i] == version)
+            return true;
+    return false;
+}
+
+static int by_address(const void *a, const void *b)
+{
+    uintptr_t x = (uintptr_t)*(struct loaded *const *)a, y = (uintptr_t)*(struct loaded *const *)b;
+    return (x > y) - (x < y);
+}
+
+/* Each of them once, and only those that no endpoint counts. */
+static size_t held_bytes(const struct snapshot *snapshot)
+{
+    struct held held = {0};
+    size_t bytes = 0;
+    find_held(snapshot, &held);
+    if (held.count)
+        qsort(held.versions, held.count, sizeof(struct loaded *), by_address);
+    for (size_t i = 0; i < held.count; i++)
+        if ((i == 0 || held.versions[i] != held.versions[i - 1]) &&
+            !is_served(snapshot, held.versions[i]))
+            bytes += held.versions[i]->memory_bytes;
+    free(held.versions);
+    return bytes;
+}
+
 static size_t bytes_in_memory(const struct snapshot *snapshot, int *models)
 {
     size_t bytes = 0;
@@ -93,7 +159,7 @@ static size_t bytes_in_memory(const struct snapshot *snapshot, int *models)
         bytes += more;
         *models += more > 0;
     }
-    return bytes;
+    return bytes + held_bytes(snapshot);
 }
 
 static bool may_go(const struct endpoint *endpoint, const char *kept)

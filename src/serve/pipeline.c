@@ -133,7 +133,8 @@ static enum err_code predict_here(struct request *req, struct err *err)
                                 .in_count = req->in_count,
                                 .wanted = req->wanted,
                                 .arena = req->arena,
-                                .out = req->out};
+                                .out = req->out,
+                                .aside = req->aside};
     if (req->loaded->signature->place == RUNTIME_LANE)
         request_tell_runtime(req, &call);
     enum err_code rc = loaded_predict(req->loaded, &call, err);
@@ -147,13 +148,15 @@ static enum err_code predict_here(struct request *req, struct err *err)
 
 static enum err_code predict(struct request *req, struct err *err)
 {
-    size_t outputs = (size_t)req->loaded->signature->output_count;
+    const struct signature *signature = req->loaded->signature;
+    size_t outputs = (size_t)signature->output_count, asides = (size_t)signature->aside_count;
     req->predict_ns = clock_monotonic_ns();
-    req->out = arena_alloc(req->arena, outputs * sizeof(*req->out));
+    req->out = arena_alloc(req->arena, (outputs + asides) * sizeof(*req->out));
     if (!req->out)
         return err_set(err, ERR_LIMIT, "no room for %zu output tensors", outputs);
     if (req->cache_plan == CACHE_USE && request_cache_find(req))
         return ERR_OK;
+    req->aside = asides && req->thread->records ? req->out + outputs : NULL;
     bool has_thread = req->is_large && req->loaded->signature->place == RUNTIME_INLINE;
     if (!has_thread && request_is_for_lane(req) && request_can_wait(req))
         return request_hand_over(req, err);

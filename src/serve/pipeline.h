@@ -128,12 +128,13 @@ struct request {
     const bool *wanted; /* check_contract: outputs to compute; NULL: the usual */
     struct tensor *out; /* predict: [out_count] */
     int out_count;
-    int next_step;     /* where to go on when it has waited */
-    struct bulk *bulk; /* decode: of a large request; its way to the bulk threads and back */
-    bool is_large;     /* decode: some steps run on bulk threads */
-    bool has_snapshot; /* it holds a reference of its own */
-    bool has_left;     /* the client, while it waited */
-    bool is_waiting;   /* predict: in the lane */
+    struct tensor *aside; /* predict: [signature->aside_count]; NULL: nothing is kept beside */
+    int next_step;        /* where to go on when it has waited */
+    struct bulk *bulk;    /* decode: of a large request; its way to the bulk threads and back */
+    bool is_large;        /* decode: some steps run on bulk threads */
+    bool has_snapshot;    /* it holds a reference of its own */
+    bool has_left;        /* the client, while it waited */
+    bool is_waiting;      /* predict: in the lane */
     struct hand_over *hand_over;               /* predict: the way there and back */
     int64_t check_ns, predict_ns, answered_ns; /* when check_contract, predict and observe began */
     int64_t waited_ns, infer_ns; /* predict; in the lane: until it was computed, and computing */

@@ -30,6 +30,12 @@ static void put_wanted(const struct request *req, struct tensor *places, int pla
     }
 }
 
+static void put_asides(const struct request *req, struct tensor *places, int count)
+{
+    for (int i = 0; i < count; i++)
+        places[i] = req->aside ? req->aside[i] : (struct tensor){0};
+}
+
 /* A record holds what can be cut into rows. */
 static bool has_rows(const struct tensor *output, int64_t rows)
 {
@@ -91,22 +97,24 @@ void request_record_fill(const struct request *req, int status, int64_t now_ns,
     }
     if (!is_answered(status))
         return;
+    int usual_count = schema->output_count - schema->aside_count;
     record->output_count = schema->output_count;
     record->outputs = req->out;
-    assert(req->wanted || req->out_count == schema->output_count);
-    if (!req->wanted && loaded_is_tabular(req->loaded))
+    assert(req->wanted || req->out_count == usual_count);
+    if (!req->wanted && !schema->aside_count && loaded_is_tabular(req->loaded))
         return;
     if (req->wanted)
-        put_wanted(req, places, schema->output_count);
+        put_wanted(req, places, usual_count);
     else
         memcpy(places, req->out, (size_t)req->out_count * sizeof(*places));
+    put_asides(req, places + usual_count, schema->aside_count);
     leave_out_others(req, places, schema->output_count);
     record->outputs = places;
 }
 
 void request_record(const struct request *req, int status, int64_t now_ns)
 {
-    struct tensor places[RUNTIME_TENSORS_MAX];
+    struct tensor places[RECORD_OUTPUTS_MAX];
     struct record record;
     request_record_fill(req, status, now_ns, places, &record);
     record_queue_push(req->thread->records, &record, now_ns);

@@ -5,7 +5,7 @@
 #include "serve/pipeline.h"
 
 /* The record of `req` as if it were answered with `status` now; it borrows from the request. The
- * version has a schema. `places` [RUNTIME_TENSORS_MAX] lives as long as the record. */
+ * version has a schema. `places` [RECORD_OUTPUTS_MAX] lives as long as the record. */
 void request_record_fill(const struct request *req, int status, int64_t now_ns,
                          struct tensor *places, struct record *record);
 

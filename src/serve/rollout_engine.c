@@ -89,7 +89,7 @@ static bool is_finite_output(const struct tensor *output)
 
 static bool has_nonfinite(const struct record *record)
 {
-    for (int i = 0; i < record->output_count; i++)
+    for (int i = 0; i < record->output_count - record->schema->aside_count; i++)
         if (!is_finite_output(&record->outputs[i]))
             return true;
     return false;

@@ -75,7 +75,8 @@ static void *open_model(const char *root, const char *packages)
                                  .python_environments = environments,
                                  .python_environment_count = packages != NULL,
                                  .thread_count = 1};
-    const struct runtime_file file = {bytes.data, bytes.len, hex, &host, "bench"};
+    const struct runtime_file file = {
+        .bytes = bytes.data, .size = bytes.len, .digest_hex = hex, .host = &host, .label = "bench"};
     must(runtime_python.load(&file, &model, &err) == ERR_OK, err.msg);
     buf_done(&bytes);
     return model;

@@ -11,6 +11,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "../fuzz/graph_models.h"
 #include "base/clock.h"
 #include "base/file.h"
 #include "base/rand.h"
@@ -31,6 +32,7 @@ static const struct kind {
     {"ONNX trees", "trees", "tests/golden/onnx_ml/trees/*.onnx"},
     {"ONNX pipelines", "linear", "tests/golden/onnx_ml/linear/*.onnx"},
     {"slipway-linear", "linear", "tests/fuzz/corpus/fuzz_linear/*.json"},
+    {"graphs", "graph", "tests/fuzz/corpus/fuzz_graph/*.yaml"},
 };
 
 static int64_t rounds = DEFAULT_ROUNDS;
@@ -142,8 +144,11 @@ static bool try_mutant(const struct runtime_ops *ops, const struct mutant *m)
 {
     void *model = NULL;
     struct err err = {0};
-    const struct runtime_file file = {
-        .bytes = m->bytes, .size = m->size, .digest_hex = "", .host = onnx_test_host()};
+    const struct runtime_file file = {.bytes = m->bytes,
+                                      .size = m->size,
+                                      .digest_hex = "",
+                                      .host = onnx_test_host(),
+                                      .versions = &graph_test_versions};
     (void)runtime_recognise(m->bytes, m->size);
     if (ops->load(&file, &model, &err)) {
         assert_true(err.msg[0] != '\0' && model == NULL);

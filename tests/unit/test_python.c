@@ -50,7 +50,8 @@ static enum err_code open_model(const char *yaml, const char *code, void **model
     buf_init(&bytes, 1 << 20);
     assert_int_equal(tar_pack(folder, &bytes, err), ERR_OK);
     hash_sha256_hex(bytes.data, bytes.len, hex);
-    const struct runtime_file file = {bytes.data, bytes.len, hex, &host, "test"};
+    const struct runtime_file file = {
+        .bytes = bytes.data, .size = bytes.len, .digest_hex = hex, .host = &host, .label = "test"};
     enum err_code rc = runtime_python.load(&file, model, err);
     buf_done(&bytes);
     return rc;
