@@ -57,6 +57,52 @@ static void show(struct scrape *scrape, const struct loaded *loaded)
     snprintf(shown->version, sizeof(shown->version), "%lld", (long long)loaded->number);
 }
 
+static size_t count_parts(const struct loaded *loaded)
+{
+    struct loaded *const *parts = NULL;
+    size_t count = (size_t)loaded_parts(loaded, &parts), inner = 0;
+    for (size_t i = 0; i < count; i++)
+        inner += count_parts(parts[i]);
+    return count + inner;
+}
+
+static bool is_listed(const struct scrape *scrape, const struct loaded *loaded)
+{
+    for (int i = 0; i < scrape->count; i++)
+        if (scrape->shown[i].loaded == loaded)
+            return true;
+    return false;
+}
+
+static void show_parts(struct scrape *scrape, const struct loaded *loaded)
+{
+    struct loaded *const *parts = NULL;
+    int count = loaded_parts(loaded, &parts);
+    for (int i = 0; i < count; i++) {
+        if (!is_listed(scrape, parts[i]))
+            show(scrape, parts[i]);
+        show_parts(scrape, parts[i]);
+    }
+}
+
+/* Versions that only graphs hold are in memory too. */
+static enum err_code list_parts(struct scrape *scrape, struct err *err)
+{
+    size_t served = (size_t)scrape->count, more = 0;
+    for (size_t i = 0; i < served; i++)
+        more += count_parts(scrape->shown[i].loaded);
+    if (more == 0)
+        return ERR_OK;
+    struct shown *all = arena_calloc(scrape->call->arena, served + more, sizeof(*all));
+    if (!all)
+        return err_set(err, ERR_LIMIT, "no room for the metrics of %zu versions", served + more);
+    memcpy(all, scrape->shown, served * sizeof(*all));
+    scrape->shown = all;
+    for (size_t i = 0; i < served; i++)
+        show_parts(scrape, scrape->shown[i].loaded);
+    return ERR_OK;
+}
+
 static enum err_code list_versions(struct scrape *scrape, struct err *err)
 {
     const struct map *endpoints = &scrape->snapshot->endpoints;
@@ -78,7 +124,7 @@ static enum err_code list_versions(struct scrape *scrape, struct err *err)
         for (int k = 0; k < endpoint->pinned_count; k++)
             show(scrape, endpoint->pinned[k]);
     }
-    return ERR_OK;
+    return list_parts(scrape, err);
 }
 
 static uint64_t sum_status(const struct loaded *loaded, int slot)

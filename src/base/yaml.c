@@ -380,7 +380,8 @@ enum err_code yaml_read(struct str bytes, struct arena *arena, yyjson_val **root
         return no_room(&r);
     /* Told the encoding, libyaml does not guess UTF-16 from the first bytes. */
     yaml_parser_set_encoding(&r.parser, YAML_UTF8_ENCODING);
-    yaml_parser_set_input_string(&r.parser, (const unsigned char *)bytes.ptr, bytes.len);
+    const char *text = bytes.ptr ? bytes.ptr : ""; /* of an empty file there may be none */
+    yaml_parser_set_input_string(&r.parser, (const unsigned char *)text, bytes.len);
     enum err_code code = read_events(&r);
     while (r.depth > 0)
         map_done(&r.frames[--r.depth].lines);

@@ -301,8 +301,8 @@ enum err_code loaded_complete(struct blob_store *blobs, struct loaded_source *so
         return explain(source, err);
     const struct runtime_ops *ops =
         source->runtime ? runtime_find(source->runtime) : runtime_recognise(bytes, size);
-    const struct runtime_file file = {
-        bytes, size, source->artifact.hex, source->host, source->model, source->versions};
+    const struct runtime_file file = {bytes,        size,          source->artifact.hex,
+                                      source->host, source->model, source->versions};
     buf_init(&whole, WHOLE_BYTES_MAX);
     if (ops && ops->complete)
         rc = ops->complete(&file, &whole, err);

@@ -4,6 +4,7 @@ What could break: an answer that is not what the nodes' answers make, rows that 
 order, a graph that changes when a node's champion does, a fallback nobody hears of.
 """
 import os
+import re
 import time
 from concurrent.futures import ThreadPoolExecutor
 
@@ -243,3 +244,30 @@ def test_a_python_model_that_hangs_has_its_fallback(server, tmp_path):
     assert outputs(infer(api, "safe", a=[4.0, 5.0])) == {"n": [8.0, 10.0]}
     reply = infer(api, "safe", a=[-4.0])
     assert outputs(reply) == {"n": [-1.0]} and reply["parameters"]["fallback"] == "n:late"
+
+
+def memory(api):
+    """Bytes of models in memory, as the budget counts them."""
+    text = api.get("/metrics").text
+    return sum(float(value) for value in
+               re.findall(r"^slipway_model_memory_bytes(?:{.*})? (\S+)$", text, re.M))
+
+
+def test_models_of_a_graph_stay_in_memory_once(make_server):
+    """What the graph holds stays when the model itself is let go, and is loaded once."""
+    api = Api(make_server("--model-memory-bytes-max", "256M").url)
+    register_triage(api)
+    whole = memory(api)
+    api.register("both", AVERAGE, read("contract.yaml"))
+    with_graph = memory(api)
+    assert whole < with_graph < 2 * whole
+    api.post("/v2/repository/models/triage/unload", {})
+    assert memory(api) == with_graph
+    assert scores(api.predict("both", ROWS[0])) == pytest.approx(
+        [(OLD[0] + 3 * NEW[0]) / 4], **CLOSE)
+    api.post("/v2/repository/models/both/unload", {})
+    assert memory(api) == 0
+    assert scores(api.predict("both", ROWS[0])) == pytest.approx(
+        [(OLD[0] + 3 * NEW[0]) / 4], **CLOSE)
+    assert 0 < memory(api) <= with_graph
+    assert scores(api.predict("triage", ROWS[0])) == pytest.approx([NEW[0]], **CLOSE)
