@@ -48,8 +48,12 @@ enum err_code json_get_bool_opt(yyjson_val *object, const char *what, const char
 enum err_code json_check_keys(yyjson_val *object, const char *what, const char *const *keys,
                               struct err *err);
 
+/* The text; ptr NULL and len 0 when the value is none (yyjson_get_len has a length for lists too).
+ */
 static inline struct str json_str(yyjson_val *value)
 {
+    if (!yyjson_is_str(value))
+        return (struct str){0};
     return (struct str){yyjson_get_str(value), yyjson_get_len(value)};
 }
 

@@ -34,6 +34,8 @@ static int on_headers(llhttp_t *llhttp)
     int status = llhttp->status_code;
     reply->is_interim = status >= 100 && status < 200 && status != 101;
     reply->result->status = status;
+    if (status < 100)
+        return -1; /* no such thing: RFC 9110, 15 */
     if (reply->is_interim)
         return reply->interim_count++ < HTTP_REPLY_INTERIM_MAX ? 0 : -1;
     if (reply->is_head)

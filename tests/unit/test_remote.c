@@ -99,6 +99,7 @@ static void wrong_files_are_refused_with_the_place(void **state)
         {HEAD "version: 3\n", "'version'"},
         {HEAD "inputs: []\n", "'inputs'"},
         {HEAD "inputs: [{name: x, dtype: FP31, shape: [1]}]\n", "dtype"},
+        {HEAD "inputs: [{name: x, dtype: [1, 2, 3, 4], shape: [1]}]\n", "dtype"},
     };
     for (size_t i = 0; i < sizeof(cases) / sizeof(*cases); i++) {
         struct arena *arena = arena_new(ARENA_BYTES);
@@ -322,6 +323,33 @@ static const char binary_head[] = "{\"outputs\":[" BINARY(
          "{\"name\":\"u\",\"datatype\":\"UINT64\",\"shape\":[2,2],\"data\":[1,2,3,4]}," BINARY(
              "h", "FP16", "[2]", "4") "," BINARY("t", "BYTES", "[2]",
                                                  "10") "," BINARY("b", "BOOL", "[2]", "2") "]}";
+/* A list where a text belongs has a length, but no text. */
+static void lists_are_no_texts(void **state)
+{
+    (void)state;
+    static const char *const bodies[] = {
+        "{\"outputs\":[{\"name\":\"f\",\"datatype\":[1,2,3,4],\"shape\":[2],\"data\":[1,2]}]}",
+        "{\"outputs\":[{\"name\":[1],\"datatype\":\"FP32\",\"shape\":[2],\"data\":[1,2]}]}",
+        "{\"inputs\":[{\"name\":[1],\"datatype\":\"FP32\",\"shape\":[]}]}",
+        "{\"inputs\":[{\"name\":\"x\",\"datatype\":[1,2,3,4],\"shape\":[]}]}",
+        "{\"error\":[1,2,3]}",
+    };
+    for (size_t i = 0; i < sizeof(bodies) / sizeof(*bodies); i++) {
+        struct arena *arena = arena_new(ARENA_BYTES);
+        struct str body = str_of(bodies[i]);
+        struct tensor out[5];
+        struct err err = {0};
+        char reason[REMOTE_REASON_BYTES];
+        int count = 0;
+        assert_int_equal(read_reply(body, body.len, NULL, arena, out, &count, &err), ERR_UPSTREAM);
+        assert_int_equal(remote_metadata_read(body, arena, must_read(HEAD, arena), &err),
+                         ERR_UPSTREAM);
+        remote_reply_reason(body, arena, reason);
+        assert_string_equal(reason, bodies[i]);
+        arena_free(arena);
+    }
+}
+
 static const char binary_blobs[] = "\0\0\x80\x3f\0\0\0\xc0" /* 1, -2 */ "xyz" /* unasked */
                                    "\0\x3c\0\x40"                             /* 1, 2 */
                                    "\2\0\0\0\xff\0\0\0\0\0"                   /* two bytes, none */
@@ -505,6 +533,7 @@ int main(void)
         cmocka_unit_test(large_tensors_are_sent_from_where_they_lie),
         cmocka_unit_test(replies_in_json_are_read),
         cmocka_unit_test(replies_in_bytes_are_read),
+        cmocka_unit_test(lists_are_no_texts),
         cmocka_unit_test(damaged_replies_are_errors_or_replies),
         cmocka_unit_test(reasons_are_one_clean_line),
         cmocka_unit_test(metadata_fills_what_is_missing),
