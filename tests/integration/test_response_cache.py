@@ -209,6 +209,36 @@ def test_streams_pass_by_and_grpc_is_counted_as_triton_does(echo):
     assert ask(echo.api, body())[0] == "hit"  # the same question in another protocol
 
 
+LATE = b"""graph: 1
+features: [a]
+nodes:
+  slow: {model: slow, version: 1, deadline: 20ms, fallback: {value: 0.5}}
+  one: {model: one, version: 1}
+  sum: {ensemble: sum, of: [slow, one]}
+"""
+
+
+def test_an_answer_with_a_fallback_is_for_its_caller_alone(server):
+    """A graph without one is kept as any other model."""
+    api = Api(server.url)
+    node = "echo:\n  inputs:\n    - {name: x, datatype: FP32, shape: [-1, 1]}\n"
+    api.register("one", node.encode())
+    for name, delay in (("slow", 30000000), ("quick", 0)):
+        api.register(name, f"{node}  delay_us: {delay}\n".encode())
+        graph = f"late-{name}"
+        api.register(graph, LATE.replace(b"model: slow", b"model: " + name.encode()))
+        api.set_alias(graph, "champion", 1)
+        set_cache(api, graph, "{max_bytes: 1M}")
+    matrix = api.get("/v2/models/late-slow").json()["inputs"][0]["name"]
+    sent = {"inputs": [tensor(matrix, "FP32", [1, 1], [2.0])]}
+    for _ in range(2):
+        said, reply = ask(api, sent, model="late-slow")
+        assert (said, reply.json()["outputs"][0]["data"]) == ("bypass", [2.5])
+    for expected in ("miss", "hit"):
+        said, reply = ask(api, sent, model="late-quick")
+        assert (said, reply.json()["outputs"][0]["data"]) == (expected, [4.0])
+
+
 def test_old_answers_are_none(server):
     api = Api(server.url)
     register_echo(api, "{max_bytes: 1M, ttl: 1ms}")
