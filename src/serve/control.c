@@ -46,7 +46,6 @@ static struct loaded *find_in_ops(struct control_op *ops, const char *model, int
     return NULL;
 }
 
-/* The one that is served, or that something else has in memory. */
 static struct loaded *find_served(struct control *control, const char *model, int64_t version)
 {
     struct loaded *loaded = NULL;
@@ -56,6 +55,14 @@ static struct loaded *find_served(struct control *control, const char *model, in
         loaded = endpoint ? endpoint_loaded(endpoint, version) : NULL;
     }
     pthread_mutex_unlock(&control->publish_lock);
+    return loaded;
+}
+
+/* The one that is served, or that something else has in memory: a graph, or the last requests of
+ * one that has been let go. For whoever would load it; others do not bring it back. */
+static struct loaded *find_in_memory(struct control *control, const char *model, int64_t version)
+{
+    struct loaded *loaded = find_served(control, model, version);
     return loaded ? loaded : loaded_table_find(control->table, model, version);
 }
 
@@ -166,7 +173,8 @@ struct loaded *control_find_loaded(void *arg, const char *model, int64_t version
     if (context->unloads)
         return NULL;
     if (!loaded)
-        loaded = find_served(context->control, model, version);
+        loaded = context->may_load ? find_in_memory(context->control, model, version)
+                                   : find_served(context->control, model, version);
     if (loaded)
         return with_schema(context->control, loaded);
     if (!context->may_load) {
@@ -545,7 +553,7 @@ enum err_code control_acquire(struct control *control, const char *model, int64_
                               struct loaded **loaded, struct err *err)
 {
     struct version version;
-    *loaded = find_served(control, model, number);
+    *loaded = find_in_memory(control, model, number);
     if (*loaded)
         return ERR_OK;
     struct arena *arena = arena_new(KEYS_ARENA_BYTES_MAX);
