@@ -30,6 +30,7 @@ const char *const sandbox_system_reads[] = {
     "/lib32",
     "/lib64",
     "/bin",
+    "/etc/alternatives", /* libblas.so.3 of Debian's numpy is a link into it */
     "/etc/ld.so.cache",
     "/etc/ld.so.conf",
     "/etc/ld.so.conf.d",

@@ -586,6 +586,15 @@ static void its_own_tmp_may_be_written(void **state)
     runtime_python.free(model);
 }
 
+/* Debian's libblas.so.3 and others are links to links in there. */
+static void libraries_behind_alternatives_are_there(void **state)
+{
+    (void)state;
+    void *model = faulty("", "open('/etc/alternatives/awk', 'rb')");
+    must_answer(model, 1, 2);
+    runtime_python.free(model);
+}
+
 static void it_says_what_holds(void **state)
 {
     (void)state;
@@ -659,6 +668,7 @@ int main(int argc, char **argv)
         cmocka_unit_test(a_client_that_leaves_waits_for_nothing),
         cmocka_unit_test(nothing_outside_is_reached),
         cmocka_unit_test(its_own_tmp_may_be_written),
+        cmocka_unit_test(libraries_behind_alternatives_are_there),
         cmocka_unit_test(it_says_what_holds),
     };
     return has_python() ? cmocka_run_group_tests(tests, begin, remove_root) : 0;
