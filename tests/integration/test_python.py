@@ -165,8 +165,8 @@ def test_workers_end_with_the_server(server, folder):
     assert "slipway_workers 1\n" in str(server.get("/metrics")[1]).replace("\\n", "\n")
     server.kill()
     deadline = time.monotonic() + 10
-    while any(os.path.exists(f"/proc/{pid}") for pid in children):
-        assert time.monotonic() < deadline
+    while left := [state for state in map(state_of, children) if state not in ("gone", "Z")]:
+        assert time.monotonic() < deadline, left
         time.sleep(0.02)
 
 
@@ -234,6 +234,15 @@ def test_a_crash_loop_is_not_ready(server, api, folder):
         assert time.monotonic() < deadline
         api.call("POST", "/v2/models/churn/infer", json=body([40, 1]))
         time.sleep(0.1)
+
+
+def state_of(pid):
+    """The letter that ps shows, or "gone". Z: it has ended, and nobody has asked how."""
+    try:
+        with open(f"/proc/{pid}/stat", encoding="ascii", errors="replace") as stat:
+            return stat.read().rpartition(")")[2].split()[0]
+    except (FileNotFoundError, ProcessLookupError):
+        return "gone"
 
 
 def workers_of(pid):
