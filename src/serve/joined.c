@@ -132,6 +132,14 @@ static void run_alone(const struct loaded *loaded, struct lane_task *task)
     task->rc = loaded_predict(loaded, &task->call, &task->err);
 }
 
+static bool wants_asides(const struct batch *batch)
+{
+    for (const struct lane_task *task = batch->first; task; task = task->next_in_batch)
+        if (task->call.aside)
+            return true;
+    return false;
+}
+
 /* The latest deadline: who is in time is answered although another one is not. */
 static enum err_code run_joined(const struct loaded *loaded, struct batch *batch,
                                 const struct audience *audience, struct arena *arena,
@@ -152,7 +160,7 @@ static enum err_code run_joined(const struct loaded *loaded, struct batch *batch
         .is_cancelled = &audience->has_left,
         .parameters = leader->parameters,
         .out = out,
-        .aside = asides && leader->aside ? out + outputs : NULL,
+        .aside = asides && wants_asides(batch) ? out + outputs : NULL,
     };
     enum err_code rc = loaded_predict(loaded, &call, err);
     if (rc)

@@ -43,6 +43,8 @@ static enum err_code predict(const void *state, struct runtime_call *call, struc
     call->out[1] =
         (struct tensor){.dtype = DTYPE_I64, .rank = 2, .shape = {rows, 1}, .data = numbers};
     call->out_count = 2;
+    if (call->aside)
+        call->aside[0] = call->out[1];
     return ERR_OK;
 }
 
@@ -53,13 +55,15 @@ static const struct signature signature = {.input_count = 2,
                                            .inputs = tensors,
                                            .output_count = 2,
                                            .outputs = tensors,
+                                           .aside_count = 1,
+                                           .asides = tensors,
                                            .batch_rows_max = 64,
                                            .place = RUNTIME_LANE};
 static struct loaded loaded = {.ops = &ops, .signature = &signature};
 
 struct asked {
     struct lane_task task;
-    struct tensor in[2], out[2];
+    struct tensor in[2], out[2], aside[1];
     struct arena *arena;
 };
 
@@ -162,6 +166,23 @@ static void each_output_is_taken_apart_by_rows(void **state)
     }
 }
 
+/* A graph asks its nodes without; others may ask for the same version. */
+static void asides_are_for_those_who_keep_them(void **state)
+{
+    (void)state;
+    struct str texts[] = {STR_LIT("a"), STR_LIT("b")};
+    bool was_split = true;
+    for (int i = 0; i < TASKS; i++)
+        ask(i, texts, 1, NULL);
+    asked[1].task.call.aside = asked[1].aside;
+    joined_run(&loaded, &batch, &audience, scratch, &was_split);
+    assert_false(was_split);
+    assert_int_equal(call_count, 1);
+    assert_int_equal(asked[1].aside[0].shape[0], 1);
+    assert_int_equal(*(const int64_t *)asked[1].aside[0].data, 1);
+    assert_null(asked[0].aside[0].data);
+}
+
 /* A request alone has its outputs where the model has put them. */
 static void one_request_is_not_copied(void **state)
 {
@@ -196,9 +217,8 @@ static void an_answer_that_does_not_fit_fails_alone(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        TEST(texts_come_back_to_their_requests),
-        TEST(each_output_is_taken_apart_by_rows),
-        TEST(one_request_is_not_copied),
+        TEST(texts_come_back_to_their_requests),       TEST(each_output_is_taken_apart_by_rows),
+        TEST(asides_are_for_those_who_keep_them),      TEST(one_request_is_not_copied),
         TEST(an_answer_that_does_not_fit_fails_alone),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
