@@ -7,6 +7,7 @@
 
 #include "base/check.h"
 #include "base/clock.h"
+#include "serve/audience.h"
 #include "serve/lane.h"
 #include "serve/snapshot.h"
 
@@ -261,7 +262,7 @@ static bool leave(struct graph_flight *flight)
     flight->is_left = true;
     if (!is_back) {
         atomic_store(&flight->task.is_expired, true);
-        atomic_store(&flight->task.is_cancelled, true);
+        lane_task_leave(&flight->task);
     }
     pthread_mutex_unlock(&flights->lock);
     return is_back;
