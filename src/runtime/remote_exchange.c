@@ -173,13 +173,14 @@ static void put_headers(struct buf *out, const struct remote_request *request,
 }
 
 /* Nobody answers, or what answers is no such server. At a deadline the call is also cancelled, and
- * either may be seen first. */
+ * either may be seen first. What is too large is so for this caller: nobody closes the way to
+ * others by asking for much. */
 static enum err_code broken_link(bool was_reached, int64_t had_ns, int64_t left_ns,
                                  enum err_code rc, enum remote_verdict *verdict, struct err *err)
 {
     bool is_late = rc == ERR_TIMEOUT || (rc == ERR_CANCELLED && left_ns < DEADLINE_NEAR_NS);
     *verdict = REMOTE_FAILS;
-    if (is_late ? had_ns < TIMEOUT_NS_MIN : rc == ERR_CANCELLED)
+    if (is_late ? had_ns < TIMEOUT_NS_MIN : rc == ERR_CANCELLED || rc == ERR_LIMIT)
         *verdict = REMOTE_SAYS_NOTHING;
     if (rc == ERR_CANCELLED || rc == ERR_TIMEOUT)
         return rc;

@@ -9,6 +9,7 @@
  * What failed:                              the call          the breaker
  *     no connection                         ERR_UNAVAILABLE   counts it
  *     closed or no HTTP, 502                ERR_UPSTREAM      counts it
+ *     a reply beyond reply_max              ERR_UPSTREAM      says nothing
  *     no answer in a second and more        ERR_TIMEOUT       counts it
  *     429, 503                              ERR_UNAVAILABLE   503 counts
  *     400, 413, 422: the request is wrong   ERR_INVALID       the server works

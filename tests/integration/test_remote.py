@@ -220,6 +220,17 @@ def test_a_wrong_answer_is_one_clear_error(front, stub):
         assert answer(infer(front.api)) == RIGHT, name
 
 
+def test_who_asks_for_too_much_closes_no_way_for_others(front, stub):
+    """How long a reply is depends on the request; five failures close the way."""
+    front.api.register("sum", YAML)
+    data, status, _ = WRONG["too large"]
+    stub.infer = lambda request, connection: connection.sendall(data)
+    for _ in range(6):
+        assert "larger than" in infer(front.api, expect=status)["error"]
+    stub.infer = lambda request, _: right(request)
+    assert answer(infer(front.api)) == RIGHT
+
+
 def test_who_is_slow_is_left_in_time(front, stub):
     front.api.register("sum", YAML)
 
