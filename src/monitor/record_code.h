@@ -17,11 +17,15 @@
  *     56  u16  bytes of the traceparent
  *     58  u8   arm: 0 none, 1 stable, 2 canary, 3 shadow
  *     59  u8   1: a routing key was named; 2: has texts; 4: has flags of rows; 8: has outputs;
- *                16: from the response cache; 32: features are not kept; 64: kept if a shadow
- * differs 60  u32  0 64  f32  values [rows, values of the schema] if it has outputs, for each of
- * the schema: u32 elements (0xffffffff: not asked for), u32 bytes of what follows; the elements:
- * their numbers, or the texts as below if it has texts: [rows, texts of the schema] if it has
- * flags: u8 [rows], 0 usual, 1 suspect, 2 erased request id, traceparent
+ *              16: from the response cache; 32: features are not kept; 64: kept when a shadow
+ *              answers otherwise
+ *     60  u32  0
+ *     64  f32  values [rows, values of the schema]
+ *         if it has outputs, for each of the schema: u32 elements (0xffffffff: not asked for), u32
+ *         bytes of what follows; the elements: their numbers, or the texts as below
+ *         if it has texts: [rows, texts of the schema]
+ *         if it has flags: u8 [rows], 0 usual, 1 suspect, 2 erased
+ *         request id, traceparent
  *
  *     texts: u32 lengths (0xffffffff: missing), then the bytes of all of them
  */
