@@ -93,6 +93,7 @@ struct loaded {
     const struct signature_tensor *matrix; /* the input that callers may send all features in:
                                               the contract has no categories, and no field of that
                                               name, or there is none; NULL: fields or tensors */
+    bool asks_elsewhere; /* another machine: its runtime does, or that of a version it is made of */
     _Atomic size_t memory_bytes;
     int64_t load_us; /* how long it took */
     int golden_count;

@@ -168,7 +168,8 @@ struct runtime_ops {
     enum err_code (*complete)(const struct runtime_file *file, struct buf *out, struct err *err);
 
     /* predict asks another machine, which may be down or slow while this one starts: golden rows
-     * are held against it when a version is registered, and not at every load after that. */
+     * are held against it, and what is made of it, when a version is registered, and not at every
+     * load after that. */
     bool is_elsewhere;
 
     /* Read the artifact and make it ready. Called once per version, on a worker thread; may be

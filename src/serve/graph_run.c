@@ -73,8 +73,11 @@ bool graph_run_has(const struct graph_run *run, const struct graph_source *sourc
 
 static enum err_code not_there(struct graph_run *run, const struct graph_source *source)
 {
+    if (source->from == FROM_INPUT)
+        return err_set(run->err, ERR_INVALID, "input '%s' was not given",
+                       run->plan->inputs[source->index].name);
     return err_set(run->err, ERR_INTERNAL, "node '%s' has left no answer",
-                   source->from == FROM_NODE ? run->plan->nodes[source->index].name : "");
+                   run->plan->nodes[source->index].name);
 }
 
 /* The source's rows of a scope: as they are, or copied into `arena`. */
@@ -253,19 +256,51 @@ static void count_call(struct graph_run *run, int index)
     atomic_fetch_add_explicit(&count->ns, (uint64_t)visit->took_ns, memory_order_relaxed);
 }
 
+/* Not every runtime holds a model to what it declares, and the plan relies on it. */
+static bool is_as_declared(const struct signature_tensor *declared, const struct tensor *out)
+{
+    int64_t width = graph_row_elements(declared);
+    return out->data && out->dtype == declared->dtype && out->rank >= 1 &&
+           (width < 0 || tensor_elements(out->shape + 1, out->rank - 1) == width);
+}
+
+static enum err_code check_output(const struct signature_tensor *declared, const struct tensor *out,
+                                  int64_t rows, struct err *err)
+{
+    if (!is_as_declared(declared, out))
+        return err_set(err, ERR_UPSTREAM,
+                       "its model gave output '%s' another datatype or shape than it declares",
+                       declared->name);
+    if (out->shape[0] != rows)
+        return err_set(err, ERR_UPSTREAM, "its model gave another number of rows than it got");
+    return ERR_OK;
+}
+
+static enum err_code check_outputs(const struct graph_node *node, int64_t rows,
+                                   const struct tensor *out, int out_count, struct err *err)
+{
+    enum err_code rc = ERR_OK;
+    int given = 0;
+    for (int i = 0; !rc && i < node->output_count; i++) {
+        if (!node->wanted[i])
+            continue;
+        if (given == out_count)
+            return err_set(err, ERR_UPSTREAM, "its model gave %d outputs, more were asked for",
+                           out_count);
+        rc = check_output(&node->outputs[i], &out[given++], rows, err);
+    }
+    return rc;
+}
+
+/* All of them, or none. */
 static enum err_code place_outputs(struct graph_run *run, const struct graph_node *node,
                                    const struct tensor *out, int out_count, struct err *err)
 {
-    int64_t rows = run->scopes[node->scope].count;
-    int given = 0;
-    for (int i = 0; i < node->output_count; i++) {
-        if (!node->wanted[i])
-            continue;
-        if (given == out_count || out[given].rank < 1 || out[given].shape[0] != rows)
-            return err_set(err, ERR_UPSTREAM, "its model gave another number of rows than it got");
-        run->values[node->value + i] = out[given++];
-    }
-    return ERR_OK;
+    enum err_code rc = check_outputs(node, run->scopes[node->scope].count, out, out_count, err);
+    for (int i = 0, given = 0; !rc && i < node->output_count; i++)
+        if (node->wanted[i])
+            run->values[node->value + i] = out[given++];
+    return rc;
 }
 
 enum err_code graph_run_answer(struct graph_run *run, int index, enum err_code rc,

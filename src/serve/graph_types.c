@@ -552,6 +552,7 @@ static enum err_code describe(const struct typer *t)
             continue;
         if (loaded->signature->place == RUNTIME_LANE)
             sig->place = RUNTIME_LANE;
+        sig->varies = sig->varies || loaded->signature->varies;
         if (loaded->signature->batch_rows_max < sig->batch_rows_max)
             sig->batch_rows_max = loaded->signature->batch_rows_max;
     }

@@ -190,7 +190,7 @@ void request_tell_runtime(const struct request *req, struct runtime_call *call)
 {
     if (req->dialect->parameters)
         call->parameters = req->dialect->parameters(req);
-    if (!req->loaded->ops->is_elsewhere)
+    if (!req->loaded->asks_elsewhere)
         return;
     call->request_id = req->id;
     call->traceparent = own_traceparent(req);

@@ -28,7 +28,13 @@ static const struct {
               "  n: {model: one, version: 1}\n  s: {ensemble: sum, of: [n, 100]}\n"},
     {"inner2", "graph: 1\nnodes: {n: {model: inner, version: 1}}\n"},
     {"inner3", "graph: 1\nnodes: {n: {model: inner2, version: 1}}\n"},
+    {"maybe", "echo:\n  inputs:\n    - {name: age, datatype: INT64, shape: [-1]}\n"
+              "    - {name: score, datatype: FP32, shape: [-1], optional: true}\n"},
     {"inner4", "graph: 1\nnodes: {n: {model: inner3, version: 1}}\n"},
+    {"far", "remote: 1\nendpoint: a\nmodel: m\nprotocol: http\nbatch_rows_max: 8\n"
+            "inputs: [{name: x, dtype: FP32, shape: [-1, 1]}]\n"
+            "outputs: [{name: y, dtype: FP32, shape: [-1]}]\n"},
+    {"over_far", "graph: 1\nnodes: {n: {model: far, version: 1}}\n"},
 };
 
 static const char *graph_text; /* the blob "g" */
@@ -55,12 +61,14 @@ static struct blob_head blobs = {&memory_ops};
 static enum err_code acquire(void *arg, const char *model, struct str version,
                              struct loaded **loaded, struct err *err);
 static const struct runtime_versions versions = {.acquire = acquire};
+static const char *const endpoints[] = {"a=http://127.0.0.1:1"}; /* where nobody answers */
+static const struct runtime_host host = {.remote_endpoints = {endpoints, 1}, .remote_ca = ""};
 
 static enum err_code open_model(const char *model, char digest, struct loaded **loaded,
                                 struct err *err)
 {
     struct loaded_source source = {
-        .model = model, .number = 1, .thread_count = 1, .versions = &versions};
+        .model = model, .number = 1, .thread_count = 1, .host = &host, .versions = &versions};
     source.artifact.hex[0] = digest;
     return loaded_open((struct blob_store *)&blobs, &source, loaded, err);
 }
@@ -409,6 +417,65 @@ static void tensors_go_through_as_they_are(void **state)
     end(&f);
 }
 
+/* Its shape is what the plan counts with; the echo of two columns says that they are three. */
+static void answers_that_are_not_as_declared_are_refused(void **state)
+{
+    struct fixture f;
+    float cells[] = {1, 2, 3, 4};
+    (void)state;
+    begin(&f, NODES "  n: {model: two, version: 1}\n  s: {ensemble: sum, of: ['n[0]', 'n[1]']}\n");
+    struct graph_node *node = (struct graph_node *)(uintptr_t)&graph_plan_of(f.graph)->nodes[0];
+    struct signature_tensor declared = node->outputs[0];
+    declared.shape[1] = 3;
+    node->outputs = &declared;
+    assert_int_equal(ask(&f, cells, 2, 2), ERR_UPSTREAM);
+    assert_non_null(strstr(f.err.msg, "node 'n': its model gave output 'y' another datatype"));
+    end(&f);
+}
+
+static void what_is_asked_of_an_input_that_was_not_given_is_the_callers_mistake(void **state)
+{
+    struct fixture f;
+    int64_t ages[] = {30, 40};
+    (void)state;
+    begin(&f, "graph: 1\nnodes:\n  n: {model: maybe, version: 1}\n"
+              "  s: {switch: [{if: score > 1, then: 1}], default: n}\n");
+    f.in[0] =
+        (struct tensor){.name = "age", .dtype = DTYPE_I64, .rank = 1, .shape = {2}, .data = ages};
+    f.in[1] = (struct tensor){.name = "score", .dtype = DTYPE_F32};
+    f.call = (struct runtime_call){.in = f.in, .in_count = 2, .arena = f.arena, .out = f.out};
+    assert_int_equal(loaded_predict(f.graph, &f.call, &f.err), ERR_INVALID);
+    assert_non_null(strstr(f.err.msg, "input 'score' was not given"));
+    end(&f);
+}
+
+/* Another model may answer there tomorrow, and nobody does today: answers are not kept, and what
+ * was held against its golden rows once is not held against them again. */
+static void graphs_are_as_elsewhere_as_their_models(void **state)
+{
+    static const char *const texts[] = {"graph: 1\nnodes: {n: {model: far, version: 1}}\n",
+                                        "graph: 1\nnodes: {n: {model: over_far, version: 1}}\n"};
+    (void)state;
+    for (size_t i = 0; i < ARRAY_LEN(texts); i++) {
+        struct loaded_source source = {
+            .model = "graph", .number = 1, .thread_count = 1, .host = &host, .versions = &versions};
+        struct loaded *graph = NULL;
+        struct err err = {0};
+        graph_text = texts[i];
+        source.artifact.hex[0] = source.golden.hex[0] = 'g'; /* no golden rows at all */
+        if (loaded_open((struct blob_store *)&blobs, &source, &graph, &err))
+            fail_msg("%s", err.msg);
+        assert_true(graph->signature->varies);
+        assert_true(graph->asks_elsewhere);
+        loaded_unref(graph);
+    }
+    struct fixture f;
+    begin(&f, "graph: 1\nnodes: {n: {model: inner, version: 1}}\n");
+    assert_false(f.graph->signature->varies);
+    assert_false(f.graph->asks_elsewhere);
+    end(&f);
+}
+
 static void no_rows_give_no_rows(void **state)
 {
     struct fixture f;
@@ -530,6 +597,9 @@ int main(void)
         cmocka_unit_test(a_split_is_the_aggregate_of_its_parts),
         cmocka_unit_test(answers_feed_models_and_inner_graphs),
         cmocka_unit_test(tensors_go_through_as_they_are),
+        cmocka_unit_test(answers_that_are_not_as_declared_are_refused),
+        cmocka_unit_test(what_is_asked_of_an_input_that_was_not_given_is_the_callers_mistake),
+        cmocka_unit_test(graphs_are_as_elsewhere_as_their_models),
         cmocka_unit_test(no_rows_give_no_rows),
         cmocka_unit_test(what_is_late_has_its_fallback),
         cmocka_unit_test(without_a_fallback_the_graph_fails),
