@@ -202,7 +202,7 @@ static enum err_code start_http(struct node *node, struct err *err)
     };
     struct http_server *server;
     enum err_code rc = http_server_start(&config, &server, err);
-    inherited_free(node->inherited);
+    inherited_free(node->inherited, !rc);
     node->inherited = NULL;
     if (!rc)
         atomic_store(&node->server, server);
@@ -443,7 +443,7 @@ static void stop(struct node *node, struct life *life)
     recorder_free(node->recorder);
     monitors_free(node->monitors);
     parking_free(node->parking);
-    inherited_free(node->inherited);
+    inherited_free(node->inherited, false);
     predecessor_close(&node->predecessor);
 }
 

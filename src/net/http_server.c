@@ -257,6 +257,7 @@ enum err_code http_server_start(const struct http_server_config *config, struct 
     pthread_condattr_destroy(&attr);
     enum err_code rc = start_all(server, err);
     if (rc) {
+        server->is_retired = server->unix_listener.is_taken; /* who had it goes on */
         http_server_stop(server, 0);
         return rc;
     }

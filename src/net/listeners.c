@@ -193,21 +193,21 @@ enum err_code inherited_check_taken(const struct inherited *inherited, struct er
     return ERR_OK;
 }
 
-static void drop(struct inherited_socket *socket)
+static void drop(struct inherited_socket *socket, bool is_heir)
 {
     char name[NAME_BYTES];
     if (!socket->is_taken) {
-        if (socket->is_ours)
+        if (socket->is_ours && is_heir)
             unlink(name_of(socket->fd, name));
         close(socket->fd);
     }
     free(socket->listen);
 }
 
-void inherited_free(struct inherited *inherited)
+void inherited_free(struct inherited *inherited, bool is_heir)
 {
     for (int i = 0; inherited && i < inherited->count; i++)
-        drop(&inherited->sockets[i]);
+        drop(&inherited->sockets[i], is_heir);
     free(inherited);
 }
 
@@ -286,7 +286,7 @@ static enum err_code bind_all(const char *listen, struct address *address, int t
 
 static void take(struct inherited_socket *socket, struct listeners *listeners)
 {
-    socket->is_taken = true;
+    socket->is_taken = listeners->is_taken = true;
     listeners->is_ours = socket->is_ours;
     add(listeners, socket->fd);
 }

@@ -42,16 +42,18 @@ enum err_code inherited_from_systemd(struct inherited *inherited, struct err *er
 /* ERR_INVALID names one that nobody has taken. */
 enum err_code inherited_check_taken(const struct inherited *inherited, struct err *err);
 
-/* Closes what nobody has taken, removes the file of such a Unix socket of ours. NULL is allowed. */
-void inherited_free(struct inherited *inherited);
+/* Closes what nobody has taken; with `is_heir` removes the file of such a Unix socket of ours:
+ * while the process before goes on, it needs the file. NULL is allowed. */
+void inherited_free(struct inherited *inherited, bool is_heir);
 
 /* ---- of one address ---- */
 
 struct listeners {
     int *fds; /* [count]: at least one a thread */
     int count;
-    int port;     /* of TCP */
-    bool is_ours; /* a Unix socket's file is */
+    int port;      /* of TCP */
+    bool is_ours;  /* a Unix socket's file is */
+    bool is_taken; /* of `inherited` */
 };
 
 /* "127.0.0.1:80", "[::1]:80", "localhost:80"; names are resolved once. Bound, or taken of

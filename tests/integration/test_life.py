@@ -358,6 +358,7 @@ def failed_upgrade(server, reason):
     assert reason in server.log_text().splitlines()[-1], server.log_text()
     assert server.get("/readyz")[0] == 200
     assert Api(server.url).get("/api/status").json()["pid"] == server.pid
+    server.cli("status")  # by the Unix socket, whose file is still there
 
 
 def test_a_new_process_that_fails_changes_nothing(make_server, tmp_path):

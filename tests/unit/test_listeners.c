@@ -11,6 +11,7 @@
 #include <unistd.h>
 
 #include "base/check.h"
+#include "net/http_server.h"
 #include "test.h"
 
 static int bound_socket(int port, int *got)
@@ -81,7 +82,7 @@ static void a_socket_handed_over_is_taken_by_its_address(void **state)
     assert_int_equal(listeners.port, port);
     assert_int_equal(inherited_check_taken(inherited, &err), ERR_OK);
     listeners_close(&listeners);
-    inherited_free(inherited);
+    inherited_free(inherited, false);
 }
 
 static void all_sockets_of_an_address_are_taken(void **state)
@@ -97,7 +98,7 @@ static void all_sockets_of_an_address_are_taken(void **state)
     assert_int_equal(listeners_open("127.0.0.1:0", 2, inherited, &listeners, &err), ERR_OK);
     assert_int_equal(listeners.count, 3);
     listeners_close(&listeners);
-    inherited_free(inherited);
+    inherited_free(inherited, false);
 }
 
 static void what_does_not_listen_is_refused(void **state)
@@ -110,7 +111,7 @@ static void what_does_not_listen_is_refused(void **state)
     assert_int_equal(pipe(fds), 0);
     assert_int_equal(inherited_add(inherited, NULL, fds[0], false, &err), ERR_INVALID);
     assert_int_equal(inherited->count, 0);
-    inherited_free(inherited);
+    inherited_free(inherited, false);
     close(fds[0]), close(fds[1]), close(bound);
 }
 
@@ -131,7 +132,7 @@ static void sockets_of_another_process_are_left_alone(void **state)
     snprintf(pid, sizeof(pid), "%d", (int)getpid());
     setenv("LISTEN_PID", pid, 1);
     assert_int_equal(inherited_from_systemd(inherited, &err), ERR_LIMIT);
-    inherited_free(inherited);
+    inherited_free(inherited, false);
 }
 
 static bool is_there(const char *path)
@@ -140,7 +141,8 @@ static bool is_there(const char *path)
     return lstat(path, &entry) == 0;
 }
 
-/* The file of a dropped one of ours goes, that of somebody else's stays. */
+/* The file of a dropped one of ours goes, that of somebody else's stays, and so does that of a
+ * process which goes on. */
 static void a_unix_socket_is_taken_by_its_path(void **state)
 {
     (void)state;
@@ -158,16 +160,47 @@ static void a_unix_socket_is_taken_by_its_path(void **state)
     assert_int_equal(entry.st_mode & 0777, 0600);
     assert_int_equal(listeners_open_unix(path, NULL, &again, &err), ERR_CONFLICT);
     assert_int_equal(listeners_open_unix(other, NULL, &dropped, &err), ERR_OK);
+    struct inherited *failed = inherited_new();
+    assert_int_equal(inherited_add(failed, "", dup(dropped.fds[0]), true, &err), ERR_OK);
+    inherited_free(failed, false);
+    assert_true(is_there(other));
     assert_int_equal(inherited_add(inherited, "", first.fds[0], false, &err), ERR_OK);
     assert_int_equal(inherited_add(inherited, "", dropped.fds[0], true, &err), ERR_OK);
     listeners_forget(&first);
     listeners_forget(&dropped);
     assert_int_equal(listeners_open_unix(path, inherited, &again, &err), ERR_OK);
     assert_false(again.is_ours);
-    inherited_free(inherited);
+    assert_true(again.is_taken);
+    inherited_free(inherited, true);
     assert_false(is_there(other));
     assert_true(is_there(path));
     listeners_close(&again);
+    unlink(path);
+    rmdir(folder);
+}
+
+/* It has the Unix socket of the process before already when it finds that it cannot start. */
+static void a_server_that_does_not_start_leaves_the_file(void **state)
+{
+    (void)state;
+    char folder[] = "/tmp/slipway-listeners-XXXXXX", path[64];
+    struct inherited *inherited = inherited_new();
+    struct listeners before;
+    struct http_server *server;
+    struct err err = {0};
+    int port;
+    assert_non_null(mkdtemp(folder));
+    snprintf(path, sizeof(path), "%s/a", folder);
+    assert_int_equal(listeners_open_unix(path, NULL, &before, &err), ERR_OK);
+    assert_int_equal(inherited_add(inherited, "", before.fds[0], true, &err), ERR_OK);
+    assert_int_equal(inherited_add(inherited, NULL, listening_socket(&port), false, &err), ERR_OK);
+    listeners_forget(&before);
+    const struct http_server_config config = {
+        .unix_path = path, .inherited = inherited, .thread_count = 1};
+    assert_int_equal(http_server_start(&config, &server, &err), ERR_INVALID);
+    assert_true(inherited->sockets[0].is_taken);
+    assert_true(is_there(path));
+    inherited_free(inherited, false);
     unlink(path);
     rmdir(folder);
 }
@@ -182,6 +215,7 @@ int main(void)
         cmocka_unit_test(what_does_not_listen_is_refused),
         cmocka_unit_test(sockets_of_another_process_are_left_alone),
         cmocka_unit_test(a_unix_socket_is_taken_by_its_path),
+        cmocka_unit_test(a_server_that_does_not_start_leaves_the_file),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
