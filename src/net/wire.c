@@ -80,15 +80,23 @@ enum err_code wire_place_parse(const char *url, struct wire_place *place, struct
 
 /* ---- waiting ---- */
 
+static enum err_code check_time(const struct wire *wire, int64_t left_ns, struct err *err)
+{
+    if (left_ns <= 0)
+        return err_set(err, ERR_TIMEOUT, "%s did not answer in time", wire->where);
+    if (wire->is_cancelled && atomic_load(wire->is_cancelled))
+        return err_set(err, ERR_CANCELLED, "the call of %s was given up", wire->where);
+    return ERR_OK;
+}
+
 static enum err_code wait_for(const struct wire *wire, short events, struct err *err)
 {
     for (;;) {
-        int64_t left_ms = (wire->deadline_ns - clock_monotonic_ns() + 999999) / 1000000;
+        int64_t left_ns = wire->deadline_ns - clock_monotonic_ns();
+        int64_t left_ms = (left_ns + 999999) / 1000000;
         struct pollfd poll_fd = {.fd = wire->fd, .events = events};
-        if (left_ms <= 0)
-            return err_set(err, ERR_TIMEOUT, "%s did not answer in time", wire->where);
-        if (wire->is_cancelled && atomic_load(wire->is_cancelled))
-            return err_set(err, ERR_CANCELLED, "the call of %s was given up", wire->where);
+        if (check_time(wire, left_ns, err))
+            return err->code;
         int64_t longest_ms = wire->is_cancelled ? CANCEL_POLL_MS : WAIT_MS_MAX;
         int n = poll(&poll_fd, 1, (int)(left_ms < longest_ms ? left_ms : longest_ms));
         if (n > 0)
@@ -255,10 +263,13 @@ enum err_code wire_write(struct wire *wire, const struct iovec *pieces, int coun
     return ERR_OK;
 }
 
+/* Who never stops sending does not get more time by it. */
 enum err_code wire_read(struct wire *wire, char *bytes, size_t size, size_t *got, bool *is_end,
                         struct err *err)
 {
     *got = 0;
+    if (check_time(wire, wire->deadline_ns - clock_monotonic_ns(), err))
+        return err->code;
     if (wire->ssl) {
         ERR_clear_error();
         int rc = SSL_read_ex(wire->ssl, bytes, size, got);

@@ -7,6 +7,7 @@
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <unistd.h>
 
 #include "base/rand.h"
 #include "net/wire.h"
@@ -164,6 +165,31 @@ static void urls_are_taken_apart(void **state)
     };
     for (size_t i = 0; i < sizeof(wrong) / sizeof(*wrong); i++)
         assert_int_equal(wire_place_parse(wrong[i], &place, &err), ERR_INVALID);
+}
+
+/* There is always something to read: a deadline that is looked at while waiting never comes. */
+static void who_never_stops_sending_gets_no_more_time(void **state)
+{
+    (void)state;
+    int pair[2];
+    char byte;
+    size_t got;
+    bool is_end = false;
+    struct err err = {0};
+    _Atomic bool is_cancelled = false;
+    assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM, 0, pair), 0);
+    assert_int_equal(send(pair[1], "abc", 3, 0), 3);
+    struct wire wire = {
+        .where = "x", .fd = pair[0], .deadline_ns = INT64_MAX, .is_cancelled = &is_cancelled};
+    assert_int_equal(wire_read(&wire, &byte, 1, &got, &is_end, &err), ERR_OK);
+    assert_int_equal(got, 1);
+    is_cancelled = true;
+    assert_int_equal(wire_read(&wire, &byte, 1, &got, &is_end, &err), ERR_CANCELLED);
+    is_cancelled = false;
+    wire.deadline_ns = 1;
+    assert_int_equal(wire_read(&wire, &byte, 1, &got, &is_end, &err), ERR_TIMEOUT);
+    wire_close(&wire);
+    close(pair[1]);
 }
 
 static void endpoints_are_found_by_their_whole_name(void **state)
@@ -528,6 +554,7 @@ int main(void)
         cmocka_unit_test(wrong_files_are_refused_with_the_place),
         cmocka_unit_test(tensors_and_settings_have_to_agree),
         cmocka_unit_test(urls_are_taken_apart),
+        cmocka_unit_test(who_never_stops_sending_gets_no_more_time),
         cmocka_unit_test(endpoints_are_found_by_their_whole_name),
         cmocka_unit_test(a_request_is_written_as_the_protocol_has_it),
         cmocka_unit_test(large_tensors_are_sent_from_where_they_lie),
