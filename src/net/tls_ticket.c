@@ -1,8 +1,9 @@
 /* tls_ticket.c - AES-256-CBC and HMAC-SHA-256 (RFC 5077 section 4) under keys that take turns.
  *
- * A ticket remembers that a client's certificate was good when it was shown. What could have
- * changed since is looked at again: the certificate's end here, the roots and the revocations by
- * the session id context (tls.c).
+ * A ticket remembers that a client's certificate was good when it was shown, and when that was.
+ * What could have changed since is looked at again: the certificate's end here, the roots and the
+ * revocations by the session id context (tls.c). An issuer that has ended, or a list that nobody
+ * has renewed, is found after TLS_SESSION_SECONDS, however often the client comes back.
  */
 #include "net/tls_ticket.h"
 
@@ -115,10 +116,30 @@ static int set_up(SSL *connection, unsigned char *name, unsigned char *iv, EVP_C
     return result;
 }
 
+/* When the handshake was that this session goes back to; 0: it is the first. */
+static int64_t session_begin_us(SSL_SESSION *session)
+{
+    int64_t begin_us = 0;
+    void *noted;
+    size_t size;
+    if (SSL_SESSION_get0_ticket_appdata(session, &noted, &size) == 1 && size == sizeof(begin_us))
+        memcpy(&begin_us, noted, sizeof(begin_us));
+    return begin_us;
+}
+
 static int seal(SSL *connection, void *arg)
 {
-    (void)connection, (void)arg;
-    return 1;
+    SSL_SESSION *session = SSL_get_session(connection);
+    int64_t now_us = clock_monotonic_us();
+    (void)arg;
+    return session_begin_us(session) ||
+           SSL_SESSION_set1_ticket_appdata(session, &now_us, sizeof(now_us)) == 1;
+}
+
+static bool is_too_old(SSL_SESSION *session)
+{
+    return clock_monotonic_us() - session_begin_us(session) >=
+           TLS_SESSION_SECONDS * CLOCK_SECOND_US;
 }
 
 /* A certificate that has ended since is shown again, and refused then. */
@@ -129,6 +150,8 @@ static SSL_TICKET_RETURN open_ticket(SSL *connection, SSL_SESSION *session,
     const X509 *certificate = session ? SSL_SESSION_get0_peer(session) : NULL;
     (void)connection, (void)name, (void)name_bytes, (void)arg;
     if (status != SSL_TICKET_SUCCESS && status != SSL_TICKET_SUCCESS_RENEW)
+        return SSL_TICKET_RETURN_IGNORE_RENEW;
+    if (session && is_too_old(session))
         return SSL_TICKET_RETURN_IGNORE_RENEW;
     if (certificate && X509_cmp_current_time(X509_get0_notAfter(certificate)) <= 0)
         return SSL_TICKET_RETURN_IGNORE_RENEW;

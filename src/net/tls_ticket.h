@@ -20,7 +20,8 @@
 enum {
     TLS_TICKET_KEYS = 3,
     TLS_TICKET_KEY_SECONDS = 3600,
-    TLS_TICKET_SECONDS = 2 * 3600, /* how long a session can be resumed */
+    TLS_TICKET_SECONDS = 2 * 3600,   /* how long a session can be resumed */
+    TLS_SESSION_SECONDS = 24 * 3600, /* and all those that follow it, each from the one before */
 };
 
 struct tls_tickets; /* any thread */

@@ -223,6 +223,25 @@ static void a_resumed_session_brings_a_new_ticket(void **state)
     }
 }
 
+/* Who comes back every hour is known for a day. */
+static void sessions_that_follow_each_other_end(void **state)
+{
+    struct fixture *f = *state;
+    for (int version = TLS1_2_VERSION; version <= TLS1_3_VERSION; version++) {
+        int64_t start = (version - TLS1_2_VERSION + 1) * 100 * HOUR_US;
+        use_version(f, version);
+        clock_set_for_test(start, -1);
+        assert_false(shake_hands(f, NULL));
+        for (int hour = 1; hour < 24; hour++) {
+            clock_set_for_test(start + hour * HOUR_US, -1);
+            assert_true(resume_last(f));
+        }
+        clock_set_for_test(start + 24 * HOUR_US, -1);
+        assert_false(resume_last(f));
+        assert_true(resume_last(f));
+    }
+}
+
 static void a_new_context_goes_on_with_the_same_keys(void **state)
 {
     struct fixture *f = *state;
@@ -343,6 +362,7 @@ int main(void)
         with_tls(a_key_opens_for_three_hours_and_seals_for_one),
         with_tls(a_key_is_forgotten_when_others_have_come),
         with_tls(a_resumed_session_brings_a_new_ticket),
+        with_tls(sessions_that_follow_each_other_end),
         with_tls(a_new_context_goes_on_with_the_same_keys),
         with_tls(keys_go_on_in_another_process),
         cmocka_unit_test(lines_that_are_no_keys_are_refused),
