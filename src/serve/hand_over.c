@@ -100,6 +100,14 @@ static enum err_code too_late(const struct hand_over *hand, struct err *err)
                     req->loaded->model);
 }
 
+/* Late is the request, or, with time left, only a part of its model, which has said so itself. */
+static enum err_code back_too_late(const struct hand_over *hand, struct err *err)
+{
+    if (hand->task.call.deadline_ns <= clock_monotonic_ns())
+        return too_late(hand, err);
+    return err_wrap(err, "Request timeout expired");
+}
+
 static void on_late(struct waiting_entry *entry)
 {
     struct hand_over *hand = CONTAINER_OF(entry, struct hand_over, entry);
@@ -130,7 +138,7 @@ static void come_back(struct loop_message *message)
     if (atomic_load_explicit(&hand->task.is_cancelled, memory_order_relaxed))
         rc = err_set(err, ERR_CANCELLED, "the client has left");
     else if (rc == ERR_TIMEOUT)
-        rc = too_late(hand, err);
+        rc = back_too_late(hand, err);
     req->owner->resume(req, rc, err);
 }
 

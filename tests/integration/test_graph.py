@@ -167,12 +167,23 @@ def test_a_model_that_hangs_in_its_lane_has_its_fallback(server, fallback, expec
         in text
 
 
+def test_a_late_node_without_a_fallback_says_which_it_was(server):
+    api = Api(server.url)
+    api.register("slow", SLOW)
+    api.register("late", b"graph: 1\nnodes:\n"
+                         b"  first: {model: slow, version: 1, deadline: 20ms}\n")
+    body = {"inputs": [{"name": "x", "datatype": "FP32", "shape": [1, 1], "data": [2.0]}]}
+    assert api.post("/v2/models/late/infer", body, 504).json()["error"] == (
+        "Request timeout expired: model 'late' version 1: node 'first': "
+        "model 'slow' version 1 has not answered within 20 ms")
+
+
 def test_lanes_of_a_graphs_models_run_at_once(server):
     """Two models of half a second each, ten requests at a time: the nodes' lanes join them."""
     api = Api(server.url)
     api.register("wait", b"echo:\n  delay_us: 500000\n  inputs:\n"
                          b"    - {name: x, datatype: FP32, shape: [-1, 1]}\n")
-    api.register("pair", b"graph: 1\nfeatures: [a]\nnodes:\n"
+    api.register("pair", b"graph: 1\nnodes:\n"
                          b"  l: {model: wait, version: 1}\n  r: {model: wait, version: 1}\n"
                          b"  s: {ensemble: sum, of: [l, r]}\n")
     with ThreadPoolExecutor(10) as pool:
