@@ -165,6 +165,27 @@ static void print_members(struct cli *cli, yyjson_val *object, const char *title
     }
 }
 
+enum { ANSWER_BYTES_MAX = 4096, ANSWER_COLUMNS_MAX = 8 };
+
+/* A number, another node's name, "[0.1,0.7,0.2]", "64 numbers"; "-" of a node that was not used. */
+static const char *answer_text(struct cli *cli, yyjson_val *node)
+{
+    yyjson_val *answer = yyjson_obj_get(node, "answer");
+    size_t count = yyjson_arr_size(answer);
+    if (yyjson_is_str(answer) || yyjson_is_num(answer))
+        return cli_text(cli, node, "answer");
+    if (!count || yyjson_is_null(yyjson_arr_get_first(answer)))
+        return "-";
+    if (count > ANSWER_COLUMNS_MAX)
+        return arena_printf(cli->arena, "%zu numbers", count);
+    struct buf text;
+    buf_init(&text, ANSWER_BYTES_MAX);
+    json_write(&text, answer);
+    const char *copy = arena_copy(cli->arena, text.data, text.len);
+    buf_done(&text);
+    return copy ? copy : "-";
+}
+
 /* "  fast                         0.93, ok, 12 us" */
 static void print_nodes(struct cli *cli, yyjson_val *nodes)
 {
@@ -176,12 +197,10 @@ static void print_nodes(struct cli *cli, yyjson_val *nodes)
     yyjson_obj_foreach(nodes, i, count, key, node)
     {
         bool has_outcome = yyjson_obj_get(node, "outcome");
-        bool has_answer = yyjson_is_str(yyjson_obj_get(node, "answer")) ||
-                          yyjson_is_num(yyjson_obj_get(node, "answer"));
-        printf("  %-28s %s%s%s%s%s%s\n", yyjson_get_str(key),
-               has_answer ? cli_text(cli, node, "answer") : "-", has_outcome ? ", " : "",
-               has_outcome ? cli_text(cli, node, "outcome") : "", has_outcome ? ", " : "",
-               has_outcome ? cli_text(cli, node, "us") : "", has_outcome ? " us" : "");
+        printf("  %-28s %s%s%s%s%s%s\n", yyjson_get_str(key), answer_text(cli, node),
+               has_outcome ? ", " : "", has_outcome ? cli_text(cli, node, "outcome") : "",
+               has_outcome ? ", " : "", has_outcome ? cli_text(cli, node, "us") : "",
+               has_outcome ? " us" : "");
     }
 }
 
