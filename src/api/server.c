@@ -18,6 +18,7 @@
 #include "base/check.h"
 #include "base/clock.h"
 #include "base/log.h"
+#include "runtime/remote_endpoint.h"
 #include "serve/endpoint_build.h"
 #include "serve/lane.h"
 #include "serve/quality_watch.h"
@@ -284,8 +285,11 @@ static enum err_code find_others(struct node *node, struct err *err)
 /* What is read from files when the folder is ours is looked at before. */
 static enum err_code check_files(const struct options *o, struct err *err)
 {
+    struct runtime_host host = runtime_host_of(o);
     enum err_code rc = alerting_check(o->alert_rules, err);
-    return rc ? rc : webhooks_check(o->webhooks, err);
+    if (!rc)
+        rc = webhooks_check(o->webhooks, err);
+    return rc ? rc : remote_endpoints_check(&host, err);
 }
 
 static enum err_code check_models(const struct node *node, struct err *err)

@@ -85,6 +85,46 @@ enum err_code remote_endpoint_find(const struct runtime_host *host, const char *
     return rc;
 }
 
+/* Each "name=..." of an option is of an endpoint that there is. */
+static enum err_code check_names(const struct runtime_host *host, const struct runtime_list *list,
+                                 const char *option, struct err *err)
+{
+    for (int i = 0; i < list->count; i++) {
+        const char *item = list->items[i];
+        char name[128];
+        snprintf(name, sizeof(name), "%.*s", (int)strcspn(item, "="), item);
+        if (item[0] == '=' || !strchr(item, '=')) {
+            err_set(err, ERR_INVALID, "%s: expected name=FILE, got '%s'", option, item);
+            return err_hint(err, "the name is one of --remote-endpoints");
+        }
+        if (!find_value(&host->remote_endpoints, name))
+            return unknown_name(host, name, err), err_wrap(err, "%s", option);
+    }
+    return ERR_OK;
+}
+
+static enum err_code check_address(const char *item, struct err *err)
+{
+    struct wire_place place;
+    const char *url = strchr(item, '=');
+    if (url && url != item && !wire_place_parse(url + 1, &place, err))
+        return ERR_OK;
+    if (url && url != item)
+        return err_wrap(err, "--remote-endpoints: '%.*s'", (int)(url - item), item);
+    err_set(err, ERR_INVALID, "--remote-endpoints: expected name=URL, got '%s'", item);
+    return err_hint(err, "such as triton-a=http://10.0.0.5:8000");
+}
+
+enum err_code remote_endpoints_check(const struct runtime_host *host, struct err *err)
+{
+    enum err_code rc = ERR_OK;
+    for (int i = 0; !rc && i < host->remote_endpoints.count; i++)
+        rc = check_address(host->remote_endpoints.items[i], err);
+    if (!rc)
+        rc = check_names(host, &host->remote_certificates, "--remote-certificates", err);
+    return rc ? rc : check_names(host, &host->remote_tokens, "--remote-tokens", err);
+}
+
 static bool is_token(struct str token)
 {
     for (size_t i = 0; i < token.len; i++)

@@ -21,6 +21,10 @@ struct remote_endpoint {
     const char *token_path; /* NULL: none */
 };
 
+/* The options as they are written, before a version needs them: names and addresses. ERR_INVALID
+ * names the first that is wrong. Files are read when a version is loaded. */
+enum err_code remote_endpoints_check(const struct runtime_host *host, struct err *err);
+
 /* Lives in the arena; what it holds besides memory is let go with it. ERR_INVALID when there is no
  * such name, or its files are wrong. */
 enum err_code remote_endpoint_find(const struct runtime_host *host, const char *name,

@@ -208,6 +208,31 @@ static void endpoints_are_found_by_their_whole_name(void **state)
     arena_free(arena);
 }
 
+static enum err_code check_options(const char *endpoint, const char *token, struct err *err)
+{
+    const struct runtime_host host = {.remote_endpoints = {&endpoint, 1},
+                                      .remote_tokens = {&token, token != NULL}};
+    return remote_endpoints_check(&host, err);
+}
+
+static void options_are_checked_before_a_version_needs_them(void **state)
+{
+    (void)state;
+    struct err err = {0};
+    assert_int_equal(check_options("a=http://1.1.1.1", "a=/run/token", &err), ERR_OK);
+    static const char *const wrong[][3] = {
+        {"a", NULL, "--remote-endpoints: expected name=URL, got 'a'"},
+        {"=http://1.1.1.1", NULL, "--remote-endpoints: expected name=URL, got '=http://1.1.1.1'"},
+        {"a=1.1.1.1:80", NULL, "--remote-endpoints: 'a': '1.1.1.1:80' is not a server's URL"},
+        {"a=http://1.1.1.1", "/t", "--remote-tokens: expected name=FILE, got '/t'"},
+        {"a=http://1.1.1.1", "b=/t", "--remote-tokens: this server has no remote endpoint 'b'"},
+    };
+    for (size_t i = 0; i < sizeof(wrong) / sizeof(*wrong); i++) {
+        assert_int_equal(check_options(wrong[i][0], wrong[i][1], &err), ERR_INVALID);
+        assert_string_equal(err.msg, wrong[i][2]);
+    }
+}
+
 /* ---- requests ---- */
 
 static void a_request_is_written_as_the_protocol_has_it(void **state)
@@ -556,6 +581,7 @@ int main(void)
         cmocka_unit_test(urls_are_taken_apart),
         cmocka_unit_test(who_never_stops_sending_gets_no_more_time),
         cmocka_unit_test(endpoints_are_found_by_their_whole_name),
+        cmocka_unit_test(options_are_checked_before_a_version_needs_them),
         cmocka_unit_test(a_request_is_written_as_the_protocol_has_it),
         cmocka_unit_test(large_tensors_are_sent_from_where_they_lie),
         cmocka_unit_test(replies_in_json_are_read),
