@@ -324,6 +324,13 @@ static enum err_code check_target(const struct call *call, struct str model, str
     return err_hint(err, "name one: slipway serve --otlp-endpoint http://HOST:4318");
 }
 
+/* A rate that would be forgotten: the share that is traced stays 0. */
+static enum err_code refuse_rate(struct err *err)
+{
+    err_set(err, ERR_INVALID, "trace_rate: nothing is traced while trace_level is OFF");
+    return err_hint(err, "send both: {\"trace_level\": [\"TIMESTAMPS\"], \"trace_rate\": \"50\"}");
+}
+
 enum err_code trace_settings_change(struct call *call, struct str model, yyjson_val *changes,
                                     trace_reply_fn *reply, struct err *err)
 {
@@ -336,9 +343,11 @@ enum err_code trace_settings_change(struct call *call, struct str model, yyjson_
     wanted = now;
     yyjson_obj_foreach(changes, i, count, key, value) if (!rc) rc =
         take_trace(key, value, &preset, &wanted, err);
-    bool is_changed = wanted.is_on != now.is_on || (wanted.is_on && wanted.rate != now.rate);
+    bool is_changed = wanted.is_on != now.is_on || wanted.rate != now.rate;
     if (!rc && is_changed)
         rc = check_target(call, model, err);
+    if (!rc && is_changed && !wanted.is_on && !now.is_on)
+        rc = refuse_rate(err);
     if (rc || is_changed)
         return rc ? rc : set_ratio(call, &wanted, reply, err);
     reply(call, &now);

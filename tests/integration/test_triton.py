@@ -228,6 +228,8 @@ def test_the_share_that_is_traced(make_server, kind):
         assert trace_settings(client, {"trace_rate": "50"})["trace_rate"] == "50"
         off = trace_settings(client, {"trace_level": ["OFF"]})
         assert off["trace_level"] == ["OFF"] == trace_settings(client)["trace_level"]
+        with pytest.raises(InferenceServerException, match="while trace_level is OFF"):
+            trace_settings(client, {"trace_rate": "50"})
         assert trace_settings(client, {"trace_level": None, "trace_rate": None}) == standard
         for changes, model, words in [
                 ({"trace_file": "x"}, "", "trace file location can not be updated"),
@@ -241,9 +243,10 @@ def test_the_share_that_is_traced(make_server, kind):
 
 def test_without_a_collector_nothing_is_traced(triage, client):
     assert trace_settings(client)["trace_level"] == ["OFF"]
-    with pytest.raises(InferenceServerException) as error:
-        trace_settings(client, {"trace_level": ["TIMESTAMPS"]})
-    assert "no collector" in str(error.value) and "--otlp-endpoint" in str(error.value)
+    for changes in {"trace_level": ["TIMESTAMPS"]}, {"trace_rate": "50"}:
+        with pytest.raises(InferenceServerException) as error:
+            trace_settings(client, changes)
+        assert "no collector" in str(error.value) and "--otlp-endpoint" in str(error.value)
 
 
 def test_what_perf_analyzer_asks(triage, client):
