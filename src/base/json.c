@@ -342,6 +342,23 @@ static bool is_listed(struct str key, const char *const *keys)
     return *keys != NULL;
 }
 
+/* "it may have a, b, c", with as many as there is room for. */
+static enum err_code hint_keys(const char *const *keys, struct err *err)
+{
+    char names[ERR_HINT_BYTES - 32] = "";
+    size_t used = 0;
+    for (; *keys; keys++) {
+        size_t room = sizeof(names) - used;
+        int wrote = snprintf(names + used, room, "%s%s", used ? ", " : "", *keys);
+        if ((size_t)wrote + sizeof(", ...") > room) {
+            snprintf(names + used, room, ", ...");
+            break;
+        }
+        used += (size_t)wrote;
+    }
+    return err_hint(err, "it may have %s", names);
+}
+
 enum err_code json_check_keys(yyjson_val *object, const char *what, const char *const *keys,
                               struct err *err)
 {
@@ -350,9 +367,11 @@ enum err_code json_check_keys(yyjson_val *object, const char *what, const char *
     yyjson_obj_foreach(object, i, count, key, value)
     {
         struct str text = json_str(key);
-        if (!is_listed(text, keys))
-            return err_set(err, ERR_INVALID, "%s has an unknown member \"%.*s\"", what,
-                           (int)(text.len < 100 ? text.len : 100), text.ptr);
+        if (!is_listed(text, keys)) {
+            err_set(err, ERR_INVALID, "%s has an unknown member \"%.*s\"", what,
+                    (int)(text.len < 100 ? text.len : 100), text.ptr);
+            return hint_keys(keys, err);
+        }
     }
     return ERR_OK;
 }

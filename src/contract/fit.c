@@ -125,10 +125,13 @@ enum err_code contract_fit_classes(const struct contract *c, int class_count, st
     const struct contract_field *f = c->prediction;
     if (!f || f->category_count == 0)
         return ERR_OK;
-    if (class_count <= 1)
-        return err_set(err, ERR_INVALID,
-                       "field '%s' names %d classes, but the model returns a number", f->name,
-                       f->category_count);
+    if (class_count <= 1) {
+        err_set(err, ERR_INVALID, "field '%s' names %d classes, but the model returns a number",
+                f->name, f->category_count);
+        return err_hint(err,
+                        "if it is a classifier and its file is YAML, say so there: classes: %d",
+                        f->category_count);
+    }
     if (f->category_count != class_count)
         return err_set(err, ERR_INVALID, "field '%s' names %d classes, but the model has %d",
                        f->name, f->category_count, class_count);

@@ -34,7 +34,12 @@ struct tls {
 static const char *reason(char *text, size_t size)
 {
     unsigned long code = ERR_get_error();
-    ERR_error_string_n(code, text, size);
+    const char *words =
+        ERR_SYSTEM_ERROR(code) ? strerror(ERR_GET_REASON(code)) : ERR_reason_error_string(code);
+    if (words)
+        snprintf(text, size, "%s", words);
+    else
+        ERR_error_string_n(code, text, size);
     ERR_clear_error();
     return code ? text : "unknown reason";
 }

@@ -96,9 +96,12 @@ enum err_code endpoint_choose(const struct endpoint *endpoint, struct str versio
         return refuse_unloaded(endpoint, version, err);
     err_set(err, ERR_NOT_FOUND, "model '%s' has no loaded version '%.*s'", endpoint->name,
             STR_ARG(version));
-    return err_hint(err,
-                    "a version answers while an alias names it: slipway alias set %s NAME "
-                    "%.*s",
+    if (number > 0)
+        return err_hint(err,
+                        "a version answers while an alias names it: slipway alias set %s NAME "
+                        "%.*s",
+                        endpoint->name, STR_ARG(version));
+    return err_hint(err, "if it is to be an alias: slipway alias set %s %.*s VERSION",
                     endpoint->name, STR_ARG(version));
 }
 

@@ -269,6 +269,7 @@ static void unknown_members_are_named(void **state)
         json_check_keys(read_ok(arena, "{\"b\":1,\"ab\":2}"), "the request", keys, &err),
         ERR_INVALID);
     assert_string_equal(err.msg, "the request has an unknown member \"ab\"");
+    assert_string_equal(err.hint, "it may have a, b");
     arena_free(arena);
 }
 
