@@ -138,7 +138,8 @@ static void class_names_and_classes_are_as_many(void **state)
                   "field 'answer' names 2 classes, but the model has 3", "");
     model.class_count = 1;
     expect_misfit(CONTRACT_TEXT(ABC CLASSES), &model,
-                  "field 'answer' names 2 classes, but the model returns a number", "");
+                  "field 'answer' names 2 classes, but the model returns a number",
+                  "if it is a classifier and its file is YAML, say so there: classes: 2");
     model.class_count = 2;
     expect_fit(CONTRACT_TEXT(ABC CLASSES), &model, (const int[]){0, 1, 2});
 }
