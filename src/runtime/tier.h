@@ -44,7 +44,8 @@ enum { TIER_SCRATCH_BYTES = 640 * 1024, TIER_ALIGN = 64 };
 
 extern const struct tier tier_sparse; /* takes any forest */
 extern const struct tier tier_heap;   /* shallow trees, numeric splits */
-extern const struct tier tier_vbmi;   /* the same, few features, on x86-64 with AVX-512 VBMI */
+extern const struct tier tier_vbmi; /* the same and trees of few leaves, of few features, on x86-64
+                                       with AVX-512 VBMI */
 
 /* The fastest tier that takes the forest on this CPU, built; false when the machine is out of
  * memory. `*built` is freed by free(). */

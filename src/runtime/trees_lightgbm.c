@@ -15,19 +15,24 @@
  *     num_cat=1
  *     split_feature=2 1                     [n - 1] and so are the next four
  *     threshold=0.5 0                       of a categorical split: the index of its set
- *     decision_type=2 1                     bit 0 categorical, bit 1 missing goes left, bits 2 and
- * 3 what is missing: 0 nothing, 1 zero and NaN, 2 NaN left_child=1 -1                       a
- * split, or ~ a leaf right_child=-2 -3 cat_boundaries=0 1                    [num_cat + 1] words of
- * set i: cat_threshold[i ... i + 1] cat_threshold=38                      bits of codes that go
- * left, 32 a word leaf_value=0.1 0.2 0.3                [n] is_linear=1 leaf_const=...
- * num_features=... leaf_features=... leaf_coeff=... (an empty line) end of trees
+ *     decision_type=2 1                     bit 0 categorical, bit 1 missing goes left,
+ *                                           bits 2 and 3 what is missing: 0 nothing,
+ *                                           1 zero and NaN, 2 NaN
+ *     left_child=1 -1                       a split, or ~ a leaf
+ *     right_child=-2 -3
+ *     cat_boundaries=0 1                    [num_cat + 1] words of set i:
+ *                                           cat_threshold[i ... i + 1]
+ *     cat_threshold=38                      bits of codes that go left, 32 a word
+ *     leaf_value=0.1 0.2 0.3                [n]
+ *     is_linear=1                           then leaf_const, num_features, leaf_features,
+ * leaf_coeff (an empty line) end of trees
  *
  * Numbers are doubles, and v <= threshold goes left. The forest's form is v < value with the next
  * double, and a set sends its codes right, so categorical splits change sides. LightGBM takes
  * numbers within 1e-35 of zero for zero before it compares; thresholds within that are moved to its
  * edge, which has the same effect. All numbers are <= inf and none is < -inf, so such splits change
- * sides too. NaN where nothing is missing is zero. Where zero is missing, it
- * is so in all splits of a feature, which is then marked in forest.zero_missing.
+ * sides too. NaN where nothing is missing is zero. Where zero is missing, it is so in all splits of
+ * a feature, which is then marked in forest.zero_missing.
  */
 #include <math.h>
 #include <string.h>

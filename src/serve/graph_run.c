@@ -105,22 +105,29 @@ static enum err_code take_rows(struct graph_run *run, const struct graph_source 
     return ERR_OK;
 }
 
+/* The tensor that a source names, and where it has the rows of the scope (NULL: in their order). */
+static enum err_code find_tensor(struct graph_run *run, const struct graph_source *source,
+                                 int scope, const struct tensor **all, const int64_t **places)
+{
+    *all = tensor_of(run, source);
+    enum err_code rc = find_places(run, scope_of(run, source), scope, places);
+    return rc ? rc : (*all)->data ? ERR_OK : not_there(run, source);
+}
+
 enum err_code graph_run_numbers(struct graph_run *run, const struct graph_source *source, int scope,
                                 int64_t columns, double *out)
 {
     int64_t count = run->scopes[scope].count;
+    const struct tensor *all;
     const int64_t *places;
     if (source->from == FROM_NUMBER) {
         for (int64_t i = 0; i < count * columns; i++)
             out[i] = source->number;
         return ERR_OK;
     }
-    const struct tensor *all = tensor_of(run, source);
-    enum err_code rc = find_places(run, scope_of(run, source), scope, &places);
+    enum err_code rc = find_tensor(run, source, scope, &all, &places);
     if (rc)
         return rc;
-    if (!all->data)
-        return not_there(run, source);
     int64_t width = tensor_elements(all->shape + 1, all->rank - 1);
     int64_t first = source->column < 0 ? 0 : source->column;
     assert(first + columns <= width);
@@ -138,18 +145,16 @@ static enum err_code put_column(struct graph_run *run, const struct graph_source
                                 float *to, int64_t stride)
 {
     int64_t count = run->scopes[scope].count;
-    const int64_t *places = NULL;
+    const struct tensor *all;
+    const int64_t *places;
     if (source->from == FROM_NUMBER) {
         for (int64_t i = 0; i < count; i++)
             to[i * stride] = (float)source->number;
         return ERR_OK;
     }
-    const struct tensor *all = tensor_of(run, source);
-    enum err_code rc = find_places(run, scope_of(run, source), scope, &places);
+    enum err_code rc = find_tensor(run, source, scope, &all, &places);
     if (rc)
         return rc;
-    if (!all->data)
-        return not_there(run, source);
     int64_t width = tensor_elements(all->shape + 1, all->rank - 1);
     assert(source->column < width);
     for (int64_t i = 0; i < count; i++) {
