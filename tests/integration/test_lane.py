@@ -57,6 +57,10 @@ def lane(api, name):
     return api.get(f"/api/models/{name}/serving").json()["versions"][0]
 
 
+def arrived(stats):
+    return stats["requests"] + stats["waiting"]  # begun or not yet
+
+
 def infer(api, name, expect=200, headers=None, **body):
     return api.post(f"/v2/models/{name}/infer", infer_body(**body), expect, headers=headers)
 
@@ -327,7 +331,7 @@ def test_a_server_that_stops_answers_what_waits(slow):
     register(slow.api, "m", {"batching": {"max_rows": 1}}, call_us=200000)
     with concurrent.futures.ThreadPoolExecutor(3) as pool:
         asked = [pool.submit(infer, Api(slow.url), "m") for _ in range(3)]
-        wait_for(lambda: lane(slow.api, "m")["waiting"] == 2)
+        wait_for(lambda: arrived(lane(slow.api, "m")) == 3)
         assert slow.stop() == 0
         for one in asked:
             assert one.result().json()["outputs"][0]["data"] == sums()
