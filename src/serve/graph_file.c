@@ -623,7 +623,11 @@ static enum err_code read_node(struct reader *r, struct str name, yyjson_val *ob
         return read_switch(r, object, place, node);
     if (yyjson_obj_get(object, "ensemble"))
         return read_ensemble(r, object, place, node);
-    return err_set(r->err, ERR_INVALID, "%s: expected model, switch, ensemble or split", place);
+    yyjson_obj_iter keys = yyjson_obj_iter_with(object);
+    const char *key = yyjson_get_str(yyjson_obj_iter_next(&keys));
+    err_set(r->err, ERR_INVALID, "%s: expected model, switch, ensemble or split, got %.*s", place,
+            GRAPH_NAME_BYTES_MAX, key ? key : "nothing");
+    return err_hint(r->err, "a node that asks a model: {model: NAME}");
 }
 
 static enum err_code read_nodes(struct reader *r, yyjson_val *object)

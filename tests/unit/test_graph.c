@@ -150,6 +150,8 @@ static const struct {
     {"graph: 2\nnodes: {n: {model: one, version: 1}}\n", "graph: expected 1"},
     {"graph: 1\n", "nodes: expected NAME"},
     {"graph: 1\nnodes: {}\n", "nodes: expected NAME"},
+    {"graph: 1\nnodes: {a: {modle: x}}\n",
+     "nodes.a: expected model, switch, ensemble or split, got m"},
     {"graph: 1\nextra: 1\nnodes: {n: {model: one, version: 1}}\n", "unknown member \"extra\""},
     {NODES "  n: {model: one, version: 1, column: [a]}\n",
      "nodes.n has an unknown member \"column\""},
